@@ -1,0 +1,242 @@
+//! The machine that fake containers run on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use seawall_env::{Env, TaskKind};
+use seawall_model::TaskId;
+use seawall_proto::{
+    internal::v1::{LogRecord, PortBinding},
+    v1::PortMapping,
+};
+use tokio::sync::{Notify, mpsc};
+
+use crate::{
+    runtime::{EVENTS_WAITING, Event, EventKind, Fault, Held, Observed, Phase, RuntimeError},
+    spec::{ContainerSpec, Owner},
+};
+
+/// Where ports that the host chooses begin: ECS's range.
+const FIRST_DYNAMIC_PORT: u32 = 49_153;
+/// Calls that a host remembers, for tests.
+const CALLS_KEPT: usize = 1024;
+
+/// A machine. Clones are the same machine.
+#[derive(Clone, Default)]
+pub struct FakeHost {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+    happened: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    containers: BTreeMap<(TaskId, usize), Container>,
+    calls: Vec<String>,
+    events: Vec<(Owner, Event)>,
+}
+
+struct Container {
+    spec: ContainerSpec,
+    observed: Observed,
+}
+
+impl fmt::Debug for FakeHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FakeHost({} containers)", self.lock().containers.len())
+    }
+}
+
+impl FakeHost {
+    /// Names of the containers that run, sorted by task.
+    pub fn running(&self) -> Vec<String> {
+        let inner = self.lock();
+        let runs = inner.containers.values().filter(|c| c.observed.phase == Phase::Running);
+        runs.map(|c| c.spec.runtime_name()).collect()
+    }
+
+    /// What the runtime was asked to do so far, the newest last.
+    pub fn calls(&self) -> Vec<String> {
+        self.lock().calls.clone()
+    }
+
+    /// Ends every container of a task, as a crash of its program would.
+    pub fn kill(&self, task: TaskId, code: i32) {
+        self.each_of(task, |host, spec| host.exit(spec, code));
+    }
+
+    /// Removes every container of a task, as `docker rm -f` would.
+    pub fn remove_outside(&self, task: TaskId) {
+        self.each_of(task, |host, spec| {
+            host.exit(spec, 137);
+            host.tell(spec, EventKind::Removed);
+            host.remove(spec);
+        });
+    }
+
+    /// The machine restarts: nothing runs any more, and nobody is told.
+    pub fn reboot(&self) {
+        let mut inner = self.lock();
+        inner.events.clear();
+        for container in inner.containers.values_mut().filter(|c| c.observed.phase == Phase::Running) {
+            container.observed.phase = Phase::Exited;
+            container.observed.exit_code = Some(255);
+        }
+    }
+
+    pub(super) fn note(&self, call: String) {
+        let mut inner = self.lock();
+        if inner.calls.len() == CALLS_KEPT {
+            inner.calls.remove(0);
+        }
+        inner.calls.push(call);
+    }
+
+    pub(super) fn held(&self, instance: &str) -> Vec<Held> {
+        let inner = self.lock();
+        let ours = inner.containers.values().filter(|c| c.spec.task.owner.instance == instance);
+        ours.map(|c| Held {
+            owner: c.spec.task.owner.clone(),
+            kept: c.spec.task.kept(),
+            index: c.spec.index,
+            observed: c.observed.clone(),
+        })
+        .collect()
+    }
+
+    pub(super) fn create(&self, spec: &ContainerSpec) -> String {
+        let runtime_id = spec.runtime_name();
+        let observed = Observed { phase: Phase::Created, runtime_id: runtime_id.clone(), ..Default::default() };
+        let mut inner = self.lock();
+        inner.containers.entry(key(spec)).or_insert_with(|| Container { spec: spec.clone(), observed });
+        runtime_id
+    }
+
+    pub(super) fn start(&self, spec: &ContainerSpec, wall_ms: i64) -> Result<Vec<PortBinding>, RuntimeError> {
+        let mut inner = self.lock();
+        let taken: BTreeSet<u32> = inner.taken_ports();
+        let Some(container) = inner.containers.get_mut(&key(spec)) else {
+            return Err(RuntimeError::new(Fault::Gone, "no such container"));
+        };
+        if container.observed.phase == Phase::Created {
+            container.observed.bindings = bind(&spec.definition().port_mappings, taken)?;
+            container.observed.phase = Phase::Running;
+            container.observed.started_at_ms = wall_ms;
+        }
+        Ok(container.observed.bindings.clone())
+    }
+
+    pub(super) fn inspect(&self, spec: &ContainerSpec) -> Option<Observed> {
+        self.lock().containers.get(&key(spec)).map(|c| c.observed.clone())
+    }
+
+    pub(super) fn exit(&self, spec: &ContainerSpec, code: i32) {
+        let mut inner = self.lock();
+        let Some(container) = inner.containers.get_mut(&key(spec)) else { return };
+        if container.observed.phase != Phase::Running {
+            return;
+        }
+        container.observed.phase = Phase::Exited;
+        container.observed.exit_code = Some(code);
+        drop(inner);
+        self.tell(spec, EventKind::Exited(Some(code)));
+    }
+
+    pub(super) fn tell(&self, spec: &ContainerSpec, kind: EventKind) {
+        let mut inner = self.lock();
+        let container = inner.containers.get_mut(&key(spec));
+        match (kind, container) {
+            (EventKind::Health(health), Some(container)) => container.observed.health = health,
+            (EventKind::Oom, Some(container)) => container.observed.oom = true,
+            _ => {}
+        }
+        inner.events.push((spec.task.owner.clone(), Event { task: spec.task.id, index: spec.index, kind }));
+        drop(inner);
+        self.shared.happened.notify_one();
+    }
+
+    pub(super) fn remove(&self, spec: &ContainerSpec) {
+        self.lock().containers.remove(&key(spec));
+    }
+
+    pub(super) fn events(&self, env: &Env, owner: &Owner) -> mpsc::Receiver<Event> {
+        let (out, receiver) = mpsc::channel(EVENTS_WAITING);
+        let (host, owner) = (self.clone(), owner.clone());
+        // Nobody was told of what happened before: the caller looks at its containers.
+        self.lock().events.clear();
+        env.spawn(TaskKind::request("fake events"), async move {
+            loop {
+                let events = std::mem::take(&mut host.lock().events);
+                for (_, event) in events.into_iter().filter(|(of, _)| *of == owner) {
+                    if out.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                tokio::select! {
+                    biased;
+                    () = out.closed() => return,
+                    () = host.shared.happened.notified() => {}
+                }
+            }
+        });
+        receiver
+    }
+
+    pub(super) fn log_line(&self, spec: &ContainerSpec, at_ms: i64) -> LogRecord {
+        let line = format!("fake container {} of task {}", spec.name(), spec.task.id);
+        LogRecord { at_ms, container: spec.name().to_owned(), stderr: false, line: line.into_bytes().into() }
+    }
+
+    fn each_of(&self, task: TaskId, act: impl Fn(&FakeHost, &ContainerSpec)) {
+        let inner = self.lock();
+        let of_task = inner.containers.iter().filter(|((of, _), _)| *of == task);
+        let specs: Vec<ContainerSpec> = of_task.map(|(_, container)| container.spec.clone()).collect();
+        drop(inner);
+        specs.iter().for_each(|spec| act(self, spec));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Plain values: a panic while it was held leaves nothing half done.
+        self.shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn taken_ports(&self) -> BTreeSet<u32> {
+        let runs = self.containers.values().filter(|c| c.observed.phase == Phase::Running);
+        runs.flat_map(|c| c.observed.bindings.iter().map(|b| b.host_port)).collect()
+    }
+}
+
+fn key(spec: &ContainerSpec) -> (TaskId, usize) {
+    (spec.task.id, spec.index)
+}
+
+fn bind(mappings: &[PortMapping], mut taken: BTreeSet<u32>) -> Result<Vec<PortBinding>, RuntimeError> {
+    let mut bindings = Vec::new();
+    for mapping in mappings {
+        let asked = u32::try_from(mapping.host_port()).unwrap_or_default();
+        let host_port = match asked {
+            0 => (FIRST_DYNAMIC_PORT..=65_535).find(|port| !taken.contains(port)).unwrap_or_default(),
+            port if taken.contains(&port) => {
+                return Err(RuntimeError::new(Fault::Start, format!("port {port} is already allocated")));
+            }
+            port => port,
+        };
+        taken.insert(host_port);
+        bindings.push(PortBinding {
+            bind_ip: "127.0.0.1".into(),
+            container_port: u32::try_from(mapping.container_port()).unwrap_or_default(),
+            host_port,
+            udp: mapping.protocol() == "udp",
+        });
+    }
+    Ok(bindings)
+}

@@ -1,0 +1,752 @@
+//! The command line as clap reads it: every flag has a `SEAWALL_…` variable. Help texts are the manual.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
+
+use crate::values::{Port, duration, key_value};
+
+/// Runs the Amazon ECS API on your own machines and keeps services up through the loss of a zone.
+#[derive(Parser, Debug)]
+#[command(name = "seawall", version, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global")]
+pub struct Global {
+    /// Cluster that names without one belong to
+    #[arg(short, long, global = true, env = "SEAWALL_CLUSTER", default_value = seawall_model::DEFAULT_CLUSTER)]
+    pub cluster: String,
+    /// Members to ask, one after the other: host:port, https://host:port or unix:/path
+    #[arg(long, global = true, env = "SEAWALL_ADDR", value_delimiter = ',', value_name = "A,B,C")]
+    pub addr: Vec<String>,
+    /// Certificates (PEM) that https members are checked against, instead of the machine's own
+    #[arg(long, global = true, env = "SEAWALL_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Form of the output; json of an ECS resource is ECS's own
+    #[arg(short, long, global = true, env = "SEAWALL_OUTPUT", value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Names only
+    #[arg(short, long, global = true, env = "SEAWALL_QUIET", value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
+    /// Read what the member that answers knows, without asking for the leader
+    #[arg(long, global = true, env = "SEAWALL_STALE", value_parser = BoolishValueParser::new())]
+    pub stale: bool,
+    /// Longest wait for an answer, and for what a command waits for (10s; 10m where a command waits for tasks)
+    #[arg(long, global = true, env = "SEAWALL_TIMEOUT", value_parser = duration, value_name = "TIME")]
+    pub timeout: Option<Duration>,
+    /// Return at once, without waiting until it is done
+    #[arg(long, global = true, env = "SEAWALL_DETACH", value_parser = BoolishValueParser::new())]
+    pub detach: bool,
+    /// Do not ask before destructive commands
+    #[arg(short, long, global = true, env = "SEAWALL_YES", value_parser = BoolishValueParser::new())]
+    pub yes: bool,
+    /// Print what would be sent, and send nothing
+    #[arg(long, global = true, env = "SEAWALL_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// No colours
+    #[arg(long, global = true, env = "SEAWALL_NO_COLOR", value_parser = BoolishValueParser::new())]
+    pub no_color: bool,
+}
+
+/// Form of the output.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// For people, as wide as the terminal.
+    Table,
+    /// All columns, as wide as they are.
+    Wide,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+    /// One name a line.
+    Name,
+}
+
+/// Commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a member (a scheduler)
+    Server(Box<ServerArgs>),
+    /// Run an agent: this machine becomes a container instance of --cluster
+    Agent(Box<AgentArgs>),
+    /// Three zones on this machine, to try things on, until interrupted
+    Dev(DevArgs),
+    /// Lose a zone and watch a service survive it; cleans up after itself
+    Demo(DemoArgs),
+    /// The secret that members trust each other by
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Tokens that let agents join
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Leader, zones, and services that are short of tasks, with the reason
+    Status(StatusArgs),
+    /// Members: the schedulers that hold the cluster's state
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Clusters
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Instances: the machines that run tasks
+    #[command(subcommand)]
+    Instance(InstanceCommand),
+    /// Task definitions
+    #[command(subcommand, alias = "td")]
+    Taskdef(TaskdefCommand),
+    /// Run an image or a task definition: a task, or with --name a service
+    Run(RunArgs),
+    /// Tasks (task ls)
+    Ps(TaskListArgs),
+    /// Tasks
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Services
+    #[command(subcommand, alias = "svc")]
+    Service(ServiceCommand),
+    /// Set how many tasks services run
+    Scale {
+        /// SERVICE=COUNT
+        #[arg(required = true, value_parser = key_value, value_name = "SERVICE=COUNT")]
+        services: Vec<(String, String)>,
+    },
+    /// Output of a task, or of all tasks of a service; of stopped tasks too
+    Logs(LogsArgs),
+    /// What happened to services, tasks and instances
+    Events(EventsArgs),
+    /// Why a service, task or instance is as it is
+    Why {
+        /// Service, task or instance
+        name: String,
+    },
+    /// Wait for a state, in the words of `aws ecs wait`
+    Wait {
+        /// What to wait for
+        #[arg(value_enum)]
+        state: WaitFor,
+        /// Services or tasks
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Lose and bring back a zone of `seawall dev`
+    #[command(subcommand)]
+    Zone(ZoneCommand),
+    /// Completions for a shell
+    Completion {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Versions of this program and of the members
+    Version,
+    /// `instance` or `member`?
+    #[command(hide = true)]
+    Node {
+        /// Whatever follows
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// The demo's web service
+    #[command(hide = true)]
+    Web(WebArgs),
+    /// Holds one process task of an agent
+    #[command(hide = true, disable_help_flag = true)]
+    Shim {
+        /// As the agent gives them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+}
+
+/// `seawall server`.
+#[derive(Args, Debug)]
+pub struct ServerArgs {
+    /// Settings in TOML, under the names of these flags
+    #[arg(long, env = "SEAWALL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The member's name, unique in the cluster
+    #[arg(long, env = "SEAWALL_NAME", required = true)]
+    pub name: String,
+    /// The zone it stands in
+    #[arg(long, env = "SEAWALL_ZONE", required = true)]
+    pub zone: String,
+    /// Folder of the log, the state and the local socket
+    #[arg(long, env = "SEAWALL_DATA_DIR", required = true, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where clients and agents are served
+    #[arg(long, env = "SEAWALL_LISTEN", default_value = "127.0.0.1:7400", value_name = "HOST:PORT")]
+    pub listen: String,
+    /// Where the other members are served
+    #[arg(long, env = "SEAWALL_PEER_LISTEN", default_value = "127.0.0.1:7401", value_name = "HOST:PORT")]
+    pub peer_listen: String,
+    /// What clients and agents dial, if not --listen
+    #[arg(long, env = "SEAWALL_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// What members dial, if not --peer-listen
+    #[arg(long, env = "SEAWALL_PEER_ADVERTISE", value_name = "HOST:PORT")]
+    pub peer_advertise: Option<String>,
+    /// Peer addresses of all members, to form a cluster with or to join
+    #[arg(long, env = "SEAWALL_JOIN", value_delimiter = ',', value_name = "A,B,C")]
+    pub join: Vec<String>,
+    /// How many members a new cluster forms with
+    #[arg(long, env = "SEAWALL_EXPECT", default_value_t = 1, value_name = "N")]
+    pub expect: usize,
+    /// The secret of `seawall secret new`
+    #[arg(long, env = "SEAWALL_SECRET_FILE", required = true, value_name = "FILE")]
+    pub secret_file: PathBuf,
+    /// Region in the ARNs of a new cluster
+    #[arg(long, env = "SEAWALL_REGION", default_value = seawall_model::DEFAULT_REGION)]
+    pub region: String,
+    /// Account number in the ARNs of a new cluster
+    #[arg(long, env = "SEAWALL_ACCOUNT", default_value = seawall_model::DEFAULT_ACCOUNT_NUMBER)]
+    pub account: String,
+    /// TLS for clients: auto, off, or CERT,KEY
+    #[arg(long, env = "SEAWALL_TLS", default_value = "auto", value_name = "auto|off|CERT,KEY")]
+    pub tls: String,
+    /// Serve clients beyond loopback without access keys
+    #[arg(long, env = "SEAWALL_INSECURE", value_parser = BoolishValueParser::new())]
+    pub insecure: bool,
+    /// Raft's heartbeat
+    #[arg(long, env = "SEAWALL_HEARTBEAT_MS", default_value_t = 40, value_name = "MS")]
+    pub heartbeat_ms: u64,
+    /// Shortest election timeout
+    #[arg(long, env = "SEAWALL_ELECTION_MIN_MS", default_value_t = 80, value_name = "MS")]
+    pub election_min_ms: u64,
+    /// Longest election timeout
+    #[arg(long, env = "SEAWALL_ELECTION_MAX_MS", default_value_t = 160, value_name = "MS")]
+    pub election_max_ms: u64,
+    /// An agent that is silent for this long is lost
+    #[arg(long, env = "SEAWALL_LEASE_MS", default_value_t = 3000, value_name = "MS")]
+    pub lease_ms: u64,
+    /// How often an agent says that it lives
+    #[arg(long, env = "SEAWALL_BEAT_MS", default_value_t = 1000, value_name = "MS")]
+    pub beat_ms: u64,
+    /// An instance that is silent for this long is deregistered
+    #[arg(long, env = "SEAWALL_FORGET_AFTER", value_parser = duration, default_value = "24h", value_name = "TIME")]
+    pub forget_after: Duration,
+    /// Longest hold of replacement when too many instances fall silent at once
+    #[arg(long, env = "SEAWALL_MASS_LOSS_HOLD", value_parser = duration, default_value = "10m", value_name = "TIME")]
+    pub mass_loss_hold: Duration,
+    /// Logs
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// `seawall agent`.
+#[derive(Args, Debug)]
+pub struct AgentArgs {
+    /// Settings in TOML, under the names of these flags
+    #[arg(long, env = "SEAWALL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Members, one after the other
+    #[arg(long, env = "SEAWALL_SERVERS", value_delimiter = ',', required = true, value_name = "A,B,C")]
+    pub servers: Vec<String>,
+    /// The zone this machine stands in
+    #[arg(long, env = "SEAWALL_ZONE", required = true)]
+    pub zone: String,
+    /// Folder of its certificate and of what its tasks are
+    #[arg(long, env = "SEAWALL_DATA_DIR", required = true, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// A token of `seawall token create`
+    #[arg(long, env = "SEAWALL_TOKEN", conflicts_with = "secret_file")]
+    pub token: Option<String>,
+    /// The cluster's secret, where one deploys both
+    #[arg(long, env = "SEAWALL_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// What runs the tasks
+    #[arg(long, env = "SEAWALL_RUNTIME", value_enum, default_value_t = RuntimeKind::Docker)]
+    pub runtime: RuntimeKind,
+    /// ec2InstanceId; from the machine's id when absent
+    #[arg(long, env = "SEAWALL_INSTANCE_ID", value_name = "ID")]
+    pub instance_id: Option<String>,
+    /// Address that ports are published on
+    #[arg(long, env = "SEAWALL_HOST_IP", value_name = "IP")]
+    pub host_ip: Option<String>,
+    /// CPU units to offer (1024 a core); the machine's when absent
+    #[arg(long, env = "SEAWALL_CPU", value_name = "UNITS")]
+    pub cpu: Option<u32>,
+    /// Memory to offer; the machine's when absent
+    #[arg(long, env = "SEAWALL_MEMORY_MIB", value_name = "MIB")]
+    pub memory_mib: Option<u32>,
+    /// CPU units kept back
+    #[arg(long, env = "SEAWALL_RESERVE_CPU", value_name = "UNITS")]
+    pub reserve_cpu: Option<u32>,
+    /// Memory kept back (the greater of 256 and 5 %)
+    #[arg(long, env = "SEAWALL_RESERVE_MEMORY_MIB", value_name = "MIB")]
+    pub reserve_memory_mib: Option<u32>,
+    /// Host ports that tasks do not get
+    #[arg(long, env = "SEAWALL_RESERVED_PORTS", value_delimiter = ',', value_name = "PORTS")]
+    pub reserved_ports: Vec<u16>,
+    /// Attributes of the instance
+    #[arg(long, env = "SEAWALL_ATTRIBUTES", value_delimiter = ',', value_parser = key_value, value_name = "NAME=VALUE")]
+    pub attributes: Vec<(String, String)>,
+    /// When images are pulled: default, always, once, prefer-cached
+    #[arg(long, env = "SEAWALL_IMAGE_PULL", default_value = "default", value_name = "WHEN")]
+    pub image_pull: String,
+    /// Docker's socket
+    #[arg(long, env = "SEAWALL_DOCKER_SOCKET", default_value = "/var/run/docker.sock", value_name = "PATH")]
+    pub docker_socket: String,
+    /// Logs
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Logs of a process that runs on.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// Text for people or one JSON object a line
+    #[arg(long, env = "SEAWALL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to log, in the words of tracing's EnvFilter
+    #[arg(long, env = "SEAWALL_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// End when standard input closes: children of dev go with it, even when it is killed
+    #[arg(long, hide = true, env = "SEAWALL_LIFELINE", value_parser = BoolishValueParser::new())]
+    pub lifeline: bool,
+}
+
+/// Form of the logs.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// What runs tasks.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RuntimeKind {
+    /// Docker's containers.
+    Docker,
+    /// Child processes, for trials without Docker.
+    Process,
+    /// Nothing at all, for load.
+    Fake,
+}
+
+/// `--runtime` of dev and demo.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RuntimeChoice {
+    /// Docker where its socket answers, else processes.
+    Auto,
+    /// Docker's containers.
+    Docker,
+    /// Child processes.
+    Process,
+    /// Nothing at all.
+    Fake,
+}
+
+/// `seawall dev`.
+#[derive(Args, Clone, Debug)]
+pub struct DevArgs {
+    /// Folder of everything; started again on it, dev goes on where it was
+    #[arg(long, env = "SEAWALL_DEV_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Port of the first member; the others follow at +10 and +20, peers one above each
+    #[arg(long, env = "SEAWALL_PORT", default_value_t = 7400)]
+    pub port: u16,
+    /// What runs the tasks
+    #[arg(long, env = "SEAWALL_RUNTIME", value_enum, default_value_t = RuntimeChoice::Auto)]
+    pub runtime: RuntimeChoice,
+    /// Instances in each zone
+    #[arg(long, env = "SEAWALL_AGENTS_PER_ZONE", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=50))]
+    pub agents_per_zone: u8,
+    /// Start a process that died again after this time (never: leave it dead)
+    #[arg(long, env = "SEAWALL_RESTART_AFTER", value_parser = crate::values::duration_or_never, default_value = "3s", value_name = "TIME")]
+    pub restart_after: crate::values::MaybeNever,
+    /// What the processes log, in the words of tracing's EnvFilter
+    #[arg(long, env = "SEAWALL_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+}
+
+/// `seawall demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// What runs the tasks
+    #[arg(long, env = "SEAWALL_RUNTIME", value_enum, default_value_t = RuntimeChoice::Auto)]
+    pub runtime: RuntimeChoice,
+    /// Write the timeline to this file
+    #[arg(long, env = "SEAWALL_JSON", value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// `seawall secret`.
+#[derive(Subcommand, Debug)]
+pub enum SecretCommand {
+    /// Make a new secret
+    New {
+        /// Where to (mode 0600); an existing file is never replaced
+        file: PathBuf,
+    },
+}
+
+/// `seawall token`.
+#[derive(Subcommand, Debug)]
+pub enum TokenCommand {
+    /// Make a token; it is shown once
+    Create {
+        /// What it lets in
+        #[arg(long, default_value = "agent")]
+        role: String,
+        /// How long it is good for
+        #[arg(long, value_parser = duration, value_name = "TIME")]
+        ttl: Option<Duration>,
+        /// How often it is good
+        #[arg(long, value_name = "N")]
+        uses: Option<u32>,
+    },
+    /// List tokens
+    Ls,
+    /// Revoke tokens
+    Rm {
+        /// Ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+}
+
+/// `seawall status`.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Go on showing it
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// `seawall member`.
+#[derive(Subcommand, Debug)]
+pub enum MemberCommand {
+    /// List members
+    Ls,
+    /// Invite a server that waits on an empty folder
+    Add {
+        /// Where it listens for peers
+        #[arg(value_name = "HOST:PORT")]
+        peer_address: String,
+    },
+    /// Remove a member
+    Rm {
+        /// Its name
+        name: String,
+        /// Also when no spare takes its vote
+        #[arg(long)]
+        force: bool,
+    },
+    /// Give a lost member's place to a server that waits on an empty folder
+    Replace {
+        /// The lost member
+        name: String,
+        /// Where the new one listens for peers
+        #[arg(value_name = "HOST:PORT")]
+        peer_address: String,
+    },
+    /// Hand leadership over
+    Transfer {
+        /// To this member; the best other one when absent
+        to: Option<String>,
+    },
+}
+
+/// `seawall cluster`.
+#[derive(Subcommand, Debug)]
+pub enum ClusterCommand {
+    /// List clusters
+    Ls,
+    /// Show clusters
+    Show {
+        /// Names or ARNs; the current one when absent
+        names: Vec<String>,
+    },
+    /// Create a cluster
+    Create {
+        /// Its name
+        name: String,
+        /// Tags
+        #[arg(long = "tag", value_parser = key_value, value_name = "KEY=VALUE")]
+        tags: Vec<(String, String)>,
+    },
+    /// Delete clusters that hold nothing
+    Rm {
+        /// Names or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+/// `seawall instance`.
+#[derive(Subcommand, Debug)]
+pub enum InstanceCommand {
+    /// List instances
+    Ls,
+    /// Show instances
+    Show {
+        /// Instance ids, id prefixes or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Place nothing new on instances and move their service tasks away
+    Drain {
+        /// Instance ids, id prefixes or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Place tasks on drained instances again
+    Activate {
+        /// Instance ids, id prefixes or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Deregister instances
+    Rm {
+        /// Instance ids, id prefixes or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Also while tasks run there; they are orphaned
+        #[arg(long)]
+        force: bool,
+    },
+    /// Set attributes (NAME=VALUE) and remove them (NAME-)
+    Attr {
+        /// Instance id, id prefix or ARN
+        name: String,
+        /// NAME=VALUE or NAME-
+        #[arg(required = true, value_name = "NAME=VALUE|NAME-")]
+        changes: Vec<String>,
+    },
+}
+
+/// `seawall taskdef`.
+#[derive(Subcommand, Debug)]
+pub enum TaskdefCommand {
+    /// Register a revision from ECS JSON (as `aws ecs register-task-definition --cli-input-json`)
+    Register {
+        /// File, or - for standard input
+        file: PathBuf,
+    },
+    /// List task definitions
+    Ls {
+        /// Only of this family
+        family: Option<String>,
+        /// Deregistered ones too
+        #[arg(short, long)]
+        all: bool,
+    },
+    /// Show task definitions as ECS JSON
+    Show {
+        /// FAMILY, FAMILY:REVISION or ARN
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Deregister revisions
+    Rm {
+        /// FAMILY:REVISION or ARN
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+/// `seawall run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// An image, a task definition (FAMILY or FAMILY:REVISION), or a task definition's file
+    #[arg(value_name = "IMAGE|FAMILY|FILE")]
+    pub what: String,
+    /// Publish a port: CONTAINER, HOST:CONTAINER, with /udp for UDP
+    #[arg(short, long = "publish", value_name = "[HOST:]PORT")]
+    pub publish: Vec<Port>,
+    /// Environment
+    #[arg(short, long = "env", value_parser = key_value, value_name = "KEY=VALUE")]
+    pub env: Vec<(String, String)>,
+    /// CPU units (1024 a core)
+    #[arg(long, value_name = "UNITS")]
+    pub cpu: Option<i32>,
+    /// Memory over which the container is killed, in MiB; 64 are reserved when absent
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<i32>,
+    /// How many tasks
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub count: i32,
+    /// Run it as a service of this name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Follow the output until the tasks stop
+    #[arg(long, conflicts_with = "name")]
+    pub attach: bool,
+    /// Like --attach, and deregister the task definition that was made for it
+    #[arg(long, conflicts_with = "name")]
+    pub rm: bool,
+    /// The command, in place of the image's own
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// `seawall task ls`.
+#[derive(Args, Debug)]
+pub struct TaskListArgs {
+    /// Only tasks of this service
+    pub service: Option<String>,
+    /// Stopped ones too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only on this instance
+    #[arg(long)]
+    pub on: Option<String>,
+    /// Only of this family
+    #[arg(long)]
+    pub family: Option<String>,
+}
+
+/// `seawall task`.
+#[derive(Subcommand, Debug)]
+pub enum TaskCommand {
+    /// List tasks
+    Ls(TaskListArgs),
+    /// Show tasks
+    Show {
+        /// Ids, id prefixes or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Start a task definition on chosen instances, past placement
+    Start {
+        /// FAMILY, FAMILY:REVISION or ARN
+        definition: String,
+        /// Instances
+        #[arg(long, required = true, value_delimiter = ',')]
+        on: Vec<String>,
+    },
+    /// Stop tasks
+    Stop {
+        /// Ids, id prefixes or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Kept with the task
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+/// `seawall service`.
+#[derive(Subcommand, Debug)]
+pub enum ServiceCommand {
+    /// Create a service from ECS JSON (as `aws ecs create-service --cli-input-json`)
+    Create {
+        /// File, or - for standard input
+        file: PathBuf,
+    },
+    /// List services
+    Ls,
+    /// Show services
+    Show {
+        /// Names or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Change members of UpdateService (desiredCount=4, taskDefinition=web:2, minimumHealthyPercent=50)
+    Set {
+        /// Name or ARN
+        name: String,
+        /// MEMBER=VALUE; a value may be JSON
+        #[arg(required = true, value_parser = key_value, value_name = "MEMBER=VALUE")]
+        changes: Vec<(String, String)>,
+    },
+    /// Drain and delete services
+    Rm {
+        /// Names or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Also while the desired count is above 0
+        #[arg(long)]
+        force: bool,
+    },
+    /// Where a service's tasks can be reached
+    Endpoints {
+        /// Name or ARN
+        name: String,
+    },
+}
+
+/// `seawall logs`.
+#[derive(Args, Debug)]
+pub struct LogsArgs {
+    /// A service or a task
+    pub name: String,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what is younger than this
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub since: Option<Duration>,
+    /// Only the last lines
+    #[arg(long, value_name = "N")]
+    pub tail: Option<u32>,
+    /// Only of this container
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+}
+
+/// `seawall events`.
+#[derive(Args, Debug)]
+pub struct EventsArgs {
+    /// A service, task or instance; every service when absent
+    pub name: Option<String>,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what is younger than this
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub since: Option<Duration>,
+}
+
+/// The words of `aws ecs wait`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitFor {
+    /// One deployment, all of its tasks running.
+    ServicesStable,
+    /// Deleted.
+    ServicesInactive,
+    /// Running.
+    TasksRunning,
+    /// Stopped.
+    TasksStopped,
+}
+
+/// `seawall zone`.
+#[derive(Subcommand, Debug)]
+pub enum ZoneCommand {
+    /// Power loss: member, agents and tasks of the zone are killed
+    Kill(ZoneArgs),
+    /// Cut off: they live on and are silent
+    Cut(ZoneArgs),
+    /// Bring it back
+    Return(ZoneArgs),
+}
+
+/// A zone of dev.
+#[derive(Args, Debug)]
+pub struct ZoneArgs {
+    /// Its name, or a unique end of it (b)
+    pub zone: String,
+    /// dev's folder
+    #[arg(long, env = "SEAWALL_DEV_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// `seawall web`.
+#[derive(Args, Debug)]
+pub struct WebArgs {
+    /// What it calls itself in its answers
+    #[arg(long, env = "WEB_VERSION", default_value = "1")]
+    pub answer_version: String,
+}

@@ -1,0 +1,207 @@
+//! Speaks with a cluster through any of its members: the next address when one refuses or is a black hole, again while
+//! nobody leads, never twice what must happen once.
+
+mod address;
+mod connect;
+pub mod find;
+pub mod pages;
+mod refusal;
+
+use std::{sync::Mutex, time::Duration};
+
+use seawall_env::{Env, Instant};
+use seawall_model::ErrorCode;
+use seawall_proto::v1::{ListClustersRequest, control_client::ControlClient, ecs_client::EcsClient};
+use tonic::{Request, Response, Status, transport::Channel};
+
+use crate::{
+    args::Global,
+    client::{address::Address, refusal::Verdict},
+    failure::Failure,
+    names,
+};
+
+/// Between two tries while nobody leads.
+const RETRY: Duration = Duration::from_millis(100);
+/// Beyond the deadline that the member was told: its own answer says more than our giving up.
+const GRACE: Duration = Duration::from_millis(500);
+/// Largest answer: a page of described resources.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// Metadata that asks for what the member knows by itself.
+const STALE_KEY: &str = "x-seawall-stale";
+/// Clusters named where one is unknown.
+const CLUSTERS_SHOWN: usize = 5;
+
+/// Whether a request may be sent again when a connection broke under it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Again {
+    /// Reads, and writes that have the same effect twice.
+    Safe,
+    /// A write that would happen twice.
+    Never,
+}
+
+/// Clients of both services over one connection.
+#[derive(Clone)]
+pub struct Connection {
+    /// ECS's operations.
+    pub ecs: EcsClient<Channel>,
+    /// What Seawall has beyond them.
+    pub control: ControlClient<Channel>,
+    /// Whom it reaches.
+    pub address: String,
+}
+
+/// A cluster, through any of its members.
+pub struct Client {
+    env: Env,
+    addresses: Vec<Address>,
+    tls: connect::Trust,
+    stale: bool,
+    answer_max: Duration,
+    /// Which address to try first, and the connection to it; nothing awaits under it.
+    current: Mutex<(usize, Option<Connection>)>,
+}
+
+impl Client {
+    /// A client that has asked nobody yet.
+    pub fn new(env: &Env, global: &Global, answer_max: Duration) -> Result<Self, Failure> {
+        let data_dir = std::env::var_os("SEAWALL_DATA_DIR");
+        let data_dir = data_dir.as_deref().map(std::path::Path::new);
+        let addresses = address::choose(&global.addr, data_dir, |path| path.exists())?;
+        Self::to(env, addresses, global, answer_max)
+    }
+
+    /// A client of the members at `addresses`.
+    pub fn to(env: &Env, addresses: Vec<Address>, global: &Global, answer_max: Duration) -> Result<Self, Failure> {
+        let tls = connect::Trust::load(env, global.ca_file.as_deref())?;
+        Ok(Client { env: env.clone(), addresses, tls, stale: global.stale, answer_max, current: Mutex::default() })
+    }
+
+    /// Asks, and asks again where that is right, until `answer_max`.
+    ///
+    /// # Errors
+    /// A refusal, nobody to ask, or an outcome that is unknown.
+    pub async fn call<Q, A, F>(&self, again: Again, message: Q, ask: F) -> Result<A, Failure>
+    where
+        Q: Clone,
+        F: AsyncFn(Connection, Request<Q>) -> Result<Response<A>, Status>,
+    {
+        let deadline = self.env.now() + self.answer_max;
+        loop {
+            let connection = self.connection().await?;
+            let address = connection.address.clone();
+            let left = deadline - self.env.now();
+            let request = self.request(message.clone(), left);
+            let answer = self.env.timeout(left + GRACE, ask(connection, request)).await;
+            let status = match answer {
+                Ok(Ok(answer)) => return Ok(answer.into_inner()),
+                Ok(Err(status)) => status,
+                Err(_) => Status::deadline_exceeded(""),
+            };
+            self.after(again, &status, &address, deadline).await?;
+        }
+    }
+
+    /// What follows a status that is no answer: another try, or the end.
+    async fn after(&self, again: Again, status: &Status, address: &str, deadline: Instant) -> Result<(), Failure> {
+        match refusal::judge(status) {
+            Verdict::Final(ErrorCode::ClusterNotFound) => Err(self.unknown_cluster(status, address).await),
+            Verdict::Final(code) => Err(refusal::refused(code, status.message(), address)),
+            Verdict::NoLeader => {
+                self.forget();
+                if self.env.now() + RETRY >= deadline {
+                    return Err(refusal::no_leader(status.message()));
+                }
+                self.env.sleep(self.env.jitter(RETRY)).await;
+                Ok(())
+            }
+            Verdict::Broken => {
+                self.forget();
+                match again {
+                    Again::Safe if self.env.now() < deadline => Ok(()),
+                    Again::Safe => Err(refusal::nobody(&[(address.to_owned(), "no answer in time".to_owned())])),
+                    Again::Never => Err(refusal::unknown_outcome(address)),
+                }
+            }
+        }
+    }
+
+    /// A stream broke: the next call begins elsewhere, after a moment.
+    ///
+    /// # Errors
+    /// The member refused, which another would too.
+    pub async fn after_broken_stream(&self, status: &Status) -> Result<(), Failure> {
+        let address = self.lock().1.as_ref().map(|c| c.address.clone()).unwrap_or_default();
+        match refusal::judge(status) {
+            Verdict::Final(ErrorCode::OutOfRange | ErrorCode::Server) | Verdict::NoLeader | Verdict::Broken => {}
+            Verdict::Final(code) => return Err(refusal::refused(code, status.message(), &address)),
+        }
+        self.forget();
+        self.env.sleep(self.env.jitter(RETRY)).await;
+        Ok(())
+    }
+
+    fn request<Q>(&self, message: Q, left: Duration) -> Request<Q> {
+        let mut request = Request::new(message);
+        request.set_timeout(left);
+        if self.stale {
+            request.metadata_mut().insert(STALE_KEY, tonic::metadata::MetadataValue::from_static("true"));
+        }
+        request
+    }
+
+    /// A connection whose other end has just answered.
+    pub async fn connection(&self) -> Result<Connection, Failure> {
+        let first = {
+            let current = self.lock();
+            match &current.1 {
+                Some(connection) => return Ok(connection.clone()),
+                None => current.0,
+            }
+        };
+        let mut tried = Vec::new();
+        for step in 0..self.addresses.len() {
+            let at = (first + step) % self.addresses.len();
+            match connect::open(&self.env, &self.addresses[at], &self.tls).await {
+                Ok(connection) => {
+                    *self.lock() = (at, Some(connection.clone()));
+                    return Ok(connection);
+                }
+                Err(why) => tried.push((self.addresses[at].uri(), why)),
+            }
+        }
+        Err(refusal::nobody(&tried))
+    }
+
+    /// The next call begins at the next address.
+    fn forget(&self) {
+        let mut current = self.lock();
+        *current = ((current.0 + 1) % self.addresses.len().max(1), None);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (usize, Option<Connection>)> {
+        self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn unknown_cluster(&self, status: &Status, address: &str) -> Failure {
+        let listed = match self.connection().await {
+            Ok(mut connection) => connection.ecs.list_clusters(ListClustersRequest::default()).await.ok(),
+            Err(_) => None,
+        };
+        let Some(listed) = listed else {
+            return refusal::refused(ErrorCode::ClusterNotFound, status.message(), address);
+        };
+        let listed = listed.into_inner().cluster_arns;
+        let mut shown: Vec<&str> = listed.iter().take(CLUSTERS_SHOWN).map(|arn| names::short(arn)).collect();
+        if listed.len() > CLUSTERS_SHOWN {
+            shown.push("…");
+        }
+        cluster_not_found(address, &shown)
+    }
+}
+
+fn cluster_not_found(address: &str, known: &[&str]) -> Failure {
+    Failure::refused(format!("the cluster is not found in {address} (clusters: {})", known.join(", ")))
+        .next("seawall cluster ls")
+}

@@ -1,0 +1,246 @@
+//! `seawall instance …`: the machines that run tasks.
+
+use seawall_proto::v1::{
+    Attribute, ContainerInstance, DeleteAttributesRequest, DeregisterContainerInstanceRequest, Failure as EcsFailure,
+    PutAttributesRequest, Resource, StringListValue, UpdateContainerInstancesStateRequest,
+};
+
+use crate::{
+    args::InstanceCommand,
+    client::{
+        Again, Connection,
+        find::{self, Found},
+    },
+    context::Context,
+    failure::{Exit, Failure},
+    names,
+    output::{
+        self, Listing,
+        table::{Table, column, text, wide},
+    },
+    terminal,
+};
+
+use super::wait::{self, Outlook};
+
+/// Runs `seawall instance …`.
+pub async fn run(ctx: &Context, command: InstanceCommand) -> Result<(), Failure> {
+    match command {
+        InstanceCommand::Ls => list(ctx).await,
+        InstanceCommand::Show { names } => show(ctx, &names).await,
+        InstanceCommand::Drain { names } => set_state(ctx, &names, "DRAINING").await,
+        InstanceCommand::Activate { names } => set_state(ctx, &names, "ACTIVE").await,
+        InstanceCommand::Rm { names, force } => remove(ctx, &names, force).await,
+        InstanceCommand::Attr { name, changes } => attributes(ctx, &name, &changes).await,
+    }
+}
+
+async fn list(ctx: &Context) -> Result<(), Failure> {
+    let client = ctx.client().await?;
+    let cluster = ctx.cluster(None);
+    let arns = client.instance_arns(&cluster).await?;
+    let (mut instances, failures) = client.instances(&cluster, &arns).await?;
+    instances.sort_by_key(|i| (find::zone(i), i.ec2_instance_id().to_owned()));
+    listing(&instances, &failures).print(&ctx.global)
+}
+
+async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {
+    let found: Vec<ContainerInstance> = all(ctx, names).await?.into_iter().map(|found| found.it).collect();
+    listing(&found, &[]).print(&ctx.global)
+}
+
+async fn all(ctx: &Context, names: &[String]) -> Result<Vec<Found<ContainerInstance>>, Failure> {
+    let mut found = Vec::new();
+    for name in names {
+        found.push(find::instance(ctx, name).await?);
+    }
+    Ok(found)
+}
+
+fn resource(resources: &[Resource], name: &str) -> i32 {
+    resources.iter().find(|r| r.name() == name).map_or(0, Resource::integer_value)
+}
+
+fn listing(instances: &[ContainerInstance], failures: &[EcsFailure]) -> Listing {
+    let mut table = Table::new(&[
+        column("INSTANCE"),
+        column("ZONE"),
+        column("STATUS"),
+        column("AGENT"),
+        column("RUNNING"),
+        column("PENDING"),
+        column("CPU FREE"),
+        column("MEMORY FREE"),
+        wide("VERSION"),
+        wide("ARN"),
+        text("ID"),
+    ]);
+    for instance in instances {
+        let (free, whole) = (&instance.remaining_resources, &instance.registered_resources);
+        let arn = instance.container_instance_arn();
+        table.row([
+            instance.ec2_instance_id().to_owned(),
+            find::zone(instance),
+            instance.status().to_owned(),
+            if instance.agent_connected() { "connected".to_owned() } else { "silent".to_owned() },
+            instance.running_tasks_count().to_string(),
+            instance.pending_tasks_count().to_string(),
+            format!("{} of {}", resource(free, "CPU"), resource(whole, "CPU")),
+            format!("{} of {}", resource(free, "MEMORY"), resource(whole, "MEMORY")),
+            instance.version_info.as_ref().map(|v| v.agent_version().to_owned()).unwrap_or_default(),
+            arn.to_owned(),
+            names::abbreviated(names::short(arn)).to_owned(),
+        ]);
+    }
+    Listing {
+        table,
+        names: instances.iter().map(|i| i.ec2_instance_id().to_owned()).collect(),
+        json: serde_json::json!({ "containerInstances": instances, "failures": failures }),
+        items: instances.iter().map(output::json).collect(),
+        none: "no instances. next: seawall token create, then seawall agent --token … on a machine",
+    }
+}
+
+async fn set_state(ctx: &Context, names: &[String], status: &str) -> Result<(), Failure> {
+    let found = all(ctx, names).await?;
+    let mut refused = Vec::new();
+    for Found { cluster, it } in &found {
+        let request = UpdateContainerInstancesStateRequest {
+            cluster: Some(cluster.clone()),
+            container_instances: Some(StringListValue { items: vec![it.container_instance_arn().to_owned()] }),
+            status: Some(status.to_owned()),
+            ..Default::default()
+        };
+        if ctx.global.dry_run {
+            output::document(&request)?;
+            continue;
+        }
+        let ask = async |mut c: Connection, r| c.ecs.update_container_instances_state(r).await;
+        let answer = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        match answer.failures.first() {
+            Some(failure) => refused.push(format!("{}: {}", it.ec2_instance_id(), failure.reason())),
+            None => {
+                let sentence = format!("instance {} is {status}", it.ec2_instance_id());
+                output::done(&ctx.global, it.ec2_instance_id(), &sentence, &answer)?;
+            }
+        }
+    }
+    partly(found.len(), &refused)?;
+    if status == "DRAINING" && !ctx.global.detach && !ctx.global.dry_run {
+        return drained(ctx, &found).await;
+    }
+    Ok(())
+}
+
+fn partly(asked: usize, refused: &[String]) -> Result<(), Failure> {
+    match refused.len() {
+        0 => Ok(()),
+        count if count == asked => Err(Failure::refused(refused.join("; "))),
+        _ => Err(Failure::new(Exit::Partly, refused.join("; "))),
+    }
+}
+
+/// Waits until no service task is left. Tasks that no service owns stay: ECS leaves them too.
+async fn drained(ctx: &Context, found: &[Found<ContainerInstance>]) -> Result<(), Failure> {
+    wait::until(ctx, async || {
+        let mut left = 0;
+        for Found { cluster, it } in found {
+            left += service_tasks(ctx, cluster, it.container_instance_arn()).await?;
+        }
+        Ok(match left {
+            0 => Outlook::Done,
+            left => Outlook::Waiting(format!("{left} service tasks are still there")),
+        })
+    })
+    .await
+}
+
+async fn service_tasks(ctx: &Context, cluster: &str, instance: &str) -> Result<usize, Failure> {
+    let client = ctx.client().await?;
+    let request = seawall_proto::v1::ListTasksRequest {
+        cluster: Some(cluster.to_owned()),
+        container_instance: Some(instance.to_owned()),
+        ..Default::default()
+    };
+    let arns = client.task_arns(request).await?;
+    let (tasks, _) = client.tasks(cluster, &arns).await?;
+    Ok(tasks.iter().filter(|task| task.group().starts_with("service:")).count())
+}
+
+async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Failure> {
+    let found = all(ctx, names).await?;
+    terminal::confirm(ctx.global.yes || ctx.global.dry_run, &format!("deregister {}", names.join(", ")))?;
+    for Found { cluster, it } in found {
+        let request = DeregisterContainerInstanceRequest {
+            cluster: Some(cluster),
+            container_instance: it.container_instance_arn.clone(),
+            force: Some(force),
+            ..Default::default()
+        };
+        if ctx.global.dry_run {
+            output::document(&request)?;
+            continue;
+        }
+        let ask = async |mut c: Connection, r| c.ecs.deregister_container_instance(r).await;
+        let gone = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let sentence = format!("instance {} deregistered", it.ec2_instance_id());
+        output::done(&ctx.global, it.ec2_instance_id(), &sentence, &gone)?;
+    }
+    Ok(())
+}
+
+async fn attributes(ctx: &Context, name: &str, changes: &[String]) -> Result<(), Failure> {
+    let changes = changes.iter().map(|text| change(text)).collect::<Result<Vec<_>, _>>()?;
+    let Found { cluster, it } = find::instance(ctx, name).await?;
+    let attribute = |name: &str, value: Option<&String>| Attribute {
+        name: Some(name.to_owned()),
+        value: value.cloned(),
+        target_id: it.container_instance_arn.clone(),
+        ..Default::default()
+    };
+    let (put, removed): (Vec<_>, Vec<_>) = changes.iter().partition(|(_, value)| value.is_some());
+    let put: Vec<_> = put.iter().map(|(name, value)| attribute(name, value.as_ref())).collect();
+    let removed: Vec<_> = removed.iter().map(|(name, _)| attribute(name, None)).collect();
+    let client = ctx.client().await?;
+    if !put.is_empty() {
+        let request = PutAttributesRequest { cluster: Some(cluster.clone()), attributes: put, ..Default::default() };
+        client.call(Again::Safe, request, async |mut c: Connection, r| c.ecs.put_attributes(r).await).await?;
+    }
+    if !removed.is_empty() {
+        let request = DeleteAttributesRequest { cluster: Some(cluster), attributes: removed, ..Default::default() };
+        client.call(Again::Safe, request, async |mut c: Connection, r| c.ecs.delete_attributes(r).await).await?;
+    }
+    output::say(&format!("instance {} has its attributes", it.ec2_instance_id()))
+}
+
+/// `NAME=VALUE` sets, `NAME-` removes.
+fn change(text: &str) -> Result<(String, Option<String>), Failure> {
+    if let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) {
+        return Ok((name.to_owned(), Some(value.to_owned())));
+    }
+    match text.strip_suffix('-') {
+        Some(name) if !name.is_empty() => Ok((name.to_owned(), None)),
+        _ => Err(Failure::usage(format!("{text:?}: use NAME=VALUE to set and NAME- to remove"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_set_and_removed() {
+        assert_eq!(change("rack=r1"), Ok(("rack".into(), Some("r1".into()))));
+        assert_eq!(change("rack="), Ok(("rack".into(), Some(String::new()))));
+        assert_eq!(change("rack-"), Ok(("rack".into(), None)));
+        assert!(change("rack").is_err());
+        assert!(change("-").is_err());
+    }
+
+    #[test]
+    fn some_refusals_are_partly_done() {
+        assert_eq!(partly(2, &[]), Ok(()));
+        assert_eq!(partly(2, &["a: MISSING".into()]).unwrap_err().exit, Exit::Partly);
+        assert_eq!(partly(1, &["a: MISSING".into()]).unwrap_err().exit, Exit::Refused);
+    }
+}

@@ -1,0 +1,71 @@
+//! One file a command.
+
+mod cluster;
+mod completion;
+mod events;
+mod instance;
+mod logs;
+mod member;
+mod run;
+mod scale;
+mod secret;
+mod service;
+mod set;
+mod status;
+mod task;
+mod taskdef;
+mod token;
+mod version;
+mod wait;
+mod why;
+
+use seawall_env::Env;
+
+use crate::{
+    args::{Cli, Command},
+    context::Context,
+    failure::{Exit, Failure},
+};
+
+/// Runs a command until it is done or interrupted.
+pub async fn run(env: Env, cli: Cli) -> Result<(), Failure> {
+    let ctx = Context::new(env, cli.global);
+    let work = dispatch(&ctx, cli.command);
+    tokio::select! {
+        biased;
+        result = work => result,
+        // A signal that cannot be caught ends the process by itself.
+        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+    }
+}
+
+async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Secret(command) => secret::run(ctx, command),
+        Command::Token(command) => token::run(ctx, command).await,
+        Command::Status(args) => status::run(ctx, &args).await,
+        Command::Member(command) => member::run(ctx, command).await,
+        Command::Cluster(command) => cluster::run(ctx, command).await,
+        Command::Instance(command) => instance::run(ctx, command).await,
+        Command::Taskdef(command) => taskdef::run(ctx, command).await,
+        Command::Run(args) => run::run(ctx, args).await,
+        Command::Ps(args) => task::list(ctx, &args).await,
+        Command::Task(command) => task::run(ctx, command).await,
+        Command::Service(command) => service::run(ctx, command).await,
+        Command::Scale { services } => scale::run(ctx, services).await,
+        Command::Logs(args) => logs::run(ctx, args).await,
+        Command::Events(args) => events::run(ctx, args).await,
+        Command::Why { name } => why::run(ctx, &name).await,
+        Command::Wait { state, names } => wait::run(ctx, state, &names).await,
+        Command::Completion { shell } => completion::run(shell),
+        Command::Version => version::run(ctx).await,
+        Command::Node { rest: _ } => Err(node()),
+        other => Err(Failure::refused(format!("{other:?} is not built in"))),
+    }
+}
+
+/// "node" is a scheduler to Raft and a worker to Kubernetes: guessing would drain the wrong machine.
+fn node() -> Failure {
+    Failure::usage("`node` can mean two things here: an instance runs tasks, a member is a scheduler")
+        .next("seawall instance ls, or seawall member ls")
+}

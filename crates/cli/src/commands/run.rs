@@ -1,0 +1,282 @@
+//! `seawall run`: an image, a family or a file; once, or with `--name` as a service.
+
+use std::path::Path;
+
+use seawall_proto::v1::{
+    ContainerDefinition, CreateServiceRequest, DeregisterTaskDefinitionRequest, KeyValuePair, PortMapping,
+    RegisterTaskDefinitionRequest, RunTaskRequest, Task, TaskDefinition, TaskOverride, UpdateServiceRequest,
+};
+
+use crate::{
+    args::RunArgs,
+    client::{Again, Connection, find},
+    context::Context,
+    failure::Failure,
+    names, output,
+};
+
+use super::{logs, service, task, taskdef, wait};
+
+/// Reserved where `--memory` says nothing: enough for small programs, and no limit.
+const MEMORY_RESERVATION_MIB: i32 = 64;
+
+/// Runs `seawall run`.
+pub async fn run(ctx: &Context, args: RunArgs) -> Result<(), Failure> {
+    let chosen = choose(ctx, &args).await?;
+    if ctx.global.dry_run {
+        return output::document(&chosen.described());
+    }
+    let (definition, is_new) = match chosen {
+        Chosen::Existing(definition) => (*definition, false),
+        Chosen::New(request) => (taskdef::register(ctx, *request).await?, true),
+    };
+    match &args.name {
+        Some(name) => as_service(ctx, name, &args, &definition).await,
+        None => as_tasks(ctx, &args, &definition, is_new).await,
+    }
+}
+
+enum Chosen {
+    Existing(Box<TaskDefinition>),
+    New(Box<RegisterTaskDefinitionRequest>),
+}
+
+impl Chosen {
+    fn described(&self) -> serde_json::Value {
+        match self {
+            Chosen::Existing(definition) => output::json(definition),
+            Chosen::New(request) => output::json(request),
+        }
+    }
+}
+
+/// A file is a definition to register; what a family is called is that family; anything else is an image.
+async fn choose(ctx: &Context, args: &RunArgs) -> Result<Chosen, Failure> {
+    if args.what.ends_with(".json") {
+        return Ok(Chosen::New(Box::new(taskdef::read(ctx, Path::new(&args.what))?)));
+    }
+    if may_be_family(&args.what)
+        && let Some(found) = taskdef::describe(ctx, &args.what).await?
+        && let Some(definition) = found.task_definition
+    {
+        return Ok(Chosen::Existing(Box::new(definition)));
+    }
+    Ok(Chosen::New(Box::new(of_image(args))))
+}
+
+/// Families hold no slash and no dot; what follows a colon is a revision.
+fn may_be_family(text: &str) -> bool {
+    let (name, revision) = text.split_once(':').unwrap_or((text, "1"));
+    text.starts_with("arn:") || (seawall_model::is_ecs_name(name) && revision.parse::<u32>().is_ok())
+}
+
+/// A task definition with one container of an image.
+fn of_image(args: &RunArgs) -> RegisterTaskDefinitionRequest {
+    let name = args.name.clone().unwrap_or_else(|| family_of(&args.what));
+    let container = ContainerDefinition {
+        name: Some(name.clone()),
+        image: Some(args.what.clone()),
+        cpu: args.cpu,
+        memory: args.memory,
+        memory_reservation: args.memory.is_none().then_some(MEMORY_RESERVATION_MIB),
+        command: args.command.clone(),
+        environment: environment(args),
+        port_mappings: args
+            .publish
+            .iter()
+            .map(|port| PortMapping {
+                container_port: Some(port.container.into()),
+                host_port: Some(port.host.unwrap_or(0).into()),
+                protocol: Some(port.protocol.into()),
+                ..Default::default()
+            })
+            .collect(),
+        essential: Some(true),
+        ..Default::default()
+    };
+    RegisterTaskDefinitionRequest { family: Some(name), container_definitions: vec![container], ..Default::default() }
+}
+
+fn environment(args: &RunArgs) -> Vec<KeyValuePair> {
+    args.env.iter().map(|(name, value)| KeyValuePair { name: Some(name.clone()), value: Some(value.clone()) }).collect()
+}
+
+/// `registry:5000/team/web:2` → `web`.
+fn family_of(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let name = last.split([':', '@']).next().unwrap_or(last);
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect()
+}
+
+async fn as_service(ctx: &Context, name: &str, args: &RunArgs, definition: &TaskDefinition) -> Result<(), Failure> {
+    if let Ok(found) = find::service_if_any(ctx, name).await?
+        && found.it.status() == "ACTIVE"
+    {
+        let request = UpdateServiceRequest {
+            cluster: Some(found.cluster),
+            service: found.it.service_arn,
+            desired_count: Some(args.count),
+            task_definition: definition.task_definition_arn.clone(),
+            ..Default::default()
+        };
+        return service::update(ctx, request).await;
+    }
+    let request = CreateServiceRequest {
+        cluster: Some(ctx.cluster(None)),
+        service_name: Some(name.to_owned()),
+        task_definition: definition.task_definition_arn.clone(),
+        desired_count: Some(args.count),
+        ..Default::default()
+    };
+    service::create(ctx, request).await
+}
+
+async fn as_tasks(ctx: &Context, args: &RunArgs, definition: &TaskDefinition, is_new: bool) -> Result<(), Failure> {
+    let request = RunTaskRequest {
+        cluster: Some(ctx.cluster(None)),
+        count: Some(args.count),
+        task_definition: definition.task_definition_arn.clone(),
+        started_by: Some(task::STARTED_BY.to_owned()),
+        client_token: Some(ctx.env.new_id().to_string()),
+        overrides: (!is_new).then(|| overrides(args, definition)).flatten(),
+        ..Default::default()
+    };
+    let ask = async |mut c: Connection, r| c.ecs.run_task(r).await;
+    let placed = ctx.client().await?.call(Again::Safe, request, ask).await?;
+    task::announce(ctx, &placed.tasks)?;
+    let asked = usize::try_from(args.count).unwrap_or_default();
+    task::refuse_failures(asked, &placed.failures, names::short(definition.task_definition_arn()))?;
+    let arns: Vec<String> = placed.tasks.iter().map(|t| t.task_arn().to_owned()).collect();
+    if args.attach || args.rm {
+        let ended = attached(ctx, &placed.tasks).await;
+        if args.rm && is_new {
+            deregister(ctx, definition).await?;
+        }
+        return ended;
+    }
+    if ctx.global.detach {
+        return Ok(());
+    }
+    wait::until(ctx, async || started(ctx, &arns).await).await
+}
+
+/// A task that was quick has run by the time one looks: that is no failure.
+async fn started(ctx: &Context, arns: &[String]) -> Result<wait::Outlook, Failure> {
+    let (tasks, _) = ctx.client().await?.tasks(&ctx.cluster(None), arns).await?;
+    if let Some(task) = tasks.iter().find(|t| t.last_status() == "STOPPED" && t.started_at.is_none()) {
+        return Err(not_started(task));
+    }
+    let there = tasks.iter().filter(|t| t.started_at.is_some()).count();
+    if there == arns.len() {
+        return Ok(wait::Outlook::Done);
+    }
+    Ok(wait::Outlook::Waiting(format!("{there} of {} tasks RUNNING", arns.len())))
+}
+
+fn not_started(task: &Task) -> Failure {
+    let id = names::abbreviated(names::short(task.task_arn()));
+    let container = task.containers.iter().find_map(|c| c.reason.clone()).unwrap_or_default();
+    let why = [task.stopped_reason(), &container].join(" ");
+    Failure::refused(format!("task {id} did not start: {}", why.trim())).next(format!("seawall why {id}"))
+}
+
+/// Follows what the tasks write until all have stopped; their exit codes decide.
+async fn attached(ctx: &Context, tasks: &[Task]) -> Result<(), Failure> {
+    let cluster = ctx.cluster(None);
+    logs::follow_until_stopped(ctx, &cluster, tasks).await?;
+    let arns: Vec<String> = tasks.iter().map(|t| t.task_arn().to_owned()).collect();
+    wait::tasks(ctx, &arns, "STOPPED").await?;
+    let (ended, _) = ctx.client().await?.tasks(&cluster, &arns).await?;
+    for task in &ended {
+        if task.started_at.is_none() {
+            return Err(not_started(task));
+        }
+        if let Some((name, code)) =
+            task.containers.iter().find_map(|c| Some((c.name(), c.exit_code.filter(|code| *code != 0)?)))
+        {
+            let id = names::abbreviated(names::short(task.task_arn()));
+            return Err(Failure::refused(format!("task {id}: container {name} exited with {code}")));
+        }
+    }
+    Ok(())
+}
+
+async fn deregister(ctx: &Context, definition: &TaskDefinition) -> Result<(), Failure> {
+    let request = DeregisterTaskDefinitionRequest {
+        task_definition: definition.task_definition_arn.clone(),
+        ..Default::default()
+    };
+    let ask = async |mut c: Connection, r| c.ecs.deregister_task_definition(r).await;
+    ctx.client().await?.call(Again::Safe, request, ask).await?;
+    Ok(())
+}
+
+/// `--env`, `--cpu`, `--memory` and CMD change the first container of a family that exists.
+fn overrides(args: &RunArgs, definition: &TaskDefinition) -> Option<TaskOverride> {
+    let changed = !args.env.is_empty() || !args.command.is_empty() || args.cpu.is_some() || args.memory.is_some();
+    let container = definition.container_definitions.first().filter(|_| changed)?;
+    let one = seawall_proto::v1::ContainerOverride {
+        name: container.name.clone(),
+        command: args.command.clone(),
+        environment: environment(args),
+        cpu: args.cpu,
+        memory: args.memory,
+        ..Default::default()
+    };
+    Some(TaskOverride { container_overrides: vec![one], ..Default::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn args(words: &[&str]) -> RunArgs {
+        let all = ["seawall", "run"].iter().chain(words);
+        match Cli::try_parse_from(all).unwrap().command {
+            Command::Run(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn images_and_families_are_told_apart() {
+        for family in ["web", "web:7", "arn:aws:ecs:us-local-1:000000000000:task-definition/web:7"] {
+            assert!(may_be_family(family), "{family}");
+        }
+        for image in ["nginx:alpine", "library/nginx", "registry.local:5000/web", "examples/web"] {
+            assert!(!may_be_family(image), "{image}");
+        }
+        assert_eq!(family_of("registry.local:5000/team/web.app:2"), "web-app");
+        assert_eq!(family_of("nginx@sha256:00"), "nginx");
+    }
+
+    #[test]
+    fn an_image_becomes_a_definition() {
+        let request =
+            of_image(&args(&["nginx:alpine", "--name", "web", "-p", "8080:80", "--env", "A=b", "--", "sh", "-c"]));
+        let container = &request.container_definitions[0];
+        assert_eq!(request.family.as_deref(), Some("web"));
+        assert_eq!(container.port_mappings[0].host_port, Some(8080));
+        assert_eq!(container.memory_reservation, Some(MEMORY_RESERVATION_MIB));
+        assert_eq!(container.command, ["sh", "-c"]);
+        assert_eq!(container.environment[0].name(), "A");
+        let hard = of_image(&args(&["nginx:alpine", "--memory", "128"]));
+        assert_eq!(hard.container_definitions[0].memory, Some(128));
+        assert_eq!(hard.container_definitions[0].memory_reservation, None);
+    }
+
+    #[test]
+    fn a_family_is_overridden_only_where_asked() {
+        let definition = TaskDefinition {
+            container_definitions: vec![ContainerDefinition { name: Some("web".into()), ..Default::default() }],
+            ..Default::default()
+        };
+        assert_eq!(overrides(&args(&["web"]), &definition), None);
+        let changed = overrides(&args(&["web", "--", "x"]), &definition).unwrap();
+        assert_eq!(changed.container_overrides[0].command, ["x"]);
+        assert_eq!(changed.container_overrides[0].name(), "web");
+    }
+}

@@ -1,0 +1,280 @@
+//! `seawall task …` and `seawall ps`.
+
+use std::collections::BTreeMap;
+
+use seawall_proto::v1::{
+    ContainerInstance, Failure as EcsFailure, ListTasksRequest, StartTaskRequest, StopTaskRequest, Task,
+};
+
+use crate::{
+    args::{TaskCommand, TaskListArgs},
+    client::{
+        Again, Connection,
+        find::{self, Found},
+    },
+    context::Context,
+    failure::{Exit, Failure},
+    names::{self, Kind},
+    output::{
+        self, Listing,
+        table::{Table, column, text, wide},
+    },
+    terminal,
+};
+
+use super::wait;
+
+/// Runs `seawall task …`.
+pub async fn run(ctx: &Context, command: TaskCommand) -> Result<(), Failure> {
+    match command {
+        TaskCommand::Ls(args) => list(ctx, &args).await,
+        TaskCommand::Show { names } => show(ctx, &names).await,
+        TaskCommand::Start { definition, on } => start(ctx, &definition, &on).await,
+        TaskCommand::Stop { names, reason } => stop(ctx, &names, reason).await,
+    }
+}
+
+/// Lists tasks.
+pub async fn list(ctx: &Context, args: &TaskListArgs) -> Result<(), Failure> {
+    let mut request = ListTasksRequest { family: args.family.clone(), ..Default::default() };
+    let mut cluster = ctx.cluster(None);
+    if let Some(name) = &args.service {
+        let service = find::service(ctx, name).await?;
+        cluster = service.cluster;
+        request.service_name = service.it.service_name;
+    }
+    if let Some(name) = &args.on {
+        let instance = find::instance(ctx, name).await?;
+        cluster = instance.cluster;
+        request.container_instance = instance.it.container_instance_arn;
+    }
+    request.cluster = Some(cluster.clone());
+    let client = ctx.client().await?;
+    let arns = if args.all { client.all_task_arns(request).await? } else { client.task_arns(request).await? };
+    let (mut tasks, failures) = client.tasks(&cluster, &arns).await?;
+    tasks.sort_by_key(|t| (t.group().to_owned(), t.availability_zone().to_owned(), t.task_arn().to_owned()));
+    let instances = instances_of(ctx, &cluster, &tasks).await?;
+    listing(&tasks, &failures, &instances, ctx.env.wall_ms()).print(&ctx.global)
+}
+
+async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {
+    let mut tasks = Vec::new();
+    let mut instances = BTreeMap::new();
+    for name in names {
+        let Found { cluster, it } = find::task(ctx, name).await?;
+        instances.extend(instances_of(ctx, &cluster, std::slice::from_ref(&it)).await?);
+        tasks.push(it);
+    }
+    listing(&tasks, &[], &instances, ctx.env.wall_ms()).print(&ctx.global)
+}
+
+/// What instances are called, by ARN.
+async fn instances_of(ctx: &Context, cluster: &str, tasks: &[Task]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut arns: Vec<String> = tasks.iter().filter_map(|task| task.container_instance_arn.clone()).collect();
+    arns.sort();
+    arns.dedup();
+    let (found, _) = ctx.client().await?.instances(cluster, &arns).await?;
+    let called = |i: ContainerInstance| Some((i.container_instance_arn?, i.ec2_instance_id?));
+    Ok(found.into_iter().filter_map(called).collect())
+}
+
+fn listing(tasks: &[Task], failures: &[EcsFailure], instances: &BTreeMap<String, String>, now_ms: i64) -> Listing {
+    let mut table = Table::new(&[
+        column("TASK"),
+        column("OF"),
+        column("DEFINITION"),
+        column("STATUS"),
+        wide("DESIRED"),
+        wide("HEALTH"),
+        column("ZONE"),
+        column("INSTANCE"),
+        column("AGE"),
+        column("PORTS"),
+        wide("ARN"),
+        text("WHY"),
+    ]);
+    for task in tasks {
+        let arn = task.task_arn();
+        let instance = instances.get(task.container_instance_arn()).map(String::as_str);
+        table.row([
+            names::abbreviated(names::short(arn)).to_owned(),
+            output::or_dash(Some(task.group().trim_start_matches("service:").trim_start_matches("family:"))),
+            names::short(task.task_definition_arn()).to_owned(),
+            task.last_status().to_owned(),
+            task.desired_status().to_owned(),
+            output::or_dash(task.health_status.as_deref()),
+            output::or_dash(task.availability_zone.as_deref()),
+            output::or_dash(instance),
+            output::age(task.started_at.as_ref().or(task.created_at.as_ref()), now_ms),
+            ports(task),
+            arn.to_owned(),
+            why(task),
+        ]);
+    }
+    Listing {
+        table,
+        names: tasks.iter().map(|t| names::short(t.task_arn()).to_owned()).collect(),
+        json: serde_json::json!({ "tasks": tasks, "failures": failures }),
+        items: tasks.iter().map(output::json).collect(),
+        none: "no tasks. next: seawall run IMAGE",
+    }
+}
+
+fn ports(task: &Task) -> String {
+    let bindings = task.containers.iter().flat_map(|container| &container.network_bindings);
+    let each: Vec<String> =
+        bindings.map(|b| format!("{}:{}→{}", b.bind_ip(), b.host_port(), b.container_port())).collect();
+    output::or_dash(Some(&each.join(" ")))
+}
+
+/// Why it stopped, with the exit codes that say more.
+fn why(task: &Task) -> String {
+    if task.last_status() != "STOPPED" && task.stopped_reason.is_none() {
+        return String::new();
+    }
+    let mut why = task.stopped_reason().to_owned();
+    for container in &task.containers {
+        if let Some(code) = container.exit_code.filter(|code| *code != 0) {
+            why.push_str(&format!(" [{} exit {code}]", container.name()));
+        }
+        if let Some(reason) = container.reason.as_deref().filter(|reason| !reason.is_empty()) {
+            why.push_str(&format!(" [{}: {reason}]", container.name()));
+        }
+    }
+    why
+}
+
+async fn start(ctx: &Context, definition: &str, on: &[String]) -> Result<(), Failure> {
+    let mut cluster = ctx.cluster(None);
+    let mut instances = Vec::new();
+    for name in on {
+        let found = find::instance(ctx, name).await?;
+        cluster = found.cluster;
+        instances.push(found.it.container_instance_arn().to_owned());
+    }
+    let request = StartTaskRequest {
+        cluster: Some(cluster),
+        container_instances: instances,
+        task_definition: Some(names::parse(Kind::Definition, definition)?.sent()),
+        started_by: Some(STARTED_BY.to_owned()),
+        ..Default::default()
+    };
+    if ctx.global.dry_run {
+        return output::document(&request);
+    }
+    let asked = request.container_instances.len();
+    let ask = async |mut c: Connection, r| c.ecs.start_task(r).await;
+    let started = ctx.client().await?.call(Again::Never, request, ask).await?;
+    announce(ctx, &started.tasks)?;
+    refuse_failures(asked, &started.failures, definition)?;
+    if ctx.global.detach {
+        return Ok(());
+    }
+    let arns: Vec<String> = started.tasks.iter().map(|t| t.task_arn().to_owned()).collect();
+    wait::tasks(ctx, &arns, "RUNNING").await
+}
+
+/// `startedBy` of what the command line starts.
+pub const STARTED_BY: &str = "seawall-cli";
+
+/// Says which tasks were started.
+pub fn announce(ctx: &Context, tasks: &[Task]) -> Result<(), Failure> {
+    for task in tasks {
+        let id = names::short(task.task_arn());
+        let zone = task.availability_zone.as_deref().map_or_else(String::new, |zone| format!(" in {zone}"));
+        output::done(&ctx.global, id, &format!("task {id} placed{zone}"), task)?;
+    }
+    Ok(())
+}
+
+/// ECS answers success with failures in it; people and scripts need an exit code.
+pub fn refuse_failures(asked: usize, failures: &[EcsFailure], what: &str) -> Result<(), Failure> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let mut reasons: Vec<String> = failures
+        .iter()
+        .map(|f| match f.detail() {
+            "" => f.reason().to_owned(),
+            detail => format!("{}: {detail}", f.reason()),
+        })
+        .collect();
+    reasons.dedup();
+    let exit = if failures.len() < asked { Exit::Partly } else { Exit::Refused };
+    let count = failures.len();
+    Err(Failure::new(exit, format!("{what}: {count} of {asked} tasks not placed: {}", reasons.join("; "))))
+}
+
+async fn stop(ctx: &Context, names: &[String], reason: Option<String>) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for name in names {
+        found.push(find::task(ctx, name).await?);
+    }
+    terminal::confirm(ctx.global.yes || ctx.global.dry_run, &format!("stop {}", names.join(", ")))?;
+    let arns: Vec<String> = found.iter().map(|f| f.it.task_arn().to_owned()).collect();
+    for Found { cluster, it } in found {
+        let request = StopTaskRequest {
+            cluster: Some(cluster),
+            task: it.task_arn.clone(),
+            reason: reason.clone(),
+            ..Default::default()
+        };
+        if ctx.global.dry_run {
+            output::document(&request)?;
+            continue;
+        }
+        let ask = async |mut c: Connection, r| c.ecs.stop_task(r).await;
+        let answer = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let id = names::short(it.task_arn());
+        output::done(&ctx.global, id, &format!("task {id} is being stopped"), &answer)?;
+    }
+    if ctx.global.detach || ctx.global.dry_run {
+        return Ok(());
+    }
+    wait::tasks(ctx, &arns, "STOPPED").await
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_proto::v1::{Container, NetworkBinding};
+
+    use super::*;
+
+    #[test]
+    fn ports_and_reasons_are_short() {
+        let binding = NetworkBinding {
+            bind_ip: Some("127.74.0.11".into()),
+            container_port: Some(80),
+            host_port: Some(32_768),
+            ..Default::default()
+        };
+        let container = Container {
+            name: Some("web".into()),
+            exit_code: Some(137),
+            reason: Some("OutOfMemoryError: Container killed due to memory usage".into()),
+            network_bindings: vec![binding],
+            ..Default::default()
+        };
+        let task = Task {
+            last_status: Some("STOPPED".into()),
+            stopped_reason: Some("Essential container in task exited".into()),
+            containers: vec![container],
+            ..Default::default()
+        };
+        assert_eq!(ports(&task), "127.74.0.11:32768→80");
+        assert_eq!(
+            why(&task),
+            "Essential container in task exited [web exit 137] [web: OutOfMemoryError: Container killed due to memory usage]"
+        );
+    }
+
+    #[test]
+    fn failures_become_an_exit_code() {
+        let failure =
+            EcsFailure { reason: Some("RESOURCE:MEMORY".into()), detail: Some("needs 512 MiB".into()), arn: None };
+        let all = refuse_failures(1, std::slice::from_ref(&failure), "web:1").unwrap_err();
+        assert_eq!(all.exit, Exit::Refused);
+        assert_eq!(all.what, "web:1: 1 of 1 tasks not placed: RESOURCE:MEMORY: needs 512 MiB");
+        assert_eq!(refuse_failures(3, &[failure], "web:1").unwrap_err().exit, Exit::Partly);
+    }
+}

@@ -1,0 +1,143 @@
+//! `seawall why`: the cluster explains a service, a task or an instance.
+
+use std::io::{self, Write as _};
+
+use seawall_proto::v1::{ExplainRequest, ExplainResponse};
+
+use crate::{
+    args::Format,
+    client::{Again, Connection, find},
+    context::Context,
+    failure::{Exit, Failure},
+    output::{
+        self,
+        table::{Style, Table, column, text},
+    },
+};
+
+/// What a name turned out to be.
+pub enum Thing {
+    /// A service.
+    Service(find::Found<seawall_proto::v1::Service>),
+    /// A task.
+    Task(find::Found<seawall_proto::v1::Task>),
+    /// An instance.
+    Instance(find::Found<seawall_proto::v1::ContainerInstance>),
+}
+
+/// Finds a name among services, then tasks, then instances.
+pub async fn find_any(ctx: &Context, name: &str) -> Result<Thing, Failure> {
+    let missing = match tolerant(find::service(ctx, name).await)? {
+        Ok(found) => return Ok(Thing::Service(found)),
+        Err(missing) => missing,
+    };
+    if let Ok(found) = tolerant(find::task(ctx, name).await)? {
+        return Ok(Thing::Task(found));
+    }
+    if let Ok(found) = tolerant(find::instance(ctx, name).await)? {
+        return Ok(Thing::Instance(found));
+    }
+    let what = missing.what.replacen("service ", "service, task or instance ", 1);
+    Err(missing.reworded(what))
+}
+
+/// "Not found" and "not of this kind" lead to the next kind; no connection does not.
+fn tolerant<T>(found: Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
+    match found {
+        Err(failure) if !matches!(failure.exit, Exit::Refused | Exit::Usage) => Err(failure),
+        other => Ok(other),
+    }
+}
+
+/// Runs `seawall why`.
+pub async fn run(ctx: &Context, name: &str) -> Result<(), Failure> {
+    let (cluster, resource) = match find_any(ctx, name).await? {
+        Thing::Service(found) => (found.cluster, found.it.service_arn),
+        Thing::Task(found) => (found.cluster, found.it.task_arn),
+        Thing::Instance(found) => (found.cluster, found.it.container_instance_arn),
+    };
+    let request = ExplainRequest { cluster: Some(cluster), resource: resource.unwrap_or_default() };
+    let ask = async |mut c: Connection, r| c.control.explain(r).await;
+    let explained = ctx.client().await?.call(Again::Safe, request, ask).await?;
+    match output::effective(&ctx.global) {
+        Format::Json => output::document(&explained),
+        Format::Jsonl => output::say(&output::json(&explained).to_string()),
+        _ => Ok(io::stdout().lock().write_all(for_people(&explained, output::style(&ctx.global)).as_bytes())?),
+    }
+}
+
+fn for_people(explained: &ExplainResponse, style: Style) -> String {
+    let mut out: String = explained.summary.iter().map(|line| format!("{line}\n")).collect();
+    if !explained.filters.is_empty() {
+        let mut table = Table::new(&[column("LEFT OUT BY"), column("INSTANCES"), text("DETAIL")]);
+        for filter in &explained.filters {
+            table.row([filter.filter.clone(), filter.instances.to_string(), filter.detail.clone()]);
+        }
+        out.push_str(&format!("\n{}", table.render(style)));
+    }
+    if !explained.instances.is_empty() {
+        let mut table = Table::new(&[
+            column("INSTANCE"),
+            column("ZONE"),
+            column("FITS"),
+            column("IN ZONE"),
+            column("ON IT"),
+            text("REASON"),
+        ]);
+        for verdict in &explained.instances {
+            let reason = [verdict.reason.as_str(), verdict.detail.as_str()].join(" ");
+            table.row([
+                verdict.ec2_instance_id.clone(),
+                verdict.zone.clone(),
+                if verdict.fits { "yes".to_owned() } else { "no".to_owned() },
+                verdict.service_tasks_in_zone.to_string(),
+                verdict.service_tasks_on_instance.to_string(),
+                reason.trim().to_owned(),
+            ]);
+        }
+        out.push_str(&format!("\n{}", table.render(style)));
+    }
+    if !explained.next.is_empty() {
+        out.push_str(&format!("next: {}\n", explained.next));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_proto::v1::{FilterCount, InstanceVerdict};
+
+    use super::*;
+
+    #[test]
+    fn an_explanation_reads_from_the_sentence_to_the_instance() {
+        let explained = ExplainResponse {
+            summary: vec!["2 of 6 tasks cannot be placed: memory".into()],
+            filters: vec![FilterCount {
+                filter: "RESOURCE:MEMORY".into(),
+                instances: 1,
+                detail: "needs 512 MiB; the best has 300".into(),
+            }],
+            instances: vec![InstanceVerdict {
+                ec2_instance_id: "i-b1".into(),
+                zone: "us-local-1b".into(),
+                reason: "RESOURCE:MEMORY".into(),
+                detail: "300 of 512 MiB".into(),
+                service_tasks_in_zone: 2,
+                service_tasks_on_instance: 2,
+                ..Default::default()
+            }],
+            next: "seawall service set web taskDefinition=…".into(),
+        };
+        insta::assert_snapshot!(for_people(&explained, Style { wide: false, width: Some(90), colours: false }), @r"
+        2 of 6 tasks cannot be placed: memory
+
+        LEFT OUT BY      INSTANCES  DETAIL
+        RESOURCE:MEMORY  1          needs 512 MiB; the best has 300
+
+        INSTANCE  ZONE         FITS  IN ZONE  ON IT  REASON
+        i-b1      us-local-1b  no    2        2      RESOURCE:MEMORY 300 of 512 MiB
+        next: seawall service set web taskDefinition=…
+        ");
+    }
+}

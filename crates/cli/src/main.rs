@@ -1,0 +1,39 @@
+//! `seawall`: one binary for members, agents and people. A result becomes an exit code here and nowhere else.
+
+mod args;
+mod client;
+mod commands;
+mod context;
+mod failure;
+mod input;
+mod names;
+mod output;
+mod progress;
+mod settings;
+mod terminal;
+mod values;
+
+use std::process::ExitCode;
+
+use failure::Failure;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let env = {
+        let _on_runtime = runtime.enter();
+        context::env_without_links()
+    };
+    let cli = settings::parse(&env, std::env::args_os().collect())?;
+    let work = commands::run(env.clone(), cli);
+    let result = runtime.block_on(env.scope(work));
+    // What still runs (a follower of a stream, a reader of standard input) has nobody to report to.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,255 @@
+//! Three members in the simulator: elections, crashes, snapshots, changes of members, reads.
+
+mod support;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use seawall_consensus::{ChangeError, ProposeError, ReadError};
+use seawall_env::Elapsed;
+use seawall_model::MemberId;
+use seawall_proto::internal::v1::{Command, reply};
+
+use support::{Cluster, LIMIT, address, create, name};
+
+#[test]
+fn a_command_is_applied_on_every_member_with_one_reply_each() {
+    let cluster = Cluster::formed(1, 3);
+    let leader = cluster.leader();
+    let done = cluster.propose(leader, vec![create("a"), create("b"), create("a")]).unwrap();
+    let kinds: Vec<_> = done.replies.into_iter().map(|r| r.kind.unwrap()).collect();
+    assert!(
+        matches!(kinds[..], [reply::Kind::Done(_), reply::Kind::Done(_), reply::Kind::Done(ref again)] if again.existed)
+    );
+    assert_eq!(cluster.get(leader).state().index, done.index, "answered only once applied and published");
+    cluster.wait_equal();
+    for id in 1..=3 {
+        assert!(cluster.names(id).is_superset(&BTreeSet::from(["a".into(), "b".into()])), "member {id}");
+    }
+}
+
+#[test]
+fn proposals_on_their_way_together_keep_their_order() {
+    let cluster = Cluster::formed(2, 3);
+    let leader = cluster.leader();
+    let consensus = cluster.get(leader);
+    let term = consensus.leadership().borrow().term;
+    let indexes = cluster.run(leader, async move {
+        let proposals = (0..200).map(|n| consensus.propose(vec![create(&format!("c{n}"))], Some(term)));
+        let done = futures::future::join_all(proposals).await;
+        done.into_iter().map(|d| d.unwrap().index).collect::<Vec<_>>()
+    });
+    assert!(indexes.is_sorted_by(|a, b| a + 1 == *b), "{indexes:?}");
+}
+
+#[test]
+fn only_the_leader_of_that_term_proposes() {
+    let cluster = Cluster::formed(3, 3);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let known = Some(MemberId(leader));
+    assert_eq!(cluster.propose(follower, vec![create("a")]), Err(ProposeError::NotLeader { leader: known }));
+    let consensus = cluster.get(leader);
+    let term = consensus.leadership().borrow().term;
+    let early = cluster.run(leader, async move { consensus.propose(vec![create("a")], Some(term - 1)).await });
+    assert!(matches!(early, Err(ProposeError::NotLeader { .. })), "{early:?}");
+    let huge = vec![create(&"x".repeat(2 << 20))];
+    assert!(matches!(cluster.propose(leader, huge), Err(ProposeError::TooLarge { .. })));
+    assert!(!cluster.names(leader).contains("a"));
+}
+
+#[test]
+fn a_killed_leader_is_replaced_and_comes_back_with_its_log() {
+    for seed in 10..16 {
+        let mut cluster = Cluster::formed(seed, 3);
+        let first = cluster.leader();
+        cluster.propose(first, vec![create("before")]).unwrap();
+        let killed_at = cluster.sim.now();
+        cluster.kill(first);
+        cluster.wait_leader();
+        let second = cluster.leader();
+        cluster.propose(second, vec![create("during")]).unwrap();
+        let gap = cluster.sim.now() - killed_at;
+        assert!(gap < Duration::from_secs(2), "seed {seed}: no write for {gap:?}");
+        assert!(cluster.names(second).contains("before"), "seed {seed}");
+        cluster.restart(first).unwrap();
+        cluster.wait_equal();
+        assert!(cluster.names(first).contains("during"), "seed {seed}");
+        assert!(cluster.get(first).leadership().borrow().term > 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_restart_of_all_members_loses_nothing() {
+    let mut cluster = Cluster::formed(20, 3);
+    for n in 0..20 {
+        cluster.propose(cluster.leader(), vec![create(&format!("c{n}"))]).unwrap();
+    }
+    let before = cluster.names(cluster.leader());
+    (1..=3).for_each(|id| cluster.kill(id));
+    for id in 1..=3 {
+        cluster.restart(id).unwrap();
+    }
+    cluster.wait_leader();
+    cluster.wait_equal();
+    assert_eq!(cluster.names(1), before);
+    let consensus = cluster.get(1);
+    assert!(cluster.run(1, async move { consensus.is_initialized().await }));
+}
+
+#[test]
+fn without_a_majority_nothing_is_acknowledged_and_reads_say_whom_they_wait_for() {
+    let mut cluster = Cluster::formed(21, 3);
+    let leader = cluster.leader();
+    let others: Vec<u64> = cluster.alive().into_iter().filter(|id| *id != leader).collect();
+    others.iter().for_each(|id| cluster.kill(*id));
+    let consensus = cluster.get(leader);
+    let env = cluster.members[&leader].env.clone();
+    let on = env.clone();
+    let (written, read) = cluster.run(leader, async move {
+        let written = on.timeout(Duration::from_secs(3), consensus.propose(vec![create("lost")], None)).await;
+        let read = consensus.read_barrier(on.now() + Duration::from_secs(1)).await;
+        (written, read)
+    });
+    assert!(!matches!(written, Ok(Ok(_))), "{written:?}");
+    assert!(matches!(read, Err(ReadError::Deadline { .. })), "{read:?}");
+    others.iter().for_each(|id| cluster.restart(*id).unwrap());
+    cluster.wait_leader();
+    cluster.wait_equal();
+}
+
+#[test]
+fn a_barrier_on_a_follower_sees_every_acknowledged_write() {
+    for seed in 30..34 {
+        let cluster = Cluster::formed(seed, 3);
+        let (leader, follower) = (cluster.leader(), cluster.follower());
+        let (writer, reader) = (cluster.get(leader), cluster.get(follower));
+        let on = cluster.members[&follower].env.clone();
+        for n in 0..20 {
+            let name = format!("c{n}");
+            let (w, r, on, command) = (writer.clone(), reader.clone(), on.clone(), create(&name));
+            // On one node's clock: the two share nothing but the network.
+            let index = cluster.run(leader, async move { w.propose(vec![command], None).await }).unwrap().index;
+            let deadline = on.now() + LIMIT;
+            let read = cluster.run(follower, async move { r.read_barrier(deadline).await }).unwrap();
+            assert!(read >= index && reader.state().index >= index, "seed {seed}");
+            assert!(cluster.names(follower).contains(&name), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn barriers_that_wait_together_are_answered_together() {
+    let cluster = Cluster::formed(35, 3);
+    let follower = cluster.follower();
+    let (reader, on) = (cluster.get(follower), cluster.members[&follower].env.clone());
+    let took = cluster.run(follower, async move {
+        let start = on.now();
+        let reads = (0..1000).map(|_| reader.read_barrier(start + LIMIT));
+        futures::future::join_all(reads).await.into_iter().for_each(|r| drop(r.unwrap()));
+        on.now() - start
+    });
+    assert!(took < Duration::from_millis(200), "a thousand reads took {took:?}: they were asked one by one");
+}
+
+#[test]
+fn a_deposed_leader_serves_no_barrier() {
+    let cluster = Cluster::formed(36, 3);
+    let old = cluster.leader();
+    let others: Vec<String> = cluster.alive().into_iter().filter(|id| *id != old).map(name).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    cluster.sim.partition(&[&name(old)], &others);
+    cluster.wait("another leader", |c| c.leader() != old);
+    cluster.propose(cluster.leader(), vec![create("new")]).unwrap();
+    let (reader, on) = (cluster.get(old), cluster.members[&old].env.clone());
+    let deadline = on.now() + Duration::from_secs(1);
+    let read = cluster.run(old, async move { reader.read_barrier(deadline).await });
+    assert!(matches!(read, Err(ReadError::Deadline { .. })), "{read:?}");
+    cluster.sim.heal();
+    let reader = cluster.get(old);
+    let deadline = on.now() + LIMIT;
+    cluster.run(old, async move { reader.read_barrier(deadline).await }).unwrap();
+    assert!(cluster.names(old).contains("new"));
+}
+
+#[test]
+fn applied_entries_come_in_order_with_their_effects_and_state() {
+    let cluster = Cluster::formed(40, 3);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    cluster.wait_equal();
+    let mut entries = cluster.get(follower).applied();
+    let first = cluster.propose(leader, vec![create("a"), create("b")]).unwrap().index;
+    cluster.propose(leader, vec![create("c")]).unwrap();
+    cluster.wait_equal();
+    let got: Vec<_> = std::iter::from_fn(|| entries.try_recv().ok()).collect();
+    assert_eq!(got.iter().map(|e| e.index).collect::<Vec<_>>(), [first, first + 1]);
+    assert_eq!(got[0].effects.len(), 2);
+    assert!(got[0].state.cluster_by_name(0, "b").is_some() && got[0].state.cluster_by_name(0, "c").is_none());
+    assert_eq!(got[1].cluster_time_ms, 2);
+}
+
+#[test]
+fn waiting_for_an_index_ends_at_the_deadline() {
+    let cluster = Cluster::formed(41, 1);
+    let (consensus, on) = (cluster.get(1), cluster.members[&1].env.clone());
+    let now = consensus.state().index;
+    let (have, lack) = cluster.run(1, async move {
+        let deadline = on.now() + Duration::from_millis(50);
+        (consensus.wait_applied(now, deadline).await, consensus.wait_applied(now + 1, deadline).await)
+    });
+    assert_eq!((have, lack), (Ok(()), Err(Elapsed)));
+}
+
+#[test]
+fn an_unknown_command_stops_every_member_instead_of_being_skipped() {
+    let cluster = Cluster::formed(42, 3);
+    let leader = cluster.leader();
+    let before = cluster.names(leader);
+    let answer = cluster.propose(leader, vec![create("beside"), Command::default()]);
+    assert!(answer.is_err(), "{answer:?}");
+    for id in 1..=3 {
+        let consensus = cluster.get(id);
+        let reason = cluster.run(id, async move { consensus.stopped().await });
+        assert!(!reason.is_empty());
+        assert_eq!(cluster.names(id), before, "an entry takes effect as a whole or not at all");
+        assert_eq!(cluster.propose(id, vec![create("after")]), Err(ProposeError::Stopped));
+    }
+}
+
+#[test]
+fn a_damaged_entry_stops_the_start() {
+    let mut cluster = Cluster::formed(43, 3);
+    let index = cluster.propose(cluster.leader(), vec![create("a")]).unwrap().index;
+    cluster.wait_equal();
+    let victim = cluster.follower();
+    cluster.kill(victim);
+    assert!(cluster.members[&victim].store.damage_entry(index));
+    let error = cluster.restart(victim).unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
+}
+
+#[test]
+fn a_cluster_is_formed_once_and_by_its_members() {
+    let mut cluster = Cluster::formed(44, 3);
+    let again = cluster.get(2);
+    let members = [(MemberId(2), address(2))].into();
+    let refused = cluster.run(2, async move { again.initialize(members).await });
+    assert!(matches!(refused, Err(ChangeError::Refused(_))), "{refused:?}");
+    cluster.add(9);
+    let (stranger, fresh) = (cluster.get(9), cluster.get(9));
+    assert!(!cluster.run(9, async move { fresh.is_initialized().await }));
+    let members = [(MemberId(1), address(1))].into();
+    let refused = cluster.run(9, async move { stranger.initialize(members).await });
+    assert!(matches!(refused, Err(ChangeError::Refused(_))), "{refused:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = || {
+        let mut cluster = Cluster::formed(45, 3);
+        let leader = cluster.leader();
+        cluster.propose(leader, vec![create("a")]).unwrap();
+        cluster.kill(leader);
+        cluster.sim.run_for(Duration::from_secs(5));
+        (cluster.sim.event_hash(), cluster.leader(), cluster.get(cluster.leader()).state().state.hash())
+    };
+    assert_eq!(run(), run());
+}

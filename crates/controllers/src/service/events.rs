@@ -1,0 +1,91 @@
+//! Events. Each comes once for its cause: what was said already is read from the events in the row, whose times are those of
+//! the cause. So a pass that is lost or repeated neither loses an event nor repeats one.
+
+use seawall_model::{Id128, InstanceId};
+use seawall_proto::internal::v1::{ServiceEventCode, ServiceEventRow, StopCode, TaskRow};
+
+use super::{
+    rollout::{Limits, Starts},
+    step::Step,
+    view::View,
+};
+
+/// Why a task was stopped whose containers fail their health checks.
+pub(crate) const UNHEALTHY: &str = "Task failed container health checks";
+/// Tasks that one event names.
+const TASKS_NAMED_MAX: usize = 20;
+
+/// Tasks that were placed and that the scheduler stopped since the last events of that kind.
+pub(crate) fn started_and_stopped(view: &View<'_>, step: &mut Step) {
+    let started = |task: &TaskRow| task.created_at_ms;
+    about_tasks(view, ServiceEventCode::Started, started, step);
+    let stopped = |task: &TaskRow| match task.stop_code() {
+        StopCode::ServiceSchedulerInitiated => task.stopping_at_ms,
+        _ => i64::MIN,
+    };
+    about_tasks(view, ServiceEventCode::Stopped, stopped, step);
+}
+
+/// `at_ms` is the cluster time at which it happened to a task.
+fn about_tasks(view: &View<'_>, code: ServiceEventCode, at_ms: fn(&TaskRow) -> i64, step: &mut Step) {
+    let said = said_until(view, code);
+    let mut tasks: Vec<&TaskRow> = view.all().filter(|t| at_ms(t) > said).collect();
+    let Some(last_ms) = tasks.iter().map(|t| at_ms(t)).max() else { return };
+    tasks.sort_by_key(|t| t.id.map(|id| (id.hi, id.lo)));
+    step.push(
+        view,
+        ServiceEventRow {
+            at_ms: last_ms,
+            code: code.into(),
+            count: tasks.len() as u32,
+            tasks: tasks.iter().take(TASKS_NAMED_MAX).filter_map(|t| t.id).collect(),
+            ..ServiceEventRow::default()
+        },
+    );
+}
+
+/// The percentages leave no room for a single start or stop.
+pub(crate) fn blocked(view: &View<'_>, limits: Limits, starts: Starts, step: &mut Step) {
+    let stuck = starts.missing > 0 && starts.room == 0 && view.leaving.is_empty() && !view.outgoing.is_empty();
+    let no_room = limits.total_max <= view.desired() && limits.healthy_min >= view.desired();
+    let said = last_event(view, ServiceEventCode::BlockedByPercents).is_some_and(|at| at >= view.primary.created_at_ms);
+    if stuck && no_room && !said {
+        step.event(view, ServiceEventCode::BlockedByPercents, starts.missing as u32, String::new());
+    }
+}
+
+/// Instances of the service's tasks fell silent; or they did, and replacement is held.
+pub(crate) fn lost(view: &View<'_>, step: &mut Step) {
+    let code = match view.now.hold_replacement {
+        true => ServiceEventCode::MassLossHold,
+        false => ServiceEventCode::InstanceLost,
+    };
+    let said = last_event(view, code).unwrap_or(i64::MIN);
+    let new: Vec<&TaskRow> = view.unreachable.iter().copied().filter(|t| t.unreachable_since_ms > said).collect();
+    let Some(at_ms) = new.iter().map(|t| t.unreachable_since_ms).max() else { return };
+    let (count, detail) = (new.len() as u32, instances(view, &new));
+    step.push(view, ServiceEventRow { at_ms, code: code.into(), count, detail, ..ServiceEventRow::default() });
+}
+
+/// The first instance by the digits of its ARN, and how many more there are.
+fn instances(view: &View<'_>, tasks: &[&TaskRow]) -> String {
+    let mut ids: Vec<u64> = tasks.iter().map(|t| t.instance_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let first = ids.first().and_then(|id| view.state.instances.get(&InstanceId(*id)));
+    let first = first.map(|row| Id128::from_halves(row.arn_hi, row.arn_lo)).unwrap_or_default();
+    match ids.len() {
+        0 | 1 => first.to_string(),
+        all => format!("{first} and {} others", all - 1),
+    }
+}
+
+fn last_event(view: &View<'_>, code: ServiceEventCode) -> Option<i64> {
+    view.service.events.iter().rev().find(|e| e.code() == code).map(|e| e.at_ms)
+}
+
+/// What happened up to then was said. Events that are no longer kept were said too.
+fn said_until(view: &View<'_>, code: ServiceEventCode) -> i64 {
+    let before_the_first = view.service.events.first().map(|e| e.at_ms - 1);
+    last_event(view, code).or(before_the_first).unwrap_or(i64::MIN)
+}

@@ -1,0 +1,97 @@
+//! Starting tasks: asks the planner and turns its plan into a command.
+
+use seawall_model::ClusterId;
+use seawall_proto::{
+    internal::v1::{PlaceTasks, ServiceEventCode, TaskDefinitionRow, command, place_tasks},
+    v1::Tag,
+};
+use seawall_scheduler::{PlaceRequest, Plan, Spread, effective_size};
+use seawall_state::service_group;
+
+use super::{PLACEMENTS_PER_PASS, RETRY_MS, step::Step, view::View};
+use crate::ControllerPlan;
+
+/// Proposes up to `count` placements; how many of them found no instance.
+pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut ControllerPlan) -> usize {
+    if count == 0 {
+        if view.good.len() + view.proposed as usize >= view.desired() {
+            step.unplaced_reason.clear();
+        }
+        return 0;
+    }
+    let Some(definition) = view.definition() else { return 0 };
+    let Ok(size) = effective_size(definition, None) else { return 0 };
+    let now = (count as u32).min(PLACEMENTS_PER_PASS);
+    if (now as usize) < count {
+        plan.wake(view.now.cluster_time_ms);
+    }
+    let request = PlaceRequest {
+        cluster: ClusterId(view.service.cluster_id),
+        size,
+        count: now,
+        spread: Spread::Service(view.id()),
+        only: None,
+    };
+    let placed = seawall_scheduler::place(view.state, view.overlay, &request);
+    let unplaced = now as usize - placed.placements.len();
+    note_unplaced(view, &placed, unplaced, step, plan);
+    for placement in &placed.placements {
+        plan.say(format_args!(
+            "start one of deployment {} on {}: {}",
+            view.primary.id, placement.instance, placement.note
+        ));
+    }
+    if !placed.placements.is_empty() {
+        plan.commands.push(command::Kind::PlaceTasks(command(view, definition, placed)));
+    }
+    unplaced
+}
+
+/// The event comes once, and again when another filter is in the way: which instance comes closest changes all the time.
+fn note_unplaced(view: &View<'_>, placed: &Plan, unplaced: usize, step: &mut Step, plan: &mut ControllerPlan) {
+    let Some(closest) = &placed.closest else { return step.unplaced_reason.clear() };
+    plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS));
+    if kind_of(closest) != kind_of(&step.unplaced_reason) {
+        step.event(view, ServiceEventCode::UnableToPlace, unplaced as u32, closest.clone());
+        step.unplaced_reason.clone_from(closest);
+    }
+}
+
+/// The sentence without the instance that it names.
+fn kind_of(sentence: &str) -> &str {
+    sentence.split_once(") ").map_or(sentence, |(_, kind)| kind)
+}
+
+fn command(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan) -> PlaceTasks {
+    let spec = view.service.spec.as_ref();
+    PlaceTasks {
+        cluster_id: view.service.cluster_id,
+        task_definition_id: view.primary.task_definition_id,
+        service_id: view.service.id,
+        deployment_id: view.primary.id,
+        service_version: view.service.changed,
+        base: None,
+        placements: placed
+            .placements
+            .into_iter()
+            .map(|p| place_tasks::Placement { instance_id: p.instance.0, note: p.note })
+            .collect(),
+        group: service_group(&view.service.name),
+        started_by: format!("ecs-svc/{}", view.primary.id),
+        overrides: None,
+        tags: propagated_tags(view, definition),
+        launch_type: spec.and_then(|s| s.launch_type.clone()).unwrap_or_else(|| "EC2".into()),
+        chosen: false,
+        partial: true,
+        // What is on its way is applied before; refused ones make it fewer, which is no harm.
+        wanted_before: view.wanted + view.proposed + view.proposed_old + 1,
+    }
+}
+
+fn propagated_tags(view: &View<'_>, definition: &TaskDefinitionRow) -> Vec<Tag> {
+    match view.service.spec.as_ref().and_then(|s| s.propagate_tags.as_deref()) {
+        Some("SERVICE") => view.service.tags.clone(),
+        Some("TASK_DEFINITION") => definition.tags.clone(),
+        _ => Vec::new(),
+    }
+}

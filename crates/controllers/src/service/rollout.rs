@@ -1,0 +1,139 @@
+//! How many tasks may start and which may stop, within minimumHealthyPercent and maximumPercent.
+//!
+//! Start first: new tasks start while the maximum has room, and an old one stops when the service has more healthy tasks
+//! than it needs. Healthy tasks go below the desired count, down to the minimum, only where nothing can start before:
+//! where the maximum leaves no room beyond the desired count, or where no instance has room.
+//!
+//! Tasks that were told to stop count against the maximum until they have stopped: with a maximum of 100 % nothing new
+//! runs beside what it replaces. Unreachable tasks count for nothing.
+
+use std::collections::BTreeMap;
+
+use seawall_model::InstanceId;
+use seawall_proto::internal::v1::{ServiceRow, TaskRow};
+use seawall_scheduler::{effective_size, fits_after};
+
+use super::{
+    Stops, scale,
+    view::{Condition, Member, View},
+};
+
+/// The percentages as counts of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Healthy tasks that must remain: rounded up.
+    pub healthy_min: usize,
+    /// Tasks that may exist: rounded down, never below the desired count.
+    pub total_max: usize,
+}
+
+impl Limits {
+    /// Of the service as it is.
+    pub fn new(service: &ServiceRow) -> Self {
+        let desired = u64::from(service.desired_count);
+        let min = (desired * u64::from(service.minimum_healthy_percent)).div_ceil(100);
+        let max = desired * u64::from(service.maximum_percent) / 100;
+        Limits { healthy_min: min.min(desired) as usize, total_max: max.max(desired) as usize }
+    }
+}
+
+/// Tasks to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Starts {
+    /// To have as many good ones as desired.
+    pub missing: usize,
+    /// Of those, how many the maximum has room for.
+    pub room: usize,
+}
+
+impl Starts {
+    /// How many may start now.
+    pub fn now(self) -> usize {
+        self.missing.min(self.room)
+    }
+}
+
+/// What is missing, and what may start.
+pub(crate) fn starts(view: &View<'_>, limits: Limits) -> Starts {
+    let held = if view.now.hold_replacement { view.unreachable.len() } else { 0 };
+    let have = view.good.len() + view.proposed as usize;
+    let existing = have + view.outgoing.len() + view.leaving.len() + view.proposed_old as usize;
+    Starts { missing: view.desired().saturating_sub(have + held), room: limits.total_max.saturating_sub(existing) }
+}
+
+/// What to stop. `unplaced` of the starts found no instance.
+pub(crate) fn stops<'a>(view: &View<'a>, limits: Limits, starts: Starts, unplaced: usize) -> Stops<'a> {
+    let mut budget = view.healthy().saturating_sub(limits.healthy_min);
+    let mut stops = Stops::default();
+    let surplus = view.good.len().saturating_sub(view.desired());
+    for member in scale::choose(view, &view.good, surplus, &mut budget) {
+        stops.scaling.push(member.task);
+    }
+    for member in outgoing_stops(view, limits, starts, unplaced, &mut budget) {
+        let list = if member.condition == Condition::Unhealthy { &mut stops.unhealthy } else { &mut stops.scaling };
+        list.push(member.task);
+    }
+    stops.unreachable = replaced(view);
+    stops
+}
+
+fn outgoing_stops<'a>(
+    view: &View<'a>,
+    limits: Limits,
+    starts: Starts,
+    unplaced: usize,
+    budget: &mut usize,
+) -> Vec<Member<'a>> {
+    let (pending, running): (Vec<Member<'a>>, Vec<Member<'a>>) =
+        view.outgoing.iter().copied().partition(|m| m.condition == Condition::Pending);
+    let weak = running.iter().filter(|m| m.condition != Condition::Healthy).count();
+    let replaced = (view.healthy() + weak).saturating_sub(view.desired());
+    let early = early_stops(view, limits, starts);
+    let mut chosen = pending;
+    chosen.extend(scale::choose(view, &running, replaced.max(early), budget));
+    if chosen.is_empty() && unplaced > view.leaving.len() {
+        let in_the_way = in_the_way(view, &running);
+        chosen = scale::choose(view, &in_the_way, unplaced - view.leaving.len(), budget);
+    }
+    chosen
+}
+
+/// Stops ahead of the starts, where the maximum leaves no room to start first: so many that with what is on its way all
+/// that is missing can start.
+fn early_stops(view: &View<'_>, limits: Limits, starts: Starts) -> usize {
+    if limits.total_max > view.desired() {
+        return 0;
+    }
+    starts.missing.saturating_sub(starts.room + view.leaving.len())
+}
+
+/// Tasks on instances that have no room for a new one and would have it without them: stopping others would cost health and
+/// gain nothing.
+fn in_the_way<'a>(view: &View<'a>, running: &[Member<'a>]) -> Vec<Member<'a>> {
+    let Some(size) = view.definition().and_then(|d| effective_size(d, None).ok()) else { return Vec::new() };
+    let mut by_instance: BTreeMap<u64, Vec<Member<'a>>> = BTreeMap::new();
+    for member in running {
+        by_instance.entry(member.task.instance_id).or_default().push(*member);
+    }
+    let fits = |id: u64, stopped: &[&TaskRow]| fits_after(view.state, view.overlay, &size, InstanceId(id), stopped);
+    by_instance.retain(|id, members| {
+        let tasks: Vec<&TaskRow> = members.iter().map(|m| m.task).collect();
+        !fits(*id, &[]) && fits(*id, &tasks)
+    });
+    by_instance.into_values().flatten().collect()
+}
+
+/// Unreachable tasks whose places are taken: they stop when they come back. Those that nothing replaces yet stay wanted,
+/// for their instance may return first. Proposals do not count: they may be refused.
+fn replaced<'a>(view: &View<'a>) -> Vec<&'a TaskRow> {
+    let present = view.good.len() + view.outgoing.len();
+    let keep = view.desired().saturating_sub(present);
+    let mut tasks = view.unreachable.clone();
+    if view.now.hold_replacement {
+        tasks.clear();
+    }
+    tasks.sort_by_key(|t| (t.deployment_id == view.primary.id, t.unreachable_since_ms, t.id.map(|id| (id.hi, id.lo))));
+    let surplus = tasks.len().saturating_sub(keep);
+    tasks.truncate(surplus);
+    tasks
+}

@@ -1,0 +1,208 @@
+//! A service's tasks, sorted by what they mean for it.
+
+use std::collections::BTreeMap;
+
+use seawall_model::{DeploymentId, InstanceId, ServiceId, TaskDefinitionId};
+use seawall_proto::internal::v1::{
+    DeploymentRow, Health, InstanceRow, InstanceStatus, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
+    TaskStatus,
+};
+use seawall_scheduler::Overlay;
+use seawall_state::{State, task_id};
+
+use crate::Now;
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Not RUNNING yet.
+    Pending,
+    /// RUNNING; its essential containers' health checks have not passed yet.
+    Starting,
+    /// RUNNING and, where there are health checks, HEALTHY.
+    Healthy,
+    /// A health check fails, and not in the grace period.
+    Unhealthy,
+}
+
+/// A task that should run and can be reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member<'a> {
+    pub task: &'a TaskRow,
+    pub zone: &'a str,
+    pub condition: Condition,
+}
+
+/// One look at a service.
+pub(crate) struct View<'a> {
+    pub state: &'a State,
+    pub overlay: &'a Overlay,
+    pub now: Now,
+    pub service: &'a ServiceRow,
+    pub primary: &'a DeploymentRow,
+    /// Of the primary deployment, on an ACTIVE instance, not unhealthy: they stay unless there are too many.
+    pub good: Vec<Member<'a>>,
+    /// Of an old deployment, on an instance that drains, or unhealthy: they go when others have taken their place.
+    pub outgoing: Vec<Member<'a>>,
+    /// Reachable, told to stop, not stopped yet.
+    pub leaving: Vec<&'a TaskRow>,
+    /// Should run, on an instance that fell silent.
+    pub unreachable: Vec<&'a TaskRow>,
+    /// Told to stop, on an instance that fell silent: nothing waits for them.
+    pub abandoned: Vec<&'a TaskRow>,
+    /// Stopped, and still in the state.
+    pub stopped: Vec<&'a TaskRow>,
+    /// Tasks that count as wanted in the state: what apply compares with (`wanted_before`).
+    pub wanted: u32,
+    /// Tasks of the primary deployment whose placement is on its way.
+    pub proposed: u32,
+    /// The same, of older deployments.
+    pub proposed_old: u32,
+}
+
+impl<'a> View<'a> {
+    /// `None` where there is no such service or it is deleted.
+    pub fn new(state: &'a State, overlay: &'a Overlay, service: ServiceId, now: Now) -> Option<Self> {
+        let service = state.services.get(&service)?;
+        let primary = service.deployments.iter().find(|d| d.primary)?;
+        if service.status() == ServiceStatusCode::Inactive {
+            return None;
+        }
+        let mut view = View {
+            state,
+            overlay,
+            now,
+            service,
+            primary,
+            good: Vec::new(),
+            outgoing: Vec::new(),
+            leaving: Vec::new(),
+            unreachable: Vec::new(),
+            abandoned: Vec::new(),
+            stopped: Vec::new(),
+            wanted: 0,
+            proposed: 0,
+            proposed_old: 0,
+        };
+        view.count_proposals();
+        view.sort_tasks();
+        Some(view)
+    }
+
+    /// Desired tasks.
+    pub fn desired(&self) -> usize {
+        self.service.desired_count as usize
+    }
+
+    /// Tasks that should run and can be reached.
+    pub fn members(&self) -> impl Iterator<Item = &Member<'a>> {
+        self.good.iter().chain(&self.outgoing)
+    }
+
+    /// Of those, the healthy ones.
+    pub fn healthy(&self) -> usize {
+        self.members().filter(|m| m.condition == Condition::Healthy).count()
+    }
+
+    /// Every task that the state has of it, stopped ones included.
+    pub fn all(&self) -> impl Iterator<Item = &'a TaskRow> {
+        let members = self.members().map(|m| m.task);
+        let others = [&self.leaving, &self.unreachable, &self.abandoned, &self.stopped];
+        members.chain(others.into_iter().flatten().copied())
+    }
+
+    /// Whether anything is left of the deployment that somebody waits for.
+    pub fn has_tasks(&self, deployment: u64) -> bool {
+        let live = self.members().map(|m| m.task).chain(self.leaving.iter().copied());
+        live.chain(self.unreachable.iter().copied()).any(|t| t.deployment_id == deployment)
+            || self.overlay.proposals_of(self.id()).any(|p| p.deployment == DeploymentId(deployment))
+    }
+
+    /// The service's id.
+    pub fn id(&self) -> ServiceId {
+        ServiceId(self.service.id)
+    }
+
+    /// The primary deployment's task definition.
+    pub fn definition(&self) -> Option<&'a TaskDefinitionRow> {
+        self.state.task_definitions.get(&TaskDefinitionId(self.primary.task_definition_id)).map(AsRef::as_ref)
+    }
+
+    fn count_proposals(&mut self) {
+        for proposal in self.overlay.proposals_of(self.id()) {
+            let count = proposal.instances.len() as u32;
+            if proposal.deployment == DeploymentId(self.primary.id) {
+                self.proposed += count;
+            } else {
+                self.proposed_old += count;
+            }
+        }
+    }
+
+    fn sort_tasks(&mut self) {
+        let mut checked = BTreeMap::new();
+        for task in self.state.tasks_of_service(self.id()) {
+            let instance = self.state.instances.get(&InstanceId(task.instance_id));
+            self.sort_task(task, instance.map(AsRef::as_ref), &mut checked);
+        }
+    }
+
+    fn sort_task(&mut self, task: &'a TaskRow, instance: Option<&'a InstanceRow>, checked: &mut BTreeMap<u64, bool>) {
+        let wanted =
+            task.desired_running && !self.overlay.is_stopping(task.id.as_ref().map(task_id).unwrap_or_default());
+        let reachable = instance.filter(|_| task.unreachable_since_ms == 0);
+        if task.last_status() == TaskStatus::Stopped {
+            return self.stopped.push(task);
+        }
+        if wanted && task.unreachable_since_ms == 0 {
+            self.wanted += 1;
+        }
+        let Some(instance) = reachable else {
+            return if wanted { self.unreachable.push(task) } else { self.abandoned.push(task) };
+        };
+        if !wanted {
+            return self.leaving.push(task);
+        }
+        let has_check = *checked
+            .entry(task.task_definition_id)
+            .or_insert_with(|| has_essential_check(self.state, TaskDefinitionId(task.task_definition_id)));
+        let member = Member { task, zone: &instance.zone, condition: self.condition(task, has_check) };
+        let stays = task.deployment_id == self.primary.id
+            && instance.status() == InstanceStatus::Active
+            && member.condition != Condition::Unhealthy;
+        if stays { self.good.push(member) } else { self.outgoing.push(member) }
+    }
+
+    fn condition(&self, task: &TaskRow, has_check: bool) -> Condition {
+        if task.last_status() != TaskStatus::Running {
+            return Condition::Pending;
+        }
+        match task.health() {
+            Health::Unhealthy if self.is_in_grace(task) => Condition::Starting,
+            Health::Unhealthy => Condition::Unhealthy,
+            Health::Unknown if has_check => Condition::Starting,
+            Health::Unknown | Health::Healthy => Condition::Healthy,
+        }
+    }
+
+    /// `healthCheckGracePeriodSeconds`, counted in cluster time from the placement.
+    fn is_in_grace(&self, task: &TaskRow) -> bool {
+        let spec = self.service.spec.as_ref();
+        let grace_s = spec.and_then(|s| s.health_check_grace_period_seconds).unwrap_or(0);
+        self.now.cluster_time_ms - task.created_at_ms < i64::from(grace_s) * 1000
+    }
+}
+
+/// Whether an essential container of the definition has a health check.
+fn has_essential_check(state: &State, definition: TaskDefinitionId) -> bool {
+    let definition = state.task_definitions.get(&definition).and_then(|row| row.definition.as_ref());
+    definition.is_some_and(|d| {
+        d.container_definitions.iter().any(|c| c.essential.unwrap_or(true) && c.health_check.is_some())
+    })
+}
+
+/// A task, in a plan's text.
+pub(crate) fn label(task: &TaskRow) -> String {
+    let id = task.id.as_ref().map(task_id).unwrap_or_default();
+    format!("task {id} on {}", task.instance_id)
+}

@@ -1,0 +1,498 @@
+//! The service controller in each situation: golden plans, and what comes of them on the real state machine.
+
+#[allow(dead_code, reason = "each test file uses its part")]
+mod support;
+
+use seawall_controllers::{Now, instances};
+use seawall_model::InstanceId;
+use seawall_proto::internal::v1::{
+    InstanceStatus, PortNeed, RolloutState, ServiceEventCode, ServiceStatusCode, StopCode, TaskSize, TaskStatus,
+    command::Kind, reply,
+};
+use support::{Behaviour, Sim};
+
+fn ready(desired: u32, min: u32, max: u32) -> Sim {
+    let mut sim = Sim::three_zones(2, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create(definition, desired, min, max);
+    sim.settled();
+    sim
+}
+
+/// The plan's text with task ids by their place, so that golden files do not hold times.
+fn text(sim: &Sim) -> String {
+    let mut text = sim.plan().text;
+    for (place, task) in sim.state.tasks_of_service(sim.service).enumerate() {
+        text = text.replace(&support::id_of(task).to_string(), &format!("#{place}"));
+    }
+    text
+}
+
+#[test]
+fn a_new_service_starts_its_tasks() {
+    let mut sim = Sim::three_zones(2, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create(definition, 6, 100, 200);
+    insta::assert_snapshot!("new_1_places", text(&sim));
+    let plan = sim.plan();
+    sim.execute(plan);
+    insta::assert_snapshot!("new_2_says_so", text(&sim));
+    let plan = sim.plan();
+    sim.execute(plan);
+    sim.agents();
+    insta::assert_snapshot!("new_3_completes", text(&sim));
+    sim.settled();
+    assert_eq!(sim.events(), ["STARTED 6", "DEPLOYMENT_COMPLETED 0", "STEADY_STATE 0"]);
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::Completed);
+    assert_eq!(sim.zones().into_values().collect::<Vec<_>>(), [2, 2, 2]);
+}
+
+#[test]
+fn at_rest_it_writes_nothing_however_often_it_looks() {
+    let mut sim = ready(6, 100, 200);
+    for _ in 0..10 {
+        sim.now_ms += 3_600_000;
+        assert_eq!(sim.plan(), Default::default());
+    }
+}
+
+#[test]
+fn scaling_in_mirrors_spreading() {
+    let mut sim = ready(8, 100, 200);
+    sim.scale(4);
+    insta::assert_snapshot!("scale_in", text(&sim));
+    sim.settled();
+    assert_eq!(sim.zone_difference(), 1);
+    assert_eq!(sim.running(), 4);
+    let stopped = sim.state.tasks_of_service(sim.service).find(|t| t.last_status() == TaskStatus::Stopped).unwrap();
+    assert_eq!(stopped.stop_code(), StopCode::ServiceSchedulerInitiated);
+    assert_eq!(stopped.stopped_reason, "Scaling activity initiated by (deployment ecs-svc/100)");
+    assert!(sim.events().contains(&"STOPPED 4".to_owned()), "{:?}", sim.events());
+}
+
+#[test]
+fn a_zone_is_lost_and_comes_back() {
+    let mut sim = ready(6, 100, 200);
+    sim.cut("a");
+    insta::assert_snapshot!("lost_1_places_elsewhere", text(&sim));
+    let plan = sim.plan();
+    sim.execute(plan);
+    insta::assert_snapshot!("lost_2_gives_up_the_silent_ones", text(&sim));
+    sim.settled();
+    assert_eq!(sim.running(), 6);
+    assert_eq!(sim.zones().into_values().collect::<Vec<_>>(), [3, 3]);
+    assert!(sim.events().contains(&"INSTANCE_LOST 2".to_owned()));
+    sim.heal();
+    sim.agents();
+    sim.settled();
+    assert_eq!((sim.running(), sim.existing()), (6, 6), "the old ones stopped");
+}
+
+#[test]
+fn what_returns_before_it_was_replaced_is_kept() {
+    let mut sim = Sim::new();
+    sim.instance("a", 300);
+    sim.instance("b", 300);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create(definition, 2, 100, 200);
+    sim.settled();
+    sim.cut("a");
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.running(), 1, "there is no room for a replacement");
+    assert!(sim.events().contains(&"UNABLE_TO_PLACE 1".to_owned()));
+    sim.heal();
+    sim.settled();
+    assert_eq!(sim.existing(), 2);
+    assert!(sim.state.tasks_of_service(sim.service).all(|t| t.last_status() == TaskStatus::Running));
+}
+
+#[test]
+fn a_mass_loss_holds_replacement() {
+    let mut sim = ready(6, 100, 200);
+    sim.hold = true;
+    sim.cut("a");
+    insta::assert_snapshot!("held", text(&sim));
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.running(), 4);
+    assert!(sim.wanted().len() == 4 && sim.events().last().unwrap() == "MASS_LOSS_HOLD 2");
+    sim.hold = false;
+    sim.settled();
+    assert_eq!(sim.running(), 6);
+}
+
+#[test]
+fn a_rollout_starts_first_and_stops_what_was_replaced() {
+    let mut sim = ready(4, 100, 150);
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    insta::assert_snapshot!("rollout_1_starts_two", text(&sim));
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    insta::assert_snapshot!("rollout_2_stops_two", text(&sim));
+    sim.settle(60_000, &mut |sim| {
+        assert!(sim.running() >= 4, "below minimumHealthyPercent");
+        assert!(sim.existing() <= 6, "above maximumPercent");
+    });
+    assert_eq!(sim.row().deployments.len(), 1);
+    let events = sim.events();
+    assert_eq!(events[events.len() - 2..], ["DEPLOYMENT_COMPLETED 0", "STEADY_STATE 0"]);
+}
+
+#[test]
+fn a_rollout_without_room_beyond_desired_stops_first() {
+    let mut sim = ready(4, 50, 100);
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    insta::assert_snapshot!("rollout_stop_first", text(&sim));
+    sim.settle(60_000, &mut |sim| {
+        assert!(sim.running() >= 2, "below minimumHealthyPercent");
+        assert!(sim.existing() <= 4, "above maximumPercent");
+    });
+}
+
+#[test]
+fn a_rollout_on_a_full_cluster_makes_room_within_the_minimum() {
+    let mut sim = Sim::new();
+    for zone in ["a", "b", "c", "d"] {
+        sim.instance(zone, 256);
+    }
+    let first = sim.definition(256, Behaviour::Run);
+    sim.create(first, 4, 50, 200);
+    sim.settled();
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    insta::assert_snapshot!("rollout_full_cluster", text(&sim));
+    sim.settle(60_000, &mut |sim| assert!(sim.running() >= 2, "below minimumHealthyPercent"));
+    assert_eq!(sim.events().iter().filter(|e| e.starts_with("UNABLE_TO_PLACE")).count(), 1, "{:?}", sim.events());
+    assert_eq!(sim.row().unplaced_reason, "");
+}
+
+#[test]
+fn a_rollout_that_fits_nowhere_leaves_the_old_tasks_alone() {
+    let mut sim = ready(4, 0, 200);
+    let huge = TaskSize { cpu: 100_000, memory: 64, ..Default::default() };
+    let special = TaskSize { required_attributes: vec!["nobody.has.it".into()], ..TaskSize::default() };
+    for size in [huge, special] {
+        let definition = sim.definition_of(size, Behaviour::Run);
+        sim.deploy(definition);
+        for _ in 0..5 {
+            sim.reconcile(&mut |_| {});
+            sim.agents();
+            sim.now_ms += 1000;
+        }
+        assert_eq!(sim.running(), 4);
+    }
+    let unplaced = sim.events().iter().filter(|e| e.starts_with("UNABLE_TO_PLACE")).count();
+    assert_eq!(unplaced, 2, "once for each reason");
+}
+
+#[test]
+fn a_rollout_of_a_fixed_port_makes_room_one_instance_after_the_other() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let port = PortNeed { host_port: 8080, ..Default::default() };
+    let size = TaskSize { cpu: 64, memory: 64, ports: vec![port], ..Default::default() };
+    let first = sim.definition_of(size.clone(), Behaviour::Run);
+    sim.create(first, 3, 66, 200);
+    sim.settled();
+    let second = sim.definition_of(size, Behaviour::Run);
+    sim.deploy(second);
+    sim.settle(60_000, &mut |sim| assert!(sim.running() >= 2));
+    assert_eq!(sim.running(), 3);
+}
+
+#[test]
+fn percentages_that_leave_no_room_are_said_once() {
+    let mut sim = ready(2, 100, 100);
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    insta::assert_snapshot!("blocked", text(&sim));
+    sim.reconcile(&mut |_| {});
+    sim.now_ms += 60_000;
+    assert!(sim.plan().commands.is_empty());
+    assert_eq!(sim.running(), 2);
+}
+
+#[test]
+fn a_rollout_that_fails_keeps_the_old_tasks() {
+    let mut sim = ready(4, 100, 200);
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.deploy(broken);
+    for _ in 0..120 {
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+        assert_eq!(sim.running(), 4);
+        sim.now_ms += 1000;
+    }
+    let primary = &sim.row().deployments[0];
+    assert!(primary.failed_tasks >= 20 && primary.failed_tasks <= 32, "{}", primary.failed_tasks);
+    assert_eq!(sim.events().iter().filter(|e| e.starts_with("UNABLE_TO_START")).count(), 1);
+    let good = sim.definition(256, Behaviour::Run);
+    sim.deploy(good);
+    assert_eq!(sim.row().backoff, None, "an update clears it");
+    sim.settled();
+    assert_eq!((sim.running(), sim.row().deployments.len()), (4, 1));
+}
+
+#[test]
+fn waits_grow_after_failures_and_failures_are_counted_once() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.create(broken, 1, 100, 200);
+    let mut placed_at = Vec::new();
+    let began = sim.now_ms;
+    while sim.now_ms - began < 70_000 {
+        let before = sim.state.tasks.len();
+        sim.reconcile(&mut |_| {});
+        if sim.state.tasks.len() > before {
+            placed_at.push(sim.now_ms - began);
+        }
+        sim.agents();
+        sim.now_ms += 100;
+    }
+    let gaps: Vec<i64> = placed_at.windows(2).map(|w| w[1] - w[0]).collect();
+    assert_eq!(gaps, [1100, 2100, 4100, 8100, 16100, 32100]);
+    let stopped = sim.state.tasks.len() as u32;
+    assert_eq!(sim.row().deployments[0].failed_tasks, stopped);
+    assert_eq!(sim.row().backoff.as_ref().unwrap().failures, stopped);
+    let before = sim.written;
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.written, before, "nothing is counted again");
+}
+
+#[test]
+fn waits_end_at_fifteen_minutes() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.create(broken, 1, 100, 200);
+    for _ in 0..40 {
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+        sim.reconcile(&mut |_| {});
+        let backoff = sim.row().backoff.clone().unwrap();
+        assert!(backoff.not_before_ms - backoff.last_failure_ms <= 15 * 60 * 1000);
+        assert_eq!(sim.plan().wake_at_ms, Some(backoff.not_before_ms), "it asks to be woken");
+        sim.now_ms = backoff.not_before_ms;
+    }
+    let backoff = sim.row().backoff.clone().unwrap();
+    assert_eq!(backoff.not_before_ms - backoff.last_failure_ms, 15 * 60 * 1000);
+}
+
+#[test]
+fn a_task_that_crashes_at_once_is_started_again_after_a_short_wait_for_ever() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let crashing = sim.definition(256, Behaviour::CrashAfterMs(100));
+    sim.create(crashing, 1, 100, 200);
+    let began = sim.now_ms;
+    while sim.now_ms - began < 300_000 {
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+        sim.now_ms += 100;
+    }
+    let tasks = sim.state.tasks.len();
+    assert!((30..=50).contains(&tasks), "{tasks} tasks in five minutes");
+    assert_eq!(sim.row().deployments[0].failed_tasks, 0, "they ran");
+}
+
+#[test]
+fn a_task_that_lasted_is_replaced_at_once() {
+    let mut sim = ready(3, 100, 200);
+    sim.now_ms += 60_000;
+    sim.kill(&sim.newest());
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.wanted().len(), 3);
+    sim.settled();
+}
+
+#[test]
+fn failures_do_not_hold_back_what_else_is_lost() {
+    let mut sim = ready(6, 100, 200);
+    sim.now_ms += 5_000;
+    let young = sim.newest();
+    assert!(sim.now_ms - young.created_at_ms < 10_000);
+    sim.kill(&young);
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.wanted().len(), 5, "the crashed one waits");
+    let zone_of_nobody_who_waits = sim.state.instances.get(&InstanceId(young.instance_id)).unwrap().zone.clone();
+    let other = ["a", "b", "c"].into_iter().find(|z| *z != zone_of_nobody_who_waits).unwrap();
+    sim.cut(other);
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.wanted().len(), 5, "both tasks of the lost zone were replaced at once");
+    sim.settled();
+    assert_eq!(sim.running(), 6);
+}
+
+#[test]
+fn unhealthy_tasks_are_replaced_first() {
+    let mut sim = ready(2, 100, 200);
+    let sick = sim.definition(256, Behaviour::Unhealthy);
+    sim.deploy(sick);
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    insta::assert_snapshot!("unhealthy", text(&sim));
+    assert_eq!(sim.running(), 4, "the old ones and the sick ones");
+}
+
+#[test]
+fn draining_moves_tasks_and_leaves_standalone_ones() {
+    let mut sim = ready(6, 100, 200);
+    let drained = sim.newest().instance_id;
+    sim.drain(drained, InstanceStatus::Draining);
+    insta::assert_snapshot!("draining", text(&sim));
+    sim.settle(60_000, &mut |sim| assert!(sim.running() >= 6));
+    assert!(sim.wanted().iter().all(|t| t.instance_id != drained));
+}
+
+#[test]
+fn pending_tasks_on_a_draining_instance_stop_at_once() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create(definition, 3, 100, 100);
+    sim.reconcile(&mut |_| {});
+    let instance = sim.newest().instance_id;
+    sim.drain(instance, InstanceStatus::Draining);
+    insta::assert_snapshot!("draining_pending", text(&sim));
+}
+
+#[test]
+fn a_deleted_service_stops_everything_and_ends() {
+    let mut sim = ready(3, 100, 200);
+    sim.delete();
+    insta::assert_snapshot!("delete", text(&sim));
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().status(), ServiceStatusCode::Inactive);
+    assert!(sim.plan().commands.is_empty());
+}
+
+#[test]
+fn a_deleted_service_waits_for_silent_instances_without_writing() {
+    let mut sim = ready(3, 100, 200);
+    sim.cut("a");
+    sim.delete();
+    for _ in 0..5 {
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+    }
+    assert_eq!(sim.row().status(), ServiceStatusCode::Draining);
+    sim.heal();
+    sim.agents();
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().status(), ServiceStatusCode::Inactive);
+}
+
+#[test]
+fn a_rollout_completes_while_a_zone_is_away() {
+    let mut sim = ready(6, 100, 200);
+    sim.cut("a");
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    sim.settled();
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::Completed);
+    assert_eq!(sim.row().deployments.len(), 2, "the old one's last tasks are not known to have stopped");
+    sim.heal();
+    sim.agents();
+    sim.settled();
+    assert_eq!((sim.row().deployments.len(), sim.existing()), (1, 6));
+}
+
+#[test]
+fn unable_to_place_is_said_once_and_again_for_another_reason() {
+    let mut sim = Sim::new();
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create(definition, 1, 100, 200);
+    insta::assert_snapshot!("no_instances", text(&sim));
+    sim.reconcile(&mut |_| {});
+    sim.instance("a", 100);
+    insta::assert_snapshot!("too_small", text(&sim));
+    sim.reconcile(&mut |_| {});
+    sim.instance("b", 120);
+    let plan = sim.plan();
+    assert!(plan.commands.is_empty(), "the same filter on another instance: {}", plan.text);
+    assert!(plan.wake_at_ms.is_some());
+    let said = sim.row().events.iter().filter(|e| e.code() == ServiceEventCode::UnableToPlace).count();
+    assert_eq!(said, 2);
+    sim.instance("c", 4096);
+    sim.settled();
+    assert_eq!(sim.row().unplaced_reason, "");
+}
+
+#[test]
+fn what_is_on_its_way_is_not_proposed_again() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create(definition, 3, 100, 200);
+    let mut plan = sim.plan();
+    let Kind::PlaceTasks(place) = &mut plan.commands[0] else { panic!("{}", plan.text) };
+    place.base = Some(Default::default());
+    sim.overlay.add(&sim.state, place);
+    assert!(sim.plan().commands.is_empty());
+    sim.overlay = Default::default();
+    sim.settled();
+    sim.scale(2);
+    let plan = sim.plan();
+    let Kind::StopTasks(stop) = &plan.commands[0] else { panic!("{}", plan.text) };
+    sim.overlay.add_stop(stop);
+    assert!(!sim.plan().commands.iter().any(|c| matches!(c, Kind::StopTasks(_))), "{}", sim.plan().text);
+}
+
+#[test]
+fn a_stale_plan_is_refused() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create(definition, 3, 100, 200);
+    let (first, second) = (sim.plan(), sim.plan());
+    sim.execute(first);
+    let replies = sim.execute(second);
+    assert!(matches!(replies[0], reply::Kind::Stale(_)), "{replies:?}");
+    assert_eq!(sim.wanted().len(), 3);
+    sim.settled();
+    sim.scale(2);
+    let scale_in = sim.plan();
+    sim.kill(&sim.newest());
+    let replies = sim.execute(scale_in);
+    assert!(matches!(replies[0], reply::Kind::Stale(_)), "{replies:?}");
+    sim.settled();
+    assert_eq!(sim.running(), 2);
+}
+
+#[test]
+fn large_services_start_and_stop_in_bounded_commands() {
+    let mut sim = Sim::three_zones(4, 1_000_000);
+    let definition = sim.definition(1, Behaviour::Run);
+    sim.create(definition, 1000, 100, 200);
+    let plan = sim.plan();
+    let Kind::PlaceTasks(place) = &plan.commands[0] else { panic!("{}", plan.text) };
+    assert_eq!(place.placements.len(), 256);
+    assert_eq!(plan.wake_at_ms, Some(sim.now_ms), "the rest follows at once");
+    sim.settled();
+    assert_eq!(sim.running(), 1000);
+    sim.scale(0);
+    let plan = sim.plan();
+    let Kind::StopTasks(stop) = &plan.commands[0] else { panic!("{}", plan.text) };
+    assert_eq!((stop.tasks.len(), plan.wake_at_ms), (256, Some(sim.now_ms)));
+    sim.settled();
+}
+
+#[test]
+fn silent_instances_are_forgotten_in_time() {
+    let mut sim = ready(3, 100, 200);
+    sim.cut("a");
+    let forget_after_ms = 24 * 3600 * 1000;
+    let look = |sim: &Sim| {
+        instances::plan(&sim.state, Now { cluster_time_ms: sim.now_ms, hold_replacement: false }, forget_after_ms)
+    };
+    let lost_at_ms = sim.now_ms;
+    sim.now_ms += forget_after_ms - 1;
+    let early = look(&sim);
+    assert_eq!((early.commands.len(), early.wake_at_ms), (0, Some(lost_at_ms + forget_after_ms)));
+    sim.now_ms += 1;
+    let plan = look(&sim);
+    insta::assert_snapshot!("forget", plan.text);
+    for reply in sim.execute(plan) {
+        assert!(matches!(reply, reply::Kind::Done(_)), "{reply:?}");
+    }
+    assert_eq!(look(&sim), Default::default());
+    sim.settled();
+    assert_eq!(sim.running(), 3);
+}

@@ -1,0 +1,44 @@
+//! Named limits. Past one: a typed error that names it.
+
+/// Longest name of a cluster, service or family.
+pub const NAME_CHARS_MAX: usize = 255;
+/// A request's body.
+pub const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// One command in the log.
+pub const COMMAND_BYTES_MAX: usize = 256 << 10;
+/// One log entry.
+pub const ENTRY_BYTES_MAX: usize = 1 << 20;
+/// The batcher closes an entry at this size…
+pub const BATCH_BYTES: usize = 256 << 10;
+/// …or at this many commands.
+pub const BATCH_COMMANDS: usize = 4096;
+/// Writes that may wait for the proposer on one member.
+pub const WRITES_WAITING_MAX: usize = 8192;
+/// Bytes of writes that may wait for the proposer on one member.
+pub const WRITES_WAITING_BYTES_MAX: usize = 64 << 20;
+/// Tags of one resource.
+pub const TAGS_MAX: usize = 50;
+/// Custom attributes of one instance.
+pub const ATTRIBUTES_MAX: usize = 10;
+/// RunTask's count.
+pub const RUN_TASK_COUNT_MAX: u32 = 10;
+/// StartTask's instances.
+pub const START_TASK_INSTANCES_MAX: usize = 10;
+/// DescribeServices.
+pub const DESCRIBE_SERVICES_MAX: usize = 10;
+/// DescribeTasks, DescribeContainerInstances and DescribeClusters.
+pub const DESCRIBE_MAX: usize = 100;
+/// A task definition as JSON.
+pub const TASK_DEFINITION_BYTES_MAX: usize = 64 << 10;
+/// Containers of a task definition.
+pub const CONTAINERS_MAX: usize = 10;
+/// Tasks of one service.
+pub const SERVICE_TASKS_MAX: u32 = 5000;
+/// One message between members or with an agent.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Assignments in one chunk of a full sync.
+pub const SYNC_CHUNK: usize = 64;
+/// Watch: changes that each member keeps.
+pub const WATCH_BYTES: usize = 64 << 20;
+/// Watch: streams of one member.
+pub const WATCHERS_MAX: usize = 1024;

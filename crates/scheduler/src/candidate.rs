@@ -1,0 +1,91 @@
+//! One instance, as a planner sees it.
+
+use seawall_model::InstanceId;
+use seawall_proto::internal::v1::{InstanceRow, Resources, TaskSize};
+use seawall_state::{State, Usage, fixed_ports};
+
+use crate::{Held, Overlay};
+
+/// Full share of a resource: 16 bits after the point.
+const SHARE_ONE: u64 = 1 << 16;
+
+/// An instance with what is left of it: the state's view less what proposals and this plan took.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a> {
+    /// Its row.
+    pub row: &'a InstanceRow,
+    /// CPU units left.
+    pub cpu_free: u32,
+    /// MiB left.
+    pub memory_free: u32,
+    /// Tasks there that count for the spread.
+    pub tasks: u32,
+    /// Tasks that this plan put there: with a fixed port there is room for one.
+    pub placed: u32,
+    given_back: Vec<(u16, bool)>,
+    usage: Option<&'a Usage>,
+    held: Option<&'a Held>,
+}
+
+impl<'a> Candidate<'a> {
+    /// The instance as the state and the overlay have it.
+    pub fn new(state: &'a State, overlay: &'a Overlay, row: &'a InstanceRow) -> Self {
+        let usage = state.usage(InstanceId(row.id)).map(AsRef::as_ref);
+        let held = overlay.held(InstanceId(row.id));
+        let (cpu, memory) = row.registered.as_ref().map_or((0, 0), |r| (r.cpu, r.memory));
+        let used = usage.map_or((0, 0), |u| (u.cpu, u.memory));
+        let held_now = held.map_or((0, 0), |h| (h.cpu, h.memory));
+        Candidate {
+            row,
+            cpu_free: cpu.saturating_sub(used.0).saturating_sub(held_now.0),
+            memory_free: memory.saturating_sub(used.1).saturating_sub(held_now.1),
+            tasks: 0,
+            placed: 0,
+            given_back: Vec::new(),
+            usage,
+            held,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> InstanceId {
+        InstanceId(self.row.id)
+    }
+
+    /// Takes what one task needs.
+    pub fn take(&mut self, size: &TaskSize) {
+        self.cpu_free = self.cpu_free.saturating_sub(size.cpu);
+        self.memory_free = self.memory_free.saturating_sub(size.memory);
+        self.tasks += 1;
+        self.placed += 1;
+    }
+
+    /// Takes back what a task holds that is to stop.
+    pub fn give_back(&mut self, cpu: u32, memory: u32, ports: impl IntoIterator<Item = (u16, bool)>) {
+        self.cpu_free = self.cpu_free.saturating_add(cpu);
+        self.memory_free = self.memory_free.saturating_add(memory);
+        self.given_back.extend(ports);
+    }
+
+    /// The scarcer of the free shares of CPU and memory, for choosing the emptiest.
+    pub fn free_share(&self) -> u32 {
+        let registered = self.row.registered.as_ref();
+        let share = |free: u32, of: u32| (u64::from(free) * SHARE_ONE).checked_div(of.into()).unwrap_or(0) as u32;
+        registered.map_or(0, |r| share(self.cpu_free, r.cpu).min(share(self.memory_free, r.memory)))
+    }
+
+    /// The first fixed host port of the task that is taken here.
+    pub fn port_in_use(&self, size: &TaskSize) -> Option<(u16, bool)> {
+        fixed_ports(size).find(|&(port, udp)| self.placed > 0 || self.holds_port(port, udp))
+    }
+
+    fn holds_port(&self, port: u16, udp: bool) -> bool {
+        let reserved = |r: &Resources| if udp { &r.ports_udp } else { &r.ports_tcp }.contains(&u32::from(port));
+        let given_back = self.given_back.contains(&(port, udp));
+        let used = |u: &Usage| !given_back && if udp { &u.ports_udp } else { &u.ports_tcp }.contains(&port);
+        let held = |h: &Held| if udp { &h.ports_udp } else { &h.ports_tcp }.contains(&port);
+        self.row.registered.as_ref().is_some_and(reserved)
+            || self.usage.is_some_and(used)
+            || self.held.is_some_and(held)
+    }
+}

@@ -1,0 +1,31 @@
+//! The instance's agent is connected: nothing starts where nobody listens.
+
+use seawall_proto::internal::v1::TaskSize;
+
+use super::Filter;
+use crate::Candidate;
+
+/// See the module.
+pub struct Agent;
+
+impl Filter for Agent {
+    fn name(&self) -> &'static str {
+        "agent"
+    }
+
+    fn reason(&self) -> &'static str {
+        "AGENT"
+    }
+
+    fn closest(&self) -> &'static str {
+        "encountered error \"AGENT\"."
+    }
+
+    fn check(&self, _size: &TaskSize, candidate: &Candidate<'_>) -> bool {
+        candidate.row.connected
+    }
+
+    fn explain(&self, _size: &TaskSize, _candidate: &Candidate<'_>) -> String {
+        "its agent is not connected".into()
+    }
+}

@@ -1,0 +1,31 @@
+//! The instance has the task's CPU units left.
+
+use seawall_proto::internal::v1::TaskSize;
+
+use super::Filter;
+use crate::Candidate;
+
+/// See the module.
+pub struct Cpu;
+
+impl Filter for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn reason(&self) -> &'static str {
+        "RESOURCE:CPU"
+    }
+
+    fn closest(&self) -> &'static str {
+        "has insufficient CPU units available."
+    }
+
+    fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool {
+        size.cpu <= candidate.cpu_free
+    }
+
+    fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {
+        format!("needs {} CPU units; has {}", size.cpu, candidate.cpu_free)
+    }
+}

@@ -1,0 +1,42 @@
+//! What an instance must offer. One file a filter; each can say why it left an instance out.
+
+mod agent;
+mod attributes;
+mod cpu;
+mod memory;
+mod ports;
+mod status;
+
+use seawall_proto::internal::v1::TaskSize;
+
+use crate::Candidate;
+
+/// One requirement.
+pub trait Filter: Sync {
+    /// For people ("cpu").
+    fn name(&self) -> &'static str;
+    /// ECS's failure reason ("RESOURCE:CPU").
+    fn reason(&self) -> &'static str;
+    /// The end of ECS's event after "The closest matching (container-instance ID) ".
+    fn closest(&self) -> &'static str;
+    /// Whether the instance passes.
+    fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool;
+    /// Why it does not, with figures.
+    fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String;
+}
+
+/// In the order they are asked: the further an instance gets, the closer a match it is.
+pub const PIPELINE: [&dyn Filter; 6] =
+    [&status::Status, &agent::Agent, &attributes::Attributes, &memory::Memory, &cpu::Cpu, &ports::Ports];
+
+/// StartTask chooses the instance, so attributes are not asked for.
+pub const CHOSEN: [&dyn Filter; 5] = [&status::Status, &agent::Agent, &memory::Memory, &cpu::Cpu, &ports::Ports];
+
+/// The place and the filter of `pipeline` that leaves the instance out; `None` where it fits.
+pub fn first_failing<'f>(
+    pipeline: &[&'f dyn Filter],
+    size: &TaskSize,
+    candidate: &Candidate<'_>,
+) -> Option<(usize, &'f dyn Filter)> {
+    pipeline.iter().copied().enumerate().find(|(_, filter)| !filter.check(size, candidate))
+}

@@ -1,0 +1,198 @@
+//! What was proposed and is not applied yet.
+//!
+//! Plans follow each other faster than the log applies them. Without the overlay the second plan would hand out what the
+//! first took, and `apply` would refuse it. It holds reservations and counts only, never a second state, and may be dropped
+//! at any time: the worst that follows is a refused placement.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_proto::internal::v1::{PlaceTasks, StopTasks, TaskSize};
+use seawall_state::{State, effective_size, fixed_ports, task_id};
+
+use crate::Spread;
+
+/// What proposals hold of one instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// CPU units.
+    pub cpu: u32,
+    /// MiB.
+    pub memory: u32,
+    /// Fixed TCP host ports.
+    pub ports_tcp: OrdSet<u16>,
+    /// Fixed UDP host ports.
+    pub ports_udp: OrdSet<u16>,
+}
+
+/// One [`PlaceTasks`] that is on its way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The service; 0 for standalone tasks.
+    pub service: ServiceId,
+    /// The deployment; 0 for standalone tasks.
+    pub deployment: DeploymentId,
+    /// The task group.
+    pub group: String,
+    /// What each task takes.
+    pub size: TaskSize,
+    /// One for each task.
+    pub instances: Vec<InstanceId>,
+}
+
+/// Who the tasks of a proposal count for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Service(ServiceId),
+    Group(ClusterId, String),
+}
+
+/// Placements and stops that are proposed but not applied. Dropped when they are applied or lost. Cloning is cheap.
+#[derive(Clone, Default)]
+pub struct Overlay {
+    proposals: OrdMap<TaskId, Arc<Proposal>>,
+    by_service: OrdSet<(ServiceId, TaskId)>,
+    held: OrdMap<InstanceId, Held>,
+    counts: OrdMap<(Key, InstanceId), u32>,
+    stopping: OrdMap<TaskId, u32>,
+}
+
+impl Overlay {
+    /// Nothing is on its way.
+    pub fn is_empty(&self) -> bool {
+        self.proposals.is_empty() && self.stopping.is_empty()
+    }
+
+    /// Adds a placement, known by its `base`. One of an unknown definition is left out: `apply` refuses it too.
+    pub fn add(&mut self, state: &State, place: &PlaceTasks) {
+        let definition = state.task_definitions.get(&TaskDefinitionId(place.task_definition_id));
+        let size = definition.and_then(|d| effective_size(d, place.overrides.as_ref()).ok());
+        if let Some(size) = size {
+            self.add_sized(size, place);
+        }
+    }
+
+    fn add_sized(&mut self, size: TaskSize, place: &PlaceTasks) {
+        let base = base_of(place);
+        let proposal = Proposal {
+            cluster: ClusterId(place.cluster_id),
+            service: ServiceId(place.service_id),
+            deployment: DeploymentId(place.deployment_id),
+            group: place.group.clone(),
+            size,
+            instances: place.placements.iter().map(|p| InstanceId(p.instance_id)).collect(),
+        };
+        self.remove(place);
+        for &instance in &proposal.instances {
+            self.hold(instance, &proposal.size);
+            for key in keys_of(&proposal) {
+                *self.counts.entry((key, instance)).or_default() += 1;
+            }
+        }
+        if proposal.service != ServiceId(0) {
+            self.by_service.insert((proposal.service, base));
+        }
+        self.proposals.insert(base, Arc::new(proposal));
+    }
+
+    /// Takes a placement out: it was applied, refused or lost.
+    pub fn remove(&mut self, place: &PlaceTasks) {
+        let Some(proposal) = self.proposals.remove(&base_of(place)) else { return };
+        self.by_service.remove(&(proposal.service, base_of(place)));
+        for &instance in &proposal.instances {
+            self.release(instance, &proposal.size);
+            for key in keys_of(&proposal) {
+                decrement(&mut self.counts, &(key, instance));
+            }
+        }
+    }
+
+    /// Adds a stop. Its tasks count as stopping for the controllers; what they hold stays held.
+    pub fn add_stop(&mut self, stop: &StopTasks) {
+        for task in &stop.tasks {
+            *self.stopping.entry(task_id(task)).or_default() += 1;
+        }
+    }
+
+    /// Takes a stop out.
+    pub fn remove_stop(&mut self, stop: &StopTasks) {
+        for task in &stop.tasks {
+            decrement(&mut self.stopping, &task_id(task));
+        }
+    }
+
+    /// What proposals hold of an instance.
+    pub fn held(&self, instance: InstanceId) -> Option<&Held> {
+        self.held.get(&instance)
+    }
+
+    /// Whether a stop of this task is on its way.
+    pub fn is_stopping(&self, task: TaskId) -> bool {
+        self.stopping.contains_key(&task)
+    }
+
+    /// Placements of a service that are on their way.
+    pub fn proposals_of(&self, service: ServiceId) -> impl Iterator<Item = &Proposal> {
+        let range = (service, TaskId::default())..(ServiceId(service.0 + 1), TaskId::default());
+        self.by_service.range(range).filter_map(|(_, base)| self.proposals.get(base)).map(Arc::as_ref)
+    }
+
+    /// Proposed tasks that count for `spread`, by instance.
+    pub fn counts(&self, cluster: ClusterId, spread: &Spread) -> impl Iterator<Item = (InstanceId, u32)> {
+        let key = match spread {
+            Spread::Service(service) => Key::Service(*service),
+            Spread::Group(group) => Key::Group(cluster, group.clone()),
+        };
+        let range = (key.clone(), InstanceId(0))..=(key, InstanceId(u64::MAX));
+        self.counts.range(range).map(|((_, instance), count)| (*instance, *count))
+    }
+
+    fn hold(&mut self, instance: InstanceId, size: &TaskSize) {
+        let held = self.held.entry(instance).or_default();
+        held.cpu = held.cpu.saturating_add(size.cpu);
+        held.memory = held.memory.saturating_add(size.memory);
+        for (port, udp) in fixed_ports(size) {
+            if udp {
+                held.ports_udp.insert(port)
+            } else {
+                held.ports_tcp.insert(port)
+            };
+        }
+    }
+
+    fn release(&mut self, instance: InstanceId, size: &TaskSize) {
+        let Some(held) = self.held.get_mut(&instance) else { return };
+        held.cpu = held.cpu.saturating_sub(size.cpu);
+        held.memory = held.memory.saturating_sub(size.memory);
+        for (port, udp) in fixed_ports(size) {
+            if udp {
+                held.ports_udp.remove(&port)
+            } else {
+                held.ports_tcp.remove(&port)
+            };
+        }
+        if *held == Held::default() {
+            self.held.remove(&instance);
+        }
+    }
+}
+
+fn base_of(place: &PlaceTasks) -> TaskId {
+    place.base.as_ref().map(task_id).unwrap_or_default()
+}
+
+fn keys_of(proposal: &Proposal) -> impl Iterator<Item = Key> {
+    let service = (proposal.service != ServiceId(0)).then_some(Key::Service(proposal.service));
+    service.into_iter().chain([Key::Group(proposal.cluster, proposal.group.clone())])
+}
+
+fn decrement<K: Ord + Clone>(counts: &mut OrdMap<K, u32>, key: &K) {
+    let Some(count) = counts.get_mut(key) else { return };
+    *count = count.saturating_sub(1);
+    if *count == 0 {
+        counts.remove(key);
+    }
+}

@@ -1,0 +1,149 @@
+//! Choosing instances for tasks.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use seawall_model::{Id128, InstanceId, TaskDefinitionId};
+use seawall_proto::internal::v1::{TaskRow, TaskSize};
+use seawall_state::{State, fixed_ports, size_of};
+
+use crate::{
+    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan,
+    filters::{self, Filter},
+    spread::{self, Spreader},
+};
+
+/// The end of ECS's event where there is no instance at all.
+pub const NO_INSTANCES: &str = "Reason: No Container Instances were found in your cluster.";
+/// Failures that one plan lists: an answer with ten thousand of them helps nobody.
+pub const FAILURES_MAX: usize = 100;
+
+/// Chooses an instance for each task of the request.
+pub fn place(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Plan {
+    match &request.only {
+        Some(only) => place_chosen(state, overlay, request, only),
+        None => place_spread(state, overlay, request),
+    }
+}
+
+fn place_spread(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Plan {
+    let mut candidates = candidates(state, overlay, request);
+    let zone_tasks = zone_tasks(&candidates);
+    let (fitting, counts) = fitting(&request.size, &candidates);
+    let mut spreader = Spreader::new(&candidates, &fitting, &zone_tasks);
+    let mut placements = Vec::with_capacity((request.count as usize).min(fitting.len() * 16));
+    let of = (fitting.len(), candidates.len());
+    while placements.len() < request.count as usize {
+        let Some(choice) = spreader.take() else { break };
+        let candidate = &mut candidates[choice.candidate];
+        let note = note(spreader.zone(&choice), candidate.tasks, of);
+        placements.push(Placement { instance: candidate.id(), note });
+        candidate.take(&request.size);
+        let fits = filters::first_failing(&filters::PIPELINE, &request.size, candidate).is_none();
+        spreader.put_back(choice, candidate, fits);
+    }
+    if placements.len() >= request.count as usize {
+        return Plan { placements, counts, ..Plan::default() };
+    }
+    let failures = failures(&request.size, &candidates);
+    Plan { placements, failures, counts, closest: Some(closest(&request.size, &candidates)) }
+}
+
+fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: &[InstanceId]) -> Plan {
+    let mut plan = Plan::default();
+    for &instance in only {
+        let row = state.instances.get(&instance).filter(|row| row.cluster_id == request.cluster.0);
+        let Some(row) = row else {
+            plan.failures.push(Failure { instance, reason: "MISSING", detail: "no such container instance".into() });
+            continue;
+        };
+        let candidate = Candidate::new(state, overlay, row);
+        match filters::first_failing(&filters::CHOSEN, &request.size, &candidate) {
+            None => plan.placements.push(Placement { instance, note: "chosen by the caller".into() }),
+            Some((_, filter)) => plan.failures.push(failure(filter, &request.size, &candidate)),
+        }
+    }
+    plan
+}
+
+/// The instances of the cluster, by id, with their counts.
+pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &PlaceRequest) -> Vec<Candidate<'a>> {
+    let counts = spread::counts(state, overlay, request.cluster, &request.spread);
+    let candidate = |row: &'a std::sync::Arc<_>| {
+        let mut candidate = Candidate::new(state, overlay, row);
+        candidate.tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
+        candidate
+    };
+    state.instances_of(request.cluster).map(candidate).collect()
+}
+
+/// Tasks of the spread by zone, on instances that do not fit too.
+pub(crate) fn zone_tasks<'a>(candidates: &[Candidate<'a>]) -> BTreeMap<&'a str, u32> {
+    let mut zones = BTreeMap::new();
+    for candidate in candidates.iter().filter(|c| c.tasks > 0) {
+        *zones.entry(candidate.row.zone.as_str()).or_default() += candidate.tasks;
+    }
+    zones
+}
+
+/// Places of the candidates that fit, and how many each filter left out.
+pub(crate) fn fitting(size: &TaskSize, candidates: &[Candidate<'_>]) -> (Vec<usize>, Vec<FilterCount>) {
+    let mut left_out = [0u32; filters::PIPELINE.len()];
+    let mut fitting = Vec::with_capacity(candidates.len());
+    for (i, candidate) in candidates.iter().enumerate() {
+        match filters::first_failing(&filters::PIPELINE, size, candidate) {
+            None => fitting.push(i),
+            Some((at, _)) => left_out[at] += 1,
+        }
+    }
+    let counts = filters::PIPELINE.iter().zip(left_out).filter(|(_, instances)| *instances > 0);
+    (fitting, counts.map(|(filter, instances)| FilterCount { filter: filter.name(), instances }).collect())
+}
+
+/// The instances that do not fit, the closest matches first: those that got furthest, then the emptiest.
+fn failing<'c>(size: &TaskSize, candidates: &'c [Candidate<'c>]) -> Vec<(&'c Candidate<'c>, &'static dyn Filter)> {
+    let objection = |c| filters::first_failing(&filters::PIPELINE, size, c).map(|(at, filter)| (at, c, filter));
+    let mut failing: Vec<_> = candidates.iter().filter_map(objection).collect();
+    failing.sort_by_key(|(at, c, _)| (Reverse(*at), Reverse(c.free_share()), c.id()));
+    failing.into_iter().map(|(_, c, filter)| (c, filter)).collect()
+}
+
+fn failures(size: &TaskSize, candidates: &[Candidate<'_>]) -> Vec<Failure> {
+    failing(size, candidates).into_iter().take(FAILURES_MAX).map(|(c, filter)| failure(filter, size, c)).collect()
+}
+
+/// ECS's sentence about the instance that came closest.
+pub(crate) fn closest(size: &TaskSize, candidates: &[Candidate<'_>]) -> String {
+    failing(size, candidates).first().map_or_else(
+        || NO_INSTANCES.to_owned(),
+        |(c, filter)| {
+            let id = Id128::from_halves(c.row.arn_hi, c.row.arn_lo);
+            format!("The closest matching (container-instance {id}) {}", filter.closest())
+        },
+    )
+}
+
+/// Whether the instance takes one more task of this size once these tasks of it have stopped.
+pub fn fits_after(
+    state: &State,
+    overlay: &Overlay,
+    size: &TaskSize,
+    instance: InstanceId,
+    stopped: &[&TaskRow],
+) -> bool {
+    let Some(row) = state.instances.get(&instance) else { return false };
+    let mut candidate = Candidate::new(state, overlay, row);
+    for task in stopped {
+        let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
+        let ports = size_of(task, definition.map(AsRef::as_ref)).into_iter().flat_map(fixed_ports);
+        candidate.give_back(task.cpu, task.memory, ports);
+    }
+    filters::first_failing(&filters::PIPELINE, size, &candidate).is_none()
+}
+
+fn failure(filter: &dyn Filter, size: &TaskSize, candidate: &Candidate<'_>) -> Failure {
+    Failure { instance: candidate.id(), reason: filter.reason(), detail: filter.explain(size, candidate) }
+}
+
+fn note((zone, zone_tasks): (&str, u32), instance_tasks: u32, (fitting, all): (usize, usize)) -> String {
+    format!("zone {zone} had {zone_tasks}, the instance {instance_tasks}; {fitting} of {all} fit")
+}

@@ -1,0 +1,136 @@
+//! What `seawall server` is told. The CLI fills it from flags, environment and file; nothing here reads any of them.
+
+use std::{path::PathBuf, time::Duration};
+
+use seawall_model::{is_region, is_zone};
+
+/// Settings of one member.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The member's name, unique in the cluster.
+    pub name: String,
+    /// Its zone. Fixed once the data folder holds a member.
+    pub zone: String,
+    /// Log, vote, snapshots, identity and the local socket.
+    pub data_dir: PathBuf,
+    /// Where clients and agents are served ("127.0.0.1:7400"; port 0 is a free one).
+    pub listen: String,
+    /// Where peers are served.
+    pub peer_listen: String,
+    /// What others dial for `listen`; itself when absent.
+    pub advertise: Option<String>,
+    /// What others dial for `peer_listen`; itself when absent.
+    pub peer_advertise: Option<String>,
+    /// Peer addresses of the members to form a cluster with or to join.
+    pub join: Vec<String>,
+    /// How many must answer "empty" before a new cluster forms.
+    pub expect: usize,
+    /// The 32-byte secret that peers and agents trust each other by.
+    pub secret_file: PathBuf,
+    /// Of the ARNs of a cluster that is formed; afterwards it lives in state.
+    pub region: String,
+    /// Account number in the ARNs of a cluster that is formed.
+    pub account: String,
+    /// TLS for clients.
+    pub tls: TlsMode,
+    /// Serve clients without TLS and keys beyond loopback.
+    pub insecure: bool,
+    /// Raft's heartbeat.
+    pub heartbeat_ms: u64,
+    /// Shortest election timeout.
+    pub election_min_ms: u64,
+    /// Longest election timeout.
+    pub election_max_ms: u64,
+    /// An agent that is silent for this long is lost.
+    pub lease_ms: u64,
+    /// How often an agent says that it lives.
+    pub beat_ms: u64,
+    /// An instance that is silent for this long is deregistered.
+    pub forget_after: Duration,
+    /// Replacement is held when too many instances outside one zone fall silent at once, at most for this long.
+    pub mass_loss_hold: Duration,
+    /// Ends the process when its standard input closes: children of `seawall dev` go with it.
+    pub version: String,
+}
+
+/// TLS for clients. Peers and agents always speak it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Both are served: TLS with a certificate of the cluster's own CA, and plain text where that is allowed.
+    Auto,
+    /// Plain text only.
+    Off,
+    /// A certificate chain and key in PEM files.
+    Files(PathBuf, PathBuf),
+}
+
+impl ServerConfig {
+    /// Defaults for a member called `name` in `zone`.
+    pub fn new(name: &str, zone: &str, data_dir: PathBuf, secret_file: PathBuf) -> Self {
+        ServerConfig {
+            name: name.into(),
+            zone: zone.into(),
+            data_dir,
+            listen: "127.0.0.1:7400".into(),
+            peer_listen: "127.0.0.1:7401".into(),
+            advertise: None,
+            peer_advertise: None,
+            join: Vec::new(),
+            expect: 1,
+            secret_file,
+            region: seawall_model::DEFAULT_REGION.into(),
+            account: seawall_model::DEFAULT_ACCOUNT_NUMBER.into(),
+            tls: TlsMode::Auto,
+            insecure: false,
+            heartbeat_ms: 40,
+            election_min_ms: 80,
+            election_max_ms: 160,
+            lease_ms: 3000,
+            beat_ms: 1000,
+            forget_after: Duration::from_secs(24 * 3600),
+            mass_loss_hold: Duration::from_secs(600),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+
+    /// Checks what can be checked before anything is opened.
+    ///
+    /// # Errors
+    /// A sentence that names the flag and what to do.
+    pub fn check(&self) -> Result<(), String> {
+        if !is_zone(&self.zone) {
+            return Err(format!(
+                "--zone {:?}: a zone is 1 to 64 lower-case letters, digits and hyphens, such as a or us-local-1a",
+                self.zone
+            ));
+        }
+        if !seawall_model::is_ecs_name(&self.name) {
+            return Err(format!("--name {:?}: use letters, digits, hyphens and underscores", self.name));
+        }
+        if !is_region(&self.region) {
+            return Err(format!(
+                "--region {:?}: a region looks like us-local-1 (Terraform holds ARNs against that form)",
+                self.region
+            ));
+        }
+        if self.account.len() != 12 || !self.account.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(format!("--account {:?}: an account number has 12 digits", self.account));
+        }
+        if self.election_min_ms < 2 * self.heartbeat_ms || self.election_max_ms <= self.election_min_ms {
+            return Err(format!(
+                "election timeouts {}..{} ms do not fit a heartbeat of {} ms: the shortest must be twice the heartbeat, the longest above the shortest",
+                self.election_min_ms, self.election_max_ms, self.heartbeat_ms
+            ));
+        }
+        if self.lease_ms < 3 * self.beat_ms {
+            return Err(format!(
+                "--lease-ms {} is under three beats of {} ms: one lost message would lose an instance",
+                self.lease_ms, self.beat_ms
+            ));
+        }
+        if self.expect == 0 || self.expect % 2 == 0 {
+            return Err(format!("--expect {}: a cluster forms with an odd number of members (1, 3 or 5)", self.expect));
+        }
+        Ok(())
+    }
+}

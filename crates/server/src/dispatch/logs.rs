@@ -1,0 +1,153 @@
+//! A task's logs, from whichever member holds its agent's stream.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use prost::Message;
+use seawall_env::{
+    TaskKind,
+    net::{Lane, MessageReceiver, MessageSender},
+};
+use seawall_model::{ApiError, ErrorCode, InstanceId, MemberId};
+use seawall_proto::internal::v1::{LogCancel, LogChunk, LogRequest, PeerLogRequest, member_message};
+use tokio::sync::mpsc;
+
+use super::{Live, lock};
+use crate::{api::Node, member::peers};
+
+/// Chunks on their way to a reader that is slow.
+const CHUNKS_WAITING: usize = 16;
+/// A reader that takes nothing for this long loses its stream, so that it never holds up an agent's.
+const READER_STALLS: Duration = Duration::from_secs(5);
+
+/// What the agent is asked.
+pub(super) enum Order {
+    Start(LogRequest),
+    Cancel(u64),
+}
+
+impl Order {
+    pub(super) fn into_message(self) -> member_message::Kind {
+        match self {
+            Order::Start(request) => member_message::Kind::LogRequest(request),
+            Order::Cancel(request_id) => member_message::Kind::LogCancel(LogCancel { request_id }),
+        }
+    }
+}
+
+/// Hands a chunk to whoever reads it; a reader that is gone or stalls is forgotten, and the agent told to stop.
+pub(super) async fn deliver(live: &Arc<Live>, chunk: LogChunk) {
+    let id = chunk.request_id;
+    let end = chunk.end;
+    let reader = lock(&live.logs).get(&id).cloned();
+    let Some(reader) = reader else { return };
+    let gone = reader.try_send(chunk).is_err();
+    if gone || end {
+        lock(&live.logs).remove(&id);
+    }
+    if gone && !end {
+        // A full queue of orders means that the session is ending anyway.
+        let _ = live.log_orders.try_send(Order::Cancel(id));
+    }
+}
+
+/// Reads the logs of a task on `instance`, whose stream `member` holds. Ends with a chunk that says so, or when the
+/// stream breaks.
+pub(crate) async fn read(
+    node: &Arc<Node>,
+    instance: InstanceId,
+    member: MemberId,
+    request: LogRequest,
+) -> Result<mpsc::Receiver<LogChunk>, ApiError> {
+    if let Some(live) = node.sessions.get(instance) {
+        return Ok(read_here(node, &live, request));
+    }
+    let unreachable =
+        |why: &str| ApiError::new(ErrorCode::Server, format!("the instance's agent cannot be reached: {why}"));
+    if member == node.identity.id() {
+        return Err(unreachable("it is not connected; its tasks' logs can be read again once it is"));
+    }
+    let address = node.peer_address(member).ok_or_else(|| unreachable("no member holds its stream"))?;
+    let (out, mut incoming) =
+        node.env.net().open(&address, Lane::Main, peers::LOGS).await.map_err(|e| unreachable(&e.to_string()))?;
+    let ask = PeerLogRequest { instance_id: instance.0, request: Some(request) };
+    out.send(ask.encode_to_vec().into()).await.map_err(|_| unreachable("the link to its member broke"))?;
+    let (chunks, reader) = mpsc::channel(CHUNKS_WAITING);
+    node.env.spawn(TaskKind::request("peer logs"), async move {
+        // Held so that the other side knows that somebody still reads.
+        let _out = out;
+        while let Some(bytes) = incoming.recv().await {
+            let Ok(chunk) = LogChunk::decode(bytes) else { return };
+            if chunks.send(chunk).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(reader)
+}
+
+fn read_here(node: &Arc<Node>, live: &Arc<Live>, mut request: LogRequest) -> mpsc::Receiver<LogChunk> {
+    request.request_id = node.sessions.next_log_request();
+    let (chunks, mut from_agent) = mpsc::channel(CHUNKS_WAITING * 16);
+    let (out, reader) = mpsc::channel(CHUNKS_WAITING);
+    let id = request.request_id;
+    lock(&live.logs).insert(id, chunks);
+    let live = live.clone();
+    let env = node.env.clone();
+    node.env.spawn(TaskKind::request("logs"), async move {
+        if live.log_orders.send(Order::Start(request)).await.is_err() {
+            return;
+        }
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                () = out.closed() => break,
+                chunk = from_agent.recv() => chunk,
+            };
+            let Some(chunk) = chunk else { return };
+            let end = chunk.end;
+            if !matches!(env.timeout(READER_STALLS, out.send(chunk)).await, Ok(Ok(()))) {
+                break;
+            }
+            if end {
+                return;
+            }
+        }
+        lock(&live.logs).remove(&id);
+        let _ = live.log_orders.send(Order::Cancel(id)).await;
+    });
+    reader
+}
+
+/// Serves another member's reader.
+pub(crate) async fn serve_peer(
+    node: &Arc<Node>,
+    ask: PeerLogRequest,
+    mut incoming: MessageReceiver,
+    outgoing: MessageSender,
+) {
+    let request = ask.request.unwrap_or_default();
+    let Some(live) = node.sessions.get(InstanceId(ask.instance_id)) else {
+        let error = "the instance's agent is connected to no member".to_owned();
+        let chunk = LogChunk { end: true, error, ..Default::default() };
+        // The reader may have gone meanwhile.
+        let _ = outgoing.send(Bytes::from(chunk.encode_to_vec())).await;
+        return;
+    };
+    let mut chunks = read_here(node, &live, request);
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            message = incoming.recv() => match message {
+                None => return,
+                Some(_) => continue,
+            },
+            chunk = chunks.recv() => chunk,
+        };
+        let Some(chunk) = chunk else { return };
+        let end = chunk.end;
+        if outgoing.send(chunk.encode_to_vec().into()).await.is_err() || end {
+            return;
+        }
+    }
+}

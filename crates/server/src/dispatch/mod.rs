@@ -1,0 +1,189 @@
+//! Agents' streams: this member holds some of them, and tells each its instance's tasks as the state changes.
+
+pub(crate) mod assignment;
+pub(crate) mod logs;
+mod reports;
+mod session;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use seawall_consensus::AppliedEntry;
+use seawall_env::{
+    BoxFuture, Instant,
+    net::{Caller, Handler, MessageReceiver, MessageSender, NetError},
+};
+use seawall_model::{InstanceId, SessionId, TaskId};
+use seawall_proto::internal::v1::LogChunk;
+use seawall_state::{Change, State};
+use tokio::sync::{Notify, broadcast::error::RecvError, mpsc};
+
+use crate::api::Node;
+pub(crate) use reports::batch as batch_reports;
+
+/// The agents' one method.
+pub(crate) const OPEN: &str = "/seawall.internal.v1.Session/Open";
+/// Reports that may wait for the leader. Past it a session is closed and its agent reports again elsewhere.
+const REPORTS_WAITING_MAX: usize = 8192;
+
+/// The streams that this member holds.
+pub(crate) struct Sessions {
+    live: Mutex<BTreeMap<InstanceId, Arc<Live>>>,
+    reports: mpsc::Sender<reports::Waiting>,
+    log_requests: AtomicU64,
+}
+
+/// One agent's stream.
+pub(crate) struct Live {
+    pub(crate) instance: InstanceId,
+    pub(crate) session: SessionId,
+    last_beat: Mutex<Instant>,
+    /// Tasks that changed since they were last looked at.
+    dirty: Mutex<BTreeSet<TaskId>>,
+    /// Changes were missed: send everything.
+    resync: AtomicBool,
+    /// Another session of the instance is newer, or the instance is gone.
+    superseded: AtomicBool,
+    /// Reports up to this sequence are applied.
+    acked: AtomicU64,
+    logs: Mutex<BTreeMap<u64, mpsc::Sender<LogChunk>>>,
+    /// Requests for logs, and their ends, on their way to the agent.
+    log_orders: mpsc::Sender<logs::Order>,
+    wake: Notify,
+}
+
+impl Sessions {
+    /// The sessions, and the queue that [`batch_reports`] serves.
+    pub(crate) fn new() -> (Sessions, mpsc::Receiver<reports::Waiting>) {
+        let (reports, waiting) = mpsc::channel(REPORTS_WAITING_MAX);
+        (Sessions { live: Mutex::default(), reports, log_requests: AtomicU64::new(1) }, waiting)
+    }
+
+    pub(crate) fn get(&self, instance: InstanceId) -> Option<Arc<Live>> {
+        lock(&self.live).get(&instance).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Live>> {
+        lock(&self.live).values().cloned().collect()
+    }
+
+    /// Instances whose agents gave a sign of life after `since`.
+    pub(crate) fn beats_since(&self, since: Instant) -> Vec<(InstanceId, SessionId)> {
+        let live = lock(&self.live);
+        live.values().filter(|l| *lock(&l.last_beat) > since).map(|l| (l.instance, l.session)).collect()
+    }
+
+    fn add(&self, live: Arc<Live>) {
+        if let Some(older) = lock(&self.live).insert(live.instance, live) {
+            older.supersede();
+        }
+    }
+
+    fn remove(&self, live: &Arc<Live>) {
+        let mut all = lock(&self.live);
+        if all.get(&live.instance).is_some_and(|now| Arc::ptr_eq(now, live)) {
+            all.remove(&live.instance);
+        }
+    }
+
+    fn next_log_request(&self) -> u64 {
+        self.log_requests.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Live {
+    fn mark(&self, task: TaskId) {
+        lock(&self.dirty).insert(task);
+        self.wake.notify_one();
+    }
+
+    fn mark_all(&self) {
+        self.resync.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    fn supersede(&self) {
+        self.superseded.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    fn ack(&self, sequence: u64) {
+        self.acked.fetch_max(sequence, Ordering::AcqRel);
+        self.wake.notify_one();
+    }
+}
+
+/// Nothing panics while it holds one of these locks, so a poisoned one is whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Wakes the sessions whose tasks changed. Effects are hints: after a gap every session looks at everything.
+pub(crate) async fn pump(node: Arc<Node>) {
+    let mut applied = node.consensus.applied();
+    loop {
+        match applied.recv().await {
+            Ok(entry) => wake_sessions(&node.sessions, &entry),
+            Err(RecvError::Lagged(_)) => node.sessions.all().iter().for_each(|live| live.mark_all()),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn wake_sessions(sessions: &Sessions, entry: &AppliedEntry) {
+    for change in entry.effects.iter().flat_map(|effects| &effects.changes) {
+        match change {
+            Change::Task(id) => {
+                let instance = entry.state.tasks.get(id).map(|task| InstanceId(task.instance_id));
+                if let Some(live) = instance.and_then(|id| sessions.get(id)) {
+                    live.mark(*id);
+                }
+            }
+            Change::Instance(id) => {
+                if let Some(live) = sessions.get(*id).filter(|live| !is_current(&entry.state, live)) {
+                    live.supersede();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A session stays until the state knows a newer one of its instance.
+fn is_current(state: &State, live: &Live) -> bool {
+    state.instances.get(&live.instance).is_some_and(|row| row.session <= live.session.0)
+}
+
+/// Takes agents' streams.
+pub(crate) struct SessionHandler(pub(crate) Arc<Node>);
+
+impl Handler for SessionHandler {
+    fn handles(&self, method: &str) -> bool {
+        method == OPEN
+    }
+
+    fn is_stream(&self, _method: &str) -> bool {
+        true
+    }
+
+    fn call(self: Arc<Self>, _: Caller, method: String, _: Bytes) -> BoxFuture<'static, Result<Bytes, NetError>> {
+        Box::pin(async move { Err(NetError::Refused(format!("{method} is a stream"))) })
+    }
+
+    fn open(
+        self: Arc<Self>,
+        caller: Caller,
+        _method: String,
+        incoming: MessageReceiver,
+        outgoing: MessageSender,
+    ) -> BoxFuture<'static, Result<(), NetError>> {
+        let node = self.0.clone();
+        Box::pin(session::serve(node, caller, incoming, outgoing))
+    }
+}

@@ -1,0 +1,60 @@
+//! Reports of this member's agents, many in one command.
+
+use std::{sync::Arc, time::Duration};
+
+use seawall_proto::internal::v1::{Command, ReportTasks, command, report_tasks};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use super::Live;
+use crate::api::Node;
+
+/// Reports that come within this time of the first travel with it.
+const GATHER: Duration = Duration::from_millis(2);
+/// Tasks in one command: 256 KiB with room to spare.
+const TASKS_A_COMMAND: usize = 400;
+const TRY: Duration = Duration::from_secs(10);
+
+/// One report of one agent.
+pub(crate) struct Waiting {
+    pub(crate) live: Arc<Live>,
+    pub(crate) item: report_tasks::Item,
+}
+
+/// Sends what waits, one command after the other, and acknowledges what was applied.
+pub(crate) async fn batch(node: Arc<Node>, mut waiting: mpsc::Receiver<Waiting>) {
+    while let Some(first) = waiting.recv().await {
+        let mut batch = vec![first];
+        let mut tasks = batch[0].item.tasks.len();
+        let until = node.env.now() + GATHER;
+        while tasks < TASKS_A_COMMAND {
+            let left = until - node.env.now();
+            let Ok(Some(next)) = node.env.timeout(left, waiting.recv()).await else { break };
+            tasks += next.item.tasks.len();
+            batch.push(next);
+        }
+        send(&node, &batch).await;
+    }
+}
+
+async fn send(node: &Arc<Node>, batch: &[Waiting]) {
+    loop {
+        // A report whose session ended is sent again by its agent, under the next session.
+        let items: Vec<_> = batch.iter().filter(|w| is_open(node, &w.live)).map(|w| w.item.clone()).collect();
+        if items.is_empty() {
+            return;
+        }
+        let command = Command { kind: Some(command::Kind::ReportTasks(ReportTasks { items })), ..Default::default() };
+        match node.submit(command, node.env.now() + TRY).await {
+            Ok(_) => break,
+            Err(error) => debug!(%error, "reports wait for a leader"),
+        }
+    }
+    for waiting in batch {
+        waiting.live.ack(waiting.item.sequence);
+    }
+}
+
+fn is_open(node: &Node, live: &Arc<Live>) -> bool {
+    node.sessions.get(live.instance).is_some_and(|now| Arc::ptr_eq(&now, live))
+}

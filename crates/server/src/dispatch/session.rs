@@ -1,0 +1,338 @@
+//! One agent's stream, from its hello to its end (hard part 8).
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use prost::Message;
+use seawall_env::net::{Caller, MessageReceiver, MessageSender, NetError};
+use seawall_model::{InstanceId, SessionId, TaskId, limits::SYNC_CHUNK};
+use seawall_proto::internal::v1::{
+    AgentMessage, Assign, Assignment, Behind, Command, ConnectInstance, Connected, Hello, MemberBeat, MemberMessage,
+    Refused, ReportAck, StopUnknown, Sync, Welcome, agent_message, command, member_message, reply, report_tasks,
+};
+use seawall_state::{State, task_id, task_id_message};
+use tokio::sync::{Notify, mpsc};
+use tracing::{debug, info, warn};
+
+use super::{Live, assignment, lock, logs, reports};
+use crate::api::Node;
+
+const HELLO: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(5);
+/// A member beats this often in a lease, so that an agent notices a silent one within a third of it.
+const BEATS_A_LEASE: u64 = 12;
+const LOG_ORDERS_WAITING: usize = 64;
+
+/// Why a stream did not become a session.
+enum Turned {
+    Behind,
+    Refused { reason: String, retry: bool },
+    Gone,
+}
+
+pub(super) async fn serve(
+    node: Arc<Node>,
+    caller: Caller,
+    mut incoming: MessageReceiver,
+    outgoing: MessageSender,
+) -> Result<(), NetError> {
+    let hello = match node.env.timeout(HELLO, incoming.recv()).await {
+        Ok(Some(bytes)) => decode(bytes)?,
+        _ => return Ok(()),
+    };
+    let Some(agent_message::Kind::Hello(hello)) = hello.kind else {
+        return Err(NetError::Refused("the first message of an agent is its hello".into()));
+    };
+    let name = hello.identity.as_ref().map(|i| i.ec2_instance_id.clone()).unwrap_or_default();
+    let out = Out { node: node.clone(), outgoing };
+    match connect(&node, &caller, &hello).await {
+        Ok(connected) => {
+            let mut session = Session::start(node, out, &hello, connected);
+            info!(instance = %name, session = %session.live.session, "agent connected");
+            let end = session.run(incoming).await;
+            session.node.sessions.remove(&session.live);
+            info!(instance = %name, session = %session.live.session, end, "agent left");
+        }
+        Err(Turned::Behind) => drop(out.send(member_message::Kind::Behind(Behind {})).await),
+        Err(Turned::Refused { reason, retry }) => {
+            warn!(instance = %name, %reason, "agent refused");
+            let _ = out.send(member_message::Kind::Refused(Refused { reason, retry })).await;
+        }
+        Err(Turned::Gone) => {}
+    }
+    Ok(())
+}
+
+fn decode(bytes: Bytes) -> Result<AgentMessage, NetError> {
+    AgentMessage::decode(bytes).map_err(|e| NetError::Broken(format!("a message of an agent does not decode: {e}")))
+}
+
+async fn connect(node: &Arc<Node>, caller: &Caller, hello: &Hello) -> Result<Connected, Turned> {
+    let identity = hello.identity.clone().ok_or(Turned::Gone)?;
+    let refused = |reason: String| Turned::Refused { reason, retry: false };
+    let expected = format!("agent:{}", identity.ec2_instance_id);
+    match &caller.certificate_name {
+        Some(name) if *name == expected => {}
+        Some(name) => return Err(refused(format!("the certificate is {name}'s, the instance says it is {expected}"))),
+        None if node.agents_need_certificates => {
+            return Err(refused(
+                "an agent connects with a certificate of this cluster; join with a token first".into(),
+            ));
+        }
+        None => {}
+    }
+    let cluster_id = node.identity.cluster_bytes();
+    if !hello.cluster_id.is_empty() && hello.cluster_id != cluster_id {
+        return Err(refused(format!(
+            "this agent's data folder belongs to another cluster ({}); give it an empty --data-dir to move it here",
+            hex(&hello.cluster_id)
+        )));
+    }
+    let deadline = node.env.now() + CONNECT;
+    node.consensus.read_barrier(deadline).await.map_err(|_| Turned::Behind)?;
+    if (hello.seen_epoch, hello.seen_index) > (node.identity.epoch, node.consensus.state().index) {
+        return Err(Turned::Behind);
+    }
+    let id = node.env.new_id();
+    let command = Command {
+        kind: Some(command::Kind::ConnectInstance(ConnectInstance {
+            identity: Some(identity),
+            member_id: node.identity.member_id,
+            new_arn_hi: id.hi(),
+            new_arn_lo: id.lo(),
+        })),
+        ..Default::default()
+    };
+    let (index, reply) = node.submit(command, deadline).await.map_err(|_| Turned::Behind)?;
+    match reply.kind {
+        Some(reply::Kind::Connected(connected)) => {
+            node.consensus.wait_applied(index, deadline).await.map_err(|_| Turned::Behind)?;
+            Ok(connected)
+        }
+        Some(reply::Kind::Refusal(refusal)) => {
+            let retry = refusal.code == seawall_model::ErrorCode::ClusterNotFound.as_str();
+            Err(Turned::Refused { reason: refusal.message, retry })
+        }
+        _ => Err(Turned::Behind),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The way to the agent.
+struct Out {
+    node: Arc<Node>,
+    outgoing: MessageSender,
+}
+
+impl Out {
+    async fn send(&self, kind: member_message::Kind) -> Result<(), ()> {
+        let message = MemberMessage {
+            epoch: self.node.identity.epoch,
+            applied_index: self.node.consensus.state().index,
+            kind: Some(kind),
+        };
+        self.outgoing.send(message.encode_to_vec().into()).await.map_err(|_| ())
+    }
+}
+
+struct Session {
+    node: Arc<Node>,
+    out: Out,
+    live: Arc<Live>,
+    log_orders: mpsc::Receiver<logs::Order>,
+    /// What the agent was last told to want of each task.
+    told: BTreeMap<TaskId, bool>,
+    same_epoch: bool,
+    acked: u64,
+    welcome: Welcome,
+}
+
+impl Session {
+    fn start(node: Arc<Node>, out: Out, hello: &Hello, connected: Connected) -> Session {
+        let (orders, log_orders) = mpsc::channel(LOG_ORDERS_WAITING);
+        let live = Arc::new(Live {
+            instance: InstanceId(connected.instance_id),
+            session: SessionId(connected.session),
+            last_beat: Mutex::new(node.env.now()),
+            dirty: Mutex::default(),
+            resync: AtomicBool::new(true),
+            superseded: AtomicBool::new(false),
+            acked: AtomicU64::new(0),
+            logs: Mutex::default(),
+            log_orders: orders,
+            wake: Notify::new(),
+        });
+        // Registered before the first full sync is read from state: what changes in between marks it again.
+        node.sessions.add(live.clone());
+        let state = node.consensus.state();
+        let welcome = Welcome {
+            cluster_id: node.identity.cluster_bytes().into(),
+            instance_id: connected.instance_id,
+            arn_hi: connected.arn_hi,
+            arn_lo: connected.arn_lo,
+            session: connected.session,
+            lease_ms: node.config.lease_ms as u32,
+            beat_ms: node.config.beat_ms as u32,
+            region: state.state.meta.region.clone(),
+            account: state.state.meta.account.clone(),
+            member: node.identity.name.clone(),
+        };
+        let same_epoch = hello.seen_epoch == node.identity.epoch || hello.tasks.is_empty();
+        live.wake.notify_one();
+        Session { node, out, live, log_orders, told: BTreeMap::new(), same_epoch, acked: 0, welcome }
+    }
+
+    /// Runs until either side ends it; says why for the log.
+    async fn run(&mut self, mut incoming: MessageReceiver) -> &'static str {
+        let welcome = std::mem::take(&mut self.welcome);
+        if self.out.send(member_message::Kind::Welcome(welcome)).await.is_err() {
+            return "stream closed";
+        }
+        let beat = Duration::from_millis((self.node.config.lease_ms / BEATS_A_LEASE).max(1));
+        let lease = Duration::from_millis(self.node.config.lease_ms);
+        let mut next_beat = self.node.env.now();
+        loop {
+            let live = self.live.clone();
+            let sleep = self.node.env.sleep_until(next_beat);
+            let sent = tokio::select! {
+                biased;
+                () = live.wake.notified() => self.push().await,
+                () = sleep => {
+                    if self.node.env.now() - *lock(&live.last_beat) > lease {
+                        return "silent";
+                    }
+                    next_beat = self.node.env.now() + beat;
+                    self.beat().await
+                }
+                Some(order) = self.log_orders.recv() => self.out.send(order.into_message()).await,
+                message = incoming.recv() => match message {
+                    None => return "stream closed",
+                    Some(bytes) => match self.receive(bytes).await {
+                        Ok(sent) => sent,
+                        Err(why) => return why,
+                    },
+                },
+            };
+            if sent.is_err() {
+                return "stream closed";
+            }
+            if live.superseded.load(Ordering::Acquire) {
+                let reason = "another agent connected as this instance, or the instance was deregistered".into();
+                let retry = self.node.consensus.state().state.instances.get(&live.instance).is_none();
+                let _ = self.out.send(member_message::Kind::Refused(Refused { reason, retry })).await;
+                return "superseded";
+            }
+        }
+    }
+
+    async fn beat(&self) -> Result<(), ()> {
+        let state = self.node.consensus.state();
+        let leader = self.node.consensus.leadership().borrow().leader;
+        let name = leader.and_then(|id| state.state.members.get(&id.0).map(|row| row.name.clone())).unwrap_or_default();
+        let client_addresses = state.state.members.iter().map(|(_, row)| row.client_address.clone()).collect();
+        self.out.send(member_message::Kind::Beat(MemberBeat { leader: name, client_addresses })).await
+    }
+
+    /// Tells the agent what changed since it was last told.
+    async fn push(&mut self) -> Result<(), ()> {
+        let acked = self.live.acked.load(Ordering::Acquire);
+        if acked > self.acked {
+            self.acked = acked;
+            self.out.send(member_message::Kind::ReportAck(ReportAck { sequence: acked })).await?;
+        }
+        let dirty = std::mem::take(&mut *lock(&self.live.dirty));
+        let state = self.node.consensus.state();
+        if self.live.resync.swap(false, Ordering::AcqRel) {
+            return self.sync(&state.state).await;
+        }
+        let changed: Vec<Assignment> = dirty.into_iter().filter_map(|id| self.news(&state.state, id)).collect();
+        for chunk in changed.chunks(SYNC_CHUNK) {
+            self.out.send(member_message::Kind::Assign(Assign { assignments: chunk.to_vec() })).await?;
+        }
+        Ok(())
+    }
+
+    /// The assignment to send if the agent has not been told the task's desired status yet.
+    fn news(&mut self, state: &State, id: TaskId) -> Option<Assignment> {
+        let task = state.tasks.get(&id).filter(|task| assignment::is_live(task));
+        let Some(task) = task else {
+            self.told.remove(&id);
+            return None;
+        };
+        if self.told.insert(id, task.desired_running) == Some(task.desired_running) {
+            return None;
+        }
+        Some(assignment::of(state, task))
+    }
+
+    async fn sync(&mut self, state: &State) -> Result<(), ()> {
+        let all = assignment::all(state, self.live.instance);
+        self.told = all.iter().filter_map(|a| Some((task_id(a.task.as_ref()?), a.desired_running))).collect();
+        let sync_id = self.node.env.random_u64();
+        let mut chunks: Vec<Vec<Assignment>> = all.chunks(SYNC_CHUNK).map(<[Assignment]>::to_vec).collect();
+        let end = chunks.pop().unwrap_or_default();
+        for assignments in chunks {
+            self.out.send(member_message::Kind::Sync(Sync { sync_id, assignments, last: false })).await?;
+        }
+        self.out.send(member_message::Kind::Sync(Sync { sync_id, assignments: end, last: true })).await
+    }
+
+    /// The outer error ends the session.
+    async fn receive(&mut self, bytes: Bytes) -> Result<Result<(), ()>, &'static str> {
+        *lock(&self.live.last_beat) = self.node.env.now();
+        let message = decode(bytes).map_err(|_| "undecodable message")?;
+        match message.kind {
+            Some(agent_message::Kind::Beat(_)) => Ok(Ok(())),
+            Some(agent_message::Kind::Report(report)) => {
+                let item = report_tasks::Item {
+                    instance_id: self.live.instance.0,
+                    session: self.live.session.0,
+                    sequence: report.sequence,
+                    tasks: report.tasks,
+                };
+                let waiting = reports::Waiting { live: self.live.clone(), item };
+                self.node.sessions.reports.try_send(waiting).map_err(|_| "too many reports wait for the leader")?;
+                Ok(Ok(()))
+            }
+            Some(agent_message::Kind::LogChunk(chunk)) => {
+                logs::deliver(&self.live, chunk).await;
+                Ok(Ok(()))
+            }
+            Some(agent_message::Kind::UnknownTasks(unknown)) => {
+                let tasks: Vec<TaskId> = unknown.tasks.iter().map(task_id).collect();
+                Ok(self.answer_unknown(tasks).await)
+            }
+            Some(agent_message::Kind::Hello(_)) | None => Err("unexpected message"),
+        }
+    }
+
+    /// Names the tasks that must stop. After a restore from an older state (another epoch) the cluster may have forgotten
+    /// what it once assigned: nothing is stopped then without an operator's word.
+    async fn answer_unknown(&self, tasks: Vec<TaskId>) -> Result<(), ()> {
+        if !self.same_epoch {
+            warn!(count = tasks.len(), instance = %self.live.instance, "keeping tasks that this epoch does not know");
+            return Ok(());
+        }
+        let state = self.node.consensus.state();
+        let over = |id: &TaskId| match state.state.tasks.get(id) {
+            None => true,
+            Some(row) => !assignment::is_live(row) || row.instance_id != self.live.instance.0,
+        };
+        let tasks: Vec<_> = tasks.into_iter().filter(over).map(task_id_message).collect();
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        debug!(count = tasks.len(), instance = %self.live.instance, "stopping tasks that are over");
+        self.out.send(member_message::Kind::StopUnknown(StopUnknown { tasks })).await
+    }
+}

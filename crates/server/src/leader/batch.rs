@@ -1,0 +1,157 @@
+//! One entry's worth of commands, from the proposer to the answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+use seawall_consensus::ProposeError;
+use seawall_model::{
+    ApiError, ErrorCode, ServiceId,
+    limits::{BATCH_BYTES, BATCH_COMMANDS},
+};
+use seawall_proto::{
+    internal::v1::{Command, Refusal, Reply, reply},
+    v1::Failure,
+};
+use seawall_state::State;
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use super::proposer::{Job, What};
+use crate::{
+    api::{Node, WriteError},
+    ops::{Outcome, Render},
+};
+
+/// A refusal found before anything was proposed.
+pub(super) struct Refused(pub(super) ApiError);
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Refused(error)
+    }
+}
+
+/// What one asker wants proposed.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) commands: Vec<Command>,
+    pub(super) failures: Vec<Failure>,
+    pub(super) render: Option<Render>,
+    /// The service whose controller asks.
+    pub(super) service: Option<ServiceId>,
+}
+
+impl Asked {
+    /// The encoded answer, from the state after the write.
+    pub(super) fn rendered(self, state: &State, replies: Vec<Reply>) -> Result<Bytes, WriteError> {
+        let Some(render) = self.render else { return Ok(Bytes::new()) };
+        let outcome = Outcome { replies, failures: self.failures };
+        Ok(render(state, &outcome)?.into())
+    }
+}
+
+/// Commands that travel in one entry.
+#[derive(Default)]
+pub(super) struct Batch {
+    commands: Vec<Command>,
+    bytes: usize,
+    /// Who asked, with the number of commands.
+    askers: Vec<(usize, Asked, Option<Job>)>,
+}
+
+/// A batch that came to its end.
+pub(super) struct Done {
+    pub(super) commands: Vec<Command>,
+    pub(super) services: Vec<ServiceId>,
+    /// What these assumed no longer holds: they are planned again.
+    pub(super) again: Vec<Job>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= BATCH_BYTES || self.commands.len() >= BATCH_COMMANDS
+    }
+
+    pub(super) fn add(&mut self, mut asked: Asked, job: Option<Job>) {
+        let commands = std::mem::take(&mut asked.commands);
+        self.bytes += commands.iter().map(Message::encoded_len).sum::<usize>();
+        self.askers.push((commands.len(), asked, job));
+        self.commands.extend(commands);
+    }
+
+    /// Submits the entry and answers everyone in it.
+    pub(super) async fn propose(self, node: Arc<Node>, term: u64, finished: mpsc::Sender<Done>) {
+        let result = node.consensus.propose(self.commands.clone(), Some(term)).await;
+        let services = self.askers.iter().filter_map(|(_, asked, _)| asked.service).collect();
+        let mut again = Vec::new();
+        match result {
+            Ok(proposed) => {
+                let state = node.consensus.state();
+                let mut replies = proposed.replies.into_iter();
+                for (count, asked, job) in self.askers {
+                    let own: Vec<Reply> = replies.by_ref().take(count).collect();
+                    let Some(mut job) = job else { continue };
+                    if own.iter().any(is_stale) {
+                        job.tries += 1;
+                        again.push(job);
+                    } else {
+                        answer(job, asked, &state.state, proposed.index, own);
+                    }
+                }
+            }
+            Err(error) => {
+                debug!(%error, commands = self.commands.len(), "an entry was not applied here");
+                let error = failure(error);
+                self.askers.into_iter().filter_map(|(_, _, job)| job).for_each(|job| job.fail(error.clone()));
+            }
+        }
+        // The proposer outlives every batch; if it has ended, the member is going down.
+        let _ = finished.send(Done { commands: self.commands, services, again }).await;
+    }
+}
+
+fn failure(error: ProposeError) -> WriteError {
+    match error {
+        ProposeError::NotLeader { .. } => WriteError::NotLeader,
+        ProposeError::Lost | ProposeError::Stopped => WriteError::Unknown,
+        ProposeError::TooLarge { .. } => {
+            WriteError::Refused(ApiError::new(ErrorCode::LimitExceeded, error.to_string()))
+        }
+    }
+}
+
+/// A placement that did not fit any more was not made at all: it is planned again, never returned to the client.
+fn is_stale(reply: &Reply) -> bool {
+    match &reply.kind {
+        Some(reply::Kind::Stale(_)) => true,
+        Some(reply::Kind::Placed(placed)) => placed.tasks.is_empty() && !placed.rejected.is_empty(),
+        _ => false,
+    }
+}
+
+fn answer(job: Job, asked: Asked, state: &State, index: u64, mut replies: Vec<Reply>) {
+    // Whoever asked may have gone; the write has happened all the same.
+    match job.what {
+        What::Operation { answer, .. } => {
+            let refusal = replies.iter().find_map(refusal_of);
+            let result = match refusal {
+                Some(refusal) => Err(WriteError::Refused(refusal)),
+                None => asked.rendered(state, replies),
+            };
+            let _ = answer.send(result);
+        }
+        What::Command { answer, .. } => {
+            let _ = answer.send(Ok((index, replies.pop().unwrap_or_default())));
+        }
+    }
+}
+
+fn refusal_of(reply: &Reply) -> Option<ApiError> {
+    let Some(reply::Kind::Refusal(Refusal { code, message, resource_ids })) = &reply.kind else { return None };
+    Some(ApiError { code: ErrorCode::from_name(code), message: message.clone(), resource_ids: resource_ids.clone() })
+}

@@ -1,0 +1,82 @@
+//! The controllers that run on a tick while this member leads: leases, forgotten instances, voters.
+
+use std::{sync::Arc, time::Duration};
+
+use seawall_controllers::{Now, instances};
+use seawall_env::Instant;
+use seawall_proto::internal::v1::{Command, DisconnectInstances, Principal, command, principal};
+use tracing::warn;
+
+use crate::{api::Node, member::membership};
+
+const TICK: Duration = Duration::from_millis(200);
+const FORGET_TICK: Duration = Duration::from_secs(5);
+const VOTERS_TICK: Duration = Duration::from_secs(1);
+const SUBMIT: Duration = Duration::from_secs(5);
+
+/// Runs for as long as the member lives; does nothing while another leads.
+pub(crate) async fn drive(node: Arc<Node>) {
+    let mut forget_at = Instant::default();
+    let mut voters_at = Instant::default();
+    loop {
+        let now = node.env.now();
+        if node.consensus.leadership().borrow().is_leader {
+            leases(&node).await;
+            if now >= forget_at {
+                forget_at = now + FORGET_TICK;
+                forget(&node).await;
+            }
+            if now >= voters_at {
+                voters_at = now + VOTERS_TICK;
+                voters(&node).await;
+            }
+        }
+        node.env.sleep_until(now + TICK).await;
+    }
+}
+
+async fn leases(node: &Arc<Node>) {
+    let began = node.env.now();
+    let state = node.consensus.state();
+    let items = node.liveness.expired(node, &state.state);
+    let mut failed = None;
+    if !items.is_empty() {
+        warn!(count = items.len(), "agents' leases ran out");
+        failed = submit(node, command::Kind::DisconnectInstances(DisconnectInstances { items, lost: true })).await;
+    }
+    node.liveness.judge_mass_loss(node, &node.consensus.state().state);
+    node.liveness.status("leases", node.env.wall_ms(), node.env.now() - began, failed);
+}
+
+async fn forget(node: &Arc<Node>) {
+    let began = node.env.now();
+    let state = node.consensus.state();
+    let forget_after_ms = node.config.forget_after.as_millis() as i64;
+    let now = Now { cluster_time_ms: node.cluster_time_ms(), hold_replacement: node.liveness.holds_replacement() };
+    let plan = instances::plan(&state.state, now, forget_after_ms);
+    let mut failed = None;
+    for kind in plan.commands {
+        failed = submit(node, kind).await.or(failed);
+    }
+    node.liveness.status("instances", node.env.wall_ms(), node.env.now() - began, failed);
+}
+
+async fn voters(node: &Arc<Node>) {
+    let began = node.env.now();
+    let failed = membership::balance_voters(node).await.err();
+    if let Some(why) = &failed {
+        warn!(%why, "voters could not be changed");
+    }
+    node.liveness.status("voters", node.env.wall_ms(), node.env.now() - began, failed);
+}
+
+/// The failure, if there is one: the next tick looks again.
+async fn submit(node: &Arc<Node>, kind: command::Kind) -> Option<String> {
+    let command = Command {
+        principal: Some(Principal { kind: principal::Kind::Controller.into(), ..Default::default() }),
+        kind: Some(kind),
+        ..Default::default()
+    };
+    let deadline = node.env.now() + SUBMIT;
+    node.proposer.command(command, deadline).await.err().map(|error| format!("{error:?}"))
+}

@@ -1,0 +1,11 @@
+//! What runs on the member that leads: the proposer, which owns the order of writes, and those who watch for it.
+
+mod batch;
+mod drive;
+mod liveness;
+mod proposer;
+mod wake;
+
+pub(crate) use drive::drive;
+pub(crate) use liveness::{Liveness, MemberView, relay_loop};
+pub(crate) use proposer::{Proposer, run as run_proposer};

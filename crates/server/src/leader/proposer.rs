@@ -1,0 +1,417 @@
+//! The one task that owns the order of writes (hard part 4).
+//!
+//! It prepares and plans on the applied state plus an overlay of what is on its way, gathers what waits into one entry, and
+//! submits it under the term it planned in. Refusals are reads: they are answered after a barrier, nothing is proposed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use seawall_consensus::AppliedState;
+use seawall_env::{Instant, TaskKind};
+use seawall_model::{
+    ApiError, ErrorCode, TaskId,
+    limits::{BATCH_COMMANDS, COMMAND_BYTES_MAX, WRITES_WAITING_BYTES_MAX, WRITES_WAITING_MAX},
+};
+use seawall_proto::{
+    internal::v1::{Command, ForwardId, ForwardRequest, PlaceTasks, Principal, Reply, command, place_tasks, principal},
+    v1::Failure,
+};
+use seawall_scheduler::{Overlay, PlaceRequest};
+use seawall_state::{State, task_id_message};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, error, info};
+
+use super::{
+    batch::{Asked, Batch, Done, Refused},
+    wake::Wake,
+};
+use crate::{
+    api::{Node, WriteError},
+    ops::{self, CommandKind, Ctx, IdSource, Prepared, Write},
+    render,
+};
+
+/// Entries on their way at once: enough to keep the disk and the peers busy, few enough that batches form.
+const IN_FLIGHT_MAX: usize = 4;
+/// Services planned before what came in meanwhile is looked at.
+const SERVICES_A_ROUND: usize = 64;
+/// A write is planned again this often when what it assumed no longer holds.
+const TRIES_MAX: u32 = 20;
+
+/// The way to the proposer.
+pub(crate) struct Proposer {
+    jobs: mpsc::Sender<Job>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
+
+/// One write that waits.
+pub(crate) struct Job {
+    pub(super) what: What,
+    pub(super) deadline: Instant,
+    pub(super) tries: u32,
+    _bytes: WaitingBytes,
+}
+
+pub(super) enum What {
+    /// A client's operation, decoded and prepared here.
+    Operation { request: ForwardRequest, answer: oneshot::Sender<Result<Bytes, WriteError>> },
+    /// A command of a member for its own agents, or of the leader itself.
+    Command { command: Box<Command>, answer: oneshot::Sender<Result<(u64, Reply), WriteError>> },
+}
+
+/// Bytes counted against the limit for as long as the job waits.
+struct WaitingBytes(Arc<AtomicUsize>, usize);
+
+impl Drop for WaitingBytes {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+impl Proposer {
+    /// The way in, and the queue for [`run`].
+    pub(crate) fn new() -> (Proposer, mpsc::Receiver<Job>) {
+        let (jobs, waiting) = mpsc::channel(WRITES_WAITING_MAX);
+        (Proposer { jobs, waiting_bytes: Arc::default() }, waiting)
+    }
+
+    /// A client's write, as JSON or gRPC carried it.
+    pub(crate) async fn operation(&self, request: ForwardRequest, deadline: Instant) -> Result<Bytes, WriteError> {
+        let bytes = request.body.len();
+        let (answer, result) = oneshot::channel();
+        self.send(What::Operation { request, answer }, deadline, bytes)?;
+        result.await.unwrap_or(Err(WriteError::Unknown))
+    }
+
+    /// A command that needs no planning.
+    pub(crate) async fn command(&self, command: Command, deadline: Instant) -> Result<(u64, Reply), WriteError> {
+        let bytes = prost::Message::encoded_len(&command);
+        let (answer, result) = oneshot::channel();
+        self.send(What::Command { command: Box::new(command), answer }, deadline, bytes)?;
+        result.await.unwrap_or(Err(WriteError::Unknown))
+    }
+
+    fn send(&self, what: What, deadline: Instant, bytes: usize) -> Result<(), WriteError> {
+        let overloaded = |limit: String| WriteError::Refused(ApiError::new(ErrorCode::Overloaded, limit));
+        let counted = WaitingBytes(self.waiting_bytes.clone(), bytes);
+        if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > WRITES_WAITING_BYTES_MAX {
+            return Err(overloaded(format!("more than {WRITES_WAITING_BYTES_MAX} bytes of writes wait; try again")));
+        }
+        let job = Job { what, deadline, tries: 0, _bytes: counted };
+        self.jobs.try_send(job).map_err(|_| overloaded(format!("{WRITES_WAITING_MAX} writes wait; try again")))
+    }
+}
+
+impl Job {
+    /// Gives up: the asker is told why.
+    pub(super) fn fail(self, error: WriteError) {
+        // Whoever asked may have gone.
+        match self.what {
+            What::Operation { answer, .. } => drop(answer.send(Err(error))),
+            What::Command { answer, .. } => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+struct Loop {
+    node: Arc<Node>,
+    term: u64,
+    overlay: Overlay,
+    in_flight: usize,
+    wake: Wake,
+    again: Vec<Job>,
+    finished: mpsc::Sender<Done>,
+}
+
+/// Serves the queue for as long as the member lives; while another leads, everything in it is told so.
+pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
+    let (finished, mut done) = mpsc::channel(IN_FLIGHT_MAX);
+    let mut leadership = node.consensus.leadership();
+    let mut applied = node.consensus.applied();
+    let wake = Wake::new(&node.env);
+    let mut this = Loop { node, term: 0, overlay: Overlay::default(), in_flight: 0, wake, again: Vec::new(), finished };
+    loop {
+        let room = this.in_flight < IN_FLIGHT_MAX;
+        let sleep = this.node.env.sleep(this.wake.pause(this.term != 0 && room, this.node.cluster_time_ms()));
+        tokio::select! {
+            biased;
+            Some(done) = done.recv() => this.finish(done),
+            entry = applied.recv() => {
+                this.wake.note(entry);
+                while let Ok(entry) = applied.try_recv() {
+                    this.wake.note(Ok(entry));
+                }
+            }
+            changed = leadership.changed() => if changed.is_err() { return },
+            job = jobs.recv(), if room => match job {
+                None => return,
+                Some(job) => {
+                    this.again.push(job);
+                    while this.again.len() < BATCH_COMMANDS && let Ok(job) = jobs.try_recv() {
+                        this.again.push(job);
+                    }
+                }
+            },
+            () = sleep => {}
+        }
+        this.lead();
+        if this.in_flight < IN_FLIGHT_MAX {
+            this.round();
+        }
+    }
+}
+
+impl Loop {
+    /// Follows leadership: plans of another term are worth nothing.
+    fn lead(&mut self) {
+        let leadership = *self.node.consensus.leadership().borrow();
+        let term = if leadership.is_leader { leadership.term } else { 0 };
+        if term == self.term {
+            return;
+        }
+        if term != 0 {
+            info!(term, "leading");
+            self.node.liveness.lead(&self.node, term);
+        }
+        self.term = term;
+        self.overlay = Overlay::default();
+        self.wake.everything();
+    }
+
+    /// Gathers what waits into one entry and submits it.
+    fn round(&mut self) {
+        let jobs = std::mem::take(&mut self.again);
+        if self.term == 0 {
+            jobs.into_iter().for_each(|job| job.fail(WriteError::NotLeader));
+            return;
+        }
+        let applied = self.node.consensus.state();
+        let mut batch = Batch::default();
+        for job in jobs {
+            if batch.is_full() {
+                self.again.push(job);
+            } else {
+                self.take(&applied, &mut batch, job);
+            }
+        }
+        self.plan_services(&applied, &mut batch);
+        if !batch.is_empty() {
+            self.submit(batch);
+        }
+    }
+
+    fn take(&mut self, applied: &Arc<AppliedState>, batch: &mut Batch, job: Job) {
+        if self.node.env.now() >= job.deadline || job.tries > TRIES_MAX {
+            debug!(tries = job.tries, "a write's deadline passed before it was proposed");
+            return job.fail(WriteError::NotLeader);
+        }
+        match self.prepare(&applied.state, &job) {
+            Err(Refused(refusal)) => self.refuse(job, refusal),
+            Ok(asked) if asked.commands.is_empty() => self.answer_unchanged(job, asked),
+            Ok(asked) => {
+                for command in &asked.commands {
+                    self.note(&applied.state, command, true);
+                }
+                batch.add(asked, Some(job));
+            }
+        }
+    }
+
+    /// Commands of a job, rehearsed. A refusal is the job's answer.
+    fn prepare(&self, state: &State, job: &Job) -> Result<Asked, Refused> {
+        let mut asked = match &job.what {
+            What::Command { command, .. } => Asked { commands: vec![(**command).clone()], ..Default::default() },
+            What::Operation { request, .. } => self.prepare_operation(state, request)?,
+        };
+        for command in &mut asked.commands {
+            command.cluster_time_ms = self.node.cluster_time_ms();
+            rehearse(state, command)?;
+        }
+        Ok(asked)
+    }
+
+    fn prepare_operation(&self, state: &State, request: &ForwardRequest) -> Result<Asked, Refused> {
+        let principal = request.principal.clone().unwrap_or_default();
+        let mut ids = Ids(&self.node);
+        let mut ctx = Ctx {
+            state,
+            principal: &principal,
+            request_id: &request.request_id,
+            now_ms: self.node.cluster_time_ms(),
+            ids: &mut ids,
+        };
+        let Prepared { write, expected_version, render } = ops::prepare(&request.operation, &request.body, &mut ctx)?;
+        let (kinds, failures) = match write {
+            Write::Commands(kinds) => (kinds, Vec::new()),
+            Write::Nothing => (Vec::new(), Vec::new()),
+            Write::Place { request, template, token } => {
+                let (place, failures) = self.place(state, &request, *template);
+                let kind = place.map(|place| (CommandKind::PlaceTasks(place), token));
+                (kind.into_iter().collect(), failures)
+            }
+        };
+        let commands = kinds.into_iter().zip(0..).map(|((kind, client_token), ordinal)| Command {
+            request_id: request.request_id.clone(),
+            principal: Some(principal.clone()),
+            forward: request.forward.map(|f| ForwardId { serial: f.serial + ordinal, ..f }),
+            client_token,
+            expected_version,
+            cluster_time_ms: 0,
+            kind: Some(kind),
+        });
+        Ok(Asked { commands: commands.collect(), failures, render: Some(render), service: None })
+    }
+
+    fn place(
+        &self,
+        state: &State,
+        request: &PlaceRequest,
+        mut template: PlaceTasks,
+    ) -> (Option<PlaceTasks>, Vec<Failure>) {
+        let plan = seawall_scheduler::place(state, &self.overlay, request);
+        template.placements = plan
+            .placements
+            .into_iter()
+            .map(|p| place_tasks::Placement { instance_id: p.instance.0, note: p.note })
+            .collect();
+        let failures = plan.failures.iter().map(|failure| render::placement_failure(state, failure)).collect();
+        ((!template.placements.is_empty()).then_some(template), failures)
+    }
+
+    /// Services that something woke, unless what they last decided is still on its way.
+    fn plan_services(&mut self, applied: &Arc<AppliedState>, batch: &mut Batch) {
+        let now = seawall_controllers::Now {
+            cluster_time_ms: self.node.cluster_time_ms(),
+            hold_replacement: self.node.liveness.holds_replacement(),
+        };
+        for _ in 0..SERVICES_A_ROUND {
+            if batch.is_full() {
+                return;
+            }
+            let Some(service) = self.wake.next(&applied.state, now.cluster_time_ms) else { return };
+            let began = self.node.env.now();
+            let plan = seawall_controllers::service::plan(&applied.state, &self.overlay, service, now);
+            self.node.liveness.status("service", self.node.env.wall_ms(), self.node.env.now() - began, None);
+            if let Some(at) = plan.wake_at_ms {
+                self.wake.at(service, at);
+            }
+            if plan.commands.is_empty() {
+                continue;
+            }
+            debug!(%service, plan = %plan.text, "service controller");
+            self.wake.busy(service);
+            let commands: Vec<Command> = plan.commands.into_iter().map(|kind| self.controller_command(kind)).collect();
+            for command in &commands {
+                self.note(&applied.state, command, true);
+            }
+            batch.add(Asked { commands, service: Some(service), ..Default::default() }, None);
+        }
+    }
+
+    fn controller_command(&self, mut kind: command::Kind) -> Command {
+        if let command::Kind::PlaceTasks(place) = &mut kind {
+            place.base = Some(task_id_message(self.node.env.new_id()));
+        }
+        Command {
+            principal: Some(Principal { kind: principal::Kind::Controller.into(), ..Default::default() }),
+            cluster_time_ms: self.node.cluster_time_ms(),
+            kind: Some(kind),
+            ..Default::default()
+        }
+    }
+
+    /// Adds a command's reservations to the overlay, or takes them out.
+    fn note(&mut self, state: &State, command: &Command, on_its_way: bool) {
+        match (&command.kind, on_its_way) {
+            (Some(command::Kind::PlaceTasks(place)), true) => self.overlay.add(state, place),
+            (Some(command::Kind::PlaceTasks(place)), false) => self.overlay.remove(place),
+            (Some(command::Kind::StopTasks(stop)), true) => self.overlay.add_stop(stop),
+            (Some(command::Kind::StopTasks(stop)), false) => self.overlay.remove_stop(stop),
+            _ => {}
+        }
+    }
+
+    fn submit(&mut self, batch: Batch) {
+        self.in_flight += 1;
+        let work = batch.propose(self.node.clone(), self.term, self.finished.clone());
+        self.node.env.spawn(TaskKind::vital("propose"), work);
+    }
+
+    fn finish(&mut self, done: Done) {
+        self.in_flight -= 1;
+        let state = self.node.consensus.state();
+        for command in &done.commands {
+            self.note(&state.state, command, false);
+        }
+        for service in done.services {
+            self.wake.idle(service);
+        }
+        self.again.extend(done.again);
+    }
+
+    /// A refusal is a read: true once a barrier shows that the state it rests on is the leader's.
+    fn refuse(&self, job: Job, refusal: ApiError) {
+        let node = self.node.clone();
+        self.node.env.spawn(TaskKind::request("refuse"), async move {
+            match node.consensus.read_barrier(job.deadline).await {
+                Ok(_) => job.fail(WriteError::Refused(refusal)),
+                Err(_) => job.fail(WriteError::NotLeader),
+            }
+        });
+    }
+
+    /// A write that changes nothing (a placement that found no room) is a read too.
+    fn answer_unchanged(&self, job: Job, asked: Asked) {
+        let node = self.node.clone();
+        self.node.env.spawn(TaskKind::request("answer"), async move {
+            let result = match node.consensus.read_barrier(job.deadline).await {
+                Ok(_) => asked.rendered(&node.consensus.state().state, Vec::new()),
+                Err(_) => Err(WriteError::NotLeader),
+            };
+            match job.what {
+                // The asker may have gone.
+                What::Operation { answer, .. } => drop(answer.send(result)),
+                What::Command { .. } => {}
+            }
+        });
+    }
+}
+
+/// Applies the command to a throw-away copy: a refusal goes to the client, a panic never reaches the log.
+fn rehearse(state: &State, command: &Command) -> Result<(), Refused> {
+    if prost::Message::encoded_len(command) > COMMAND_BYTES_MAX {
+        let limit = format!("the request is over {COMMAND_BYTES_MAX} bytes as a command");
+        return Err(Refused(ApiError::new(ErrorCode::LimitExceeded, limit)));
+    }
+    let mut copy = state.clone();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || copy.apply(u64::MAX, command).0));
+    match result.map(|reply| reply.kind) {
+        Ok(Some(seawall_proto::internal::v1::reply::Kind::Refusal(refusal))) => Err(Refused(ApiError {
+            code: ErrorCode::from_name(&refusal.code),
+            message: refusal.message,
+            resource_ids: refusal.resource_ids,
+        })),
+        Ok(_) => Ok(()),
+        Err(_) => {
+            error!(request_id = %command.request_id, "a command made the state machine panic; it is not proposed");
+            Err(Refused(ApiError::new(ErrorCode::Server, "this request hit a fault in Seawall; nothing was changed")))
+        }
+    }
+}
+
+/// Draws ids from the environment's random source.
+struct Ids<'a>(&'a Node);
+
+impl IdSource for Ids<'_> {
+    fn deployment_id(&mut self) -> u64 {
+        // ECS's have 19 digits.
+        1_000_000_000_000_000_000 + self.0.env.random_u64() % 8_000_000_000_000_000_000
+    }
+
+    fn task_base(&mut self) -> TaskId {
+        self.0.env.new_id()
+    }
+}

@@ -1,0 +1,150 @@
+//! Which services to look at next: those that something changed for, those whose time has come, and now and then all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use seawall_consensus::AppliedEntry;
+use seawall_env::{Env, Instant};
+use seawall_model::{InstanceId, ServiceId};
+use seawall_state::{Change, State};
+use tokio::sync::broadcast::error::RecvError;
+
+/// Every service is looked at this often, whatever hints were lost.
+const EVERYTHING: Duration = Duration::from_secs(30);
+/// Longest sleep of the proposer.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Level-triggered: a hint only says when to look, never what is true.
+pub(super) struct Wake {
+    env: Env,
+    dirty: BTreeSet<ServiceId>,
+    /// Their last decision is on its way.
+    busy: BTreeSet<ServiceId>,
+    /// Cluster times at which a service asked to be looked at.
+    timers: BTreeMap<ServiceId, i64>,
+    /// Could not place all their tasks when last looked at.
+    waiting: BTreeSet<ServiceId>,
+    everything_at: Instant,
+}
+
+impl Wake {
+    pub(super) fn new(env: &Env) -> Wake {
+        Wake {
+            env: env.clone(),
+            dirty: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            timers: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            everything_at: env.now(),
+        }
+    }
+
+    /// Look at every service: a new term, or hints that were lost.
+    pub(super) fn everything(&mut self) {
+        self.everything_at = self.env.now();
+        self.busy.clear();
+        self.timers.clear();
+    }
+
+    /// Takes the hints of an applied entry.
+    pub(super) fn note(&mut self, entry: Result<Arc<AppliedEntry>, RecvError>) {
+        match entry {
+            Ok(entry) => {
+                for change in entry.effects.iter().flat_map(|effects| &effects.changes) {
+                    self.note_change(&entry.state, change);
+                }
+            }
+            Err(_) => self.everything_at = self.env.now(),
+        }
+    }
+
+    fn note_change(&mut self, state: &State, change: &Change) {
+        match change {
+            Change::Service(id) => {
+                self.dirty.insert(*id);
+                if state.services.get(id).is_some_and(|row| !row.unplaced_reason.is_empty()) {
+                    self.waiting.insert(*id);
+                } else {
+                    self.waiting.remove(id);
+                }
+            }
+            Change::Task(id) => {
+                if let Some(task) = state.tasks.get(id) {
+                    self.wake_service(ServiceId(task.service_id));
+                    if task.released {
+                        self.dirty.extend(&self.waiting);
+                    }
+                }
+            }
+            Change::TaskRetired(task) => self.wake_service(ServiceId(task.service_id)),
+            Change::Instance(id) => {
+                let services: Vec<_> = tasks_services(state, *id).collect();
+                services.into_iter().for_each(|id| self.wake_service(id));
+                self.dirty.extend(&self.waiting);
+            }
+            Change::Meta | Change::Member(_) | Change::Cluster(_) | Change::TaskDefinition(_) => {}
+            Change::ServiceEvent(..) | Change::Bookkeeping => {}
+        }
+    }
+
+    fn wake_service(&mut self, id: ServiceId) {
+        if id != ServiceId::default() {
+            self.dirty.insert(id);
+        }
+    }
+
+    /// Look at a service again at a cluster time.
+    pub(super) fn at(&mut self, service: ServiceId, cluster_time_ms: i64) {
+        self.timers.insert(service, cluster_time_ms);
+    }
+
+    pub(super) fn busy(&mut self, service: ServiceId) {
+        self.busy.insert(service);
+    }
+
+    /// Its decision is applied or lost: what it sees now may ask for more.
+    pub(super) fn idle(&mut self, service: ServiceId) {
+        self.busy.remove(&service);
+        self.dirty.insert(service);
+    }
+
+    /// The next service to look at.
+    pub(super) fn next(&mut self, state: &State, now_ms: i64) -> Option<ServiceId> {
+        if self.env.now() >= self.everything_at {
+            self.everything_at = self.env.now() + EVERYTHING;
+            for (id, row) in state.services.iter() {
+                self.dirty.insert(*id);
+                if !row.unplaced_reason.is_empty() {
+                    self.waiting.insert(*id);
+                }
+            }
+        }
+        let due: Vec<ServiceId> = self.timers.iter().filter(|(_, at)| **at <= now_ms).map(|(id, _)| *id).collect();
+        for id in due {
+            self.timers.remove(&id);
+            self.dirty.insert(id);
+        }
+        let id = self.dirty.iter().copied().find(|id| !self.busy.contains(id))?;
+        self.dirty.remove(&id);
+        Some(id)
+    }
+
+    /// How long the proposer may sleep if nothing else wakes it.
+    pub(super) fn pause(&self, may_plan: bool, now_ms: i64) -> Duration {
+        if !may_plan {
+            return PAUSE_MAX;
+        }
+        if self.dirty.iter().any(|id| !self.busy.contains(id)) {
+            return Duration::ZERO;
+        }
+        let next = self.timers.values().min().map(|at| Duration::from_millis((at - now_ms).max(0) as u64));
+        next.unwrap_or(PAUSE_MAX).min(PAUSE_MAX).min(self.everything_at - self.env.now())
+    }
+}
+
+fn tasks_services(state: &State, instance: InstanceId) -> impl Iterator<Item = ServiceId> {
+    state.tasks_of_instance(instance).map(|task| ServiceId(task.service_id))
+}

@@ -1,0 +1,20 @@
+//! One member: serves clients and agents, forwards writes, and runs the controllers while it leads.
+
+mod api;
+mod config;
+mod dispatch;
+mod explain;
+mod grpc;
+mod leader;
+mod member;
+mod ops;
+mod ports;
+mod render;
+mod resolve;
+mod status;
+mod trust;
+mod validate;
+mod watch;
+
+pub use config::{ServerConfig, TlsMode};
+pub use member::{ServerError, run};

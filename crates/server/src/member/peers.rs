@@ -1,0 +1,164 @@
+//! What members ask of each other beside Raft.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use prost::Message;
+use seawall_env::{
+    BoxFuture,
+    net::{Caller, Handler, MessageReceiver, MessageSender, NetError},
+};
+use seawall_proto::internal::v1::{
+    ForwardRequest, ForwardResponse, JoinRequest, JoinResponse, PeerLogRequest, ProbeResponse, Refusal, RelayRequest,
+    SubmitRequest, SubmitResponse,
+};
+
+use super::{
+    commands,
+    form::{INVITE, JOIN, PROBE},
+};
+use crate::{
+    api::{Node, WriteError},
+    dispatch,
+};
+
+pub(crate) const FORWARD: &str = "/seawall.internal.v1.Peer/Forward";
+pub(crate) const RELAY: &str = "/seawall.internal.v1.Peer/Relay";
+pub(crate) const SUBMIT: &str = "/seawall.internal.v1.Peer/Submit";
+pub(crate) const LOGS: &str = "/seawall.internal.v1.Peer/Logs";
+const PREFIX: &str = "/seawall.internal.v1.Peer/";
+
+/// Answers peers once this member has an identity: Raft's methods go to consensus.
+pub(crate) struct Peers {
+    pub(crate) node: Arc<Node>,
+    pub(crate) raft: Arc<dyn Handler>,
+}
+
+impl Handler for Peers {
+    fn handles(&self, method: &str) -> bool {
+        method.starts_with(PREFIX) || self.raft.handles(method)
+    }
+
+    fn is_stream(&self, method: &str) -> bool {
+        method == LOGS || self.raft.is_stream(method)
+    }
+
+    fn call(
+        self: Arc<Self>,
+        caller: Caller,
+        method: String,
+        body: Bytes,
+    ) -> BoxFuture<'static, Result<Bytes, NetError>> {
+        if self.raft.handles(&method) {
+            return self.raft.clone().call(caller, method, body);
+        }
+        let node = self.node.clone();
+        Box::pin(async move {
+            match method.as_str() {
+                PROBE => Ok(encode(&probe(&node))),
+                JOIN => Ok(encode(&join(&node, decode(body)?).await)),
+                FORWARD => Ok(encode(&forward(&node, decode(body)?).await)),
+                RELAY => Ok(encode(&node.liveness.relay(&node, decode::<RelayRequest>(body)?))),
+                SUBMIT => Ok(encode(&submit(&node, decode(body)?).await)),
+                INVITE => Err(NetError::Refused("this member has a cluster already".into())),
+                _ => Err(NetError::Refused(format!("{method}: unknown; is this peer of another version?"))),
+            }
+        })
+    }
+
+    fn open(
+        self: Arc<Self>,
+        caller: Caller,
+        method: String,
+        incoming: MessageReceiver,
+        outgoing: MessageSender,
+    ) -> BoxFuture<'static, Result<(), NetError>> {
+        if self.raft.handles(&method) {
+            return self.raft.clone().open(caller, method, incoming, outgoing);
+        }
+        let node = self.node.clone();
+        Box::pin(async move {
+            let mut incoming = incoming;
+            let Some(first) = incoming.recv().await else { return Ok(()) };
+            let request: PeerLogRequest = decode(first)?;
+            dispatch::logs::serve_peer(&node, request, incoming, outgoing).await;
+            Ok(())
+        })
+    }
+}
+
+fn encode(message: &impl Message) -> Bytes {
+    message.encode_to_vec().into()
+}
+
+fn decode<M: Message + Default>(body: Bytes) -> Result<M, NetError> {
+    M::decode(body).map_err(|e| NetError::Broken(format!("a message of a peer does not decode: {e}")))
+}
+
+fn probe(node: &Node) -> ProbeResponse {
+    let leadership = *node.consensus.leadership().borrow();
+    let leader = leadership.leader.unwrap_or_default();
+    ProbeResponse {
+        me: Some(node.identity_message()),
+        empty: false,
+        leader_id: leader.0,
+        leader_address: node.peer_address(leader).unwrap_or_default(),
+        member: Some(node.own_member()),
+    }
+}
+
+async fn join(node: &Arc<Node>, request: JoinRequest) -> JoinResponse {
+    let leadership = *node.consensus.leadership().borrow();
+    if !leadership.is_leader {
+        let leader_address = leadership.leader.and_then(|id| node.peer_address(id)).unwrap_or_default();
+        return JoinResponse { leader_address, ..Default::default() };
+    }
+    match super::membership::admit(node, request.member.unwrap_or_default()).await {
+        Ok(member_id) => JoinResponse {
+            cluster_id: node.identity.cluster_bytes().into(),
+            member_id: member_id.0,
+            epoch: node.identity.epoch,
+            ..Default::default()
+        },
+        Err(error) => JoinResponse { error, ..Default::default() },
+    }
+}
+
+async fn forward(node: &Arc<Node>, request: ForwardRequest) -> ForwardResponse {
+    let deadline = node.env.now() + Duration::from_millis(request.timeout_ms.into());
+    let result = if !node.consensus.leadership().borrow().is_leader {
+        Err(WriteError::NotLeader)
+    } else if commands::OPERATIONS.contains(&request.operation.as_str()) {
+        commands::run(node, &request.operation, request.body).await.map_err(WriteError::Refused)
+    } else {
+        node.proposer.operation(request, deadline).await
+    };
+    let applied_index = node.consensus.state().index;
+    match result {
+        Ok(body) => ForwardResponse { body, applied_index, ..Default::default() },
+        Err(WriteError::Refused(error)) => ForwardResponse {
+            error: Some(Refusal {
+                code: error.code.as_str().into(),
+                message: error.message,
+                resource_ids: error.resource_ids,
+            }),
+            applied_index,
+            ..Default::default()
+        },
+        Err(WriteError::NotLeader | WriteError::Unknown) => {
+            let leader = node.consensus.leadership().borrow().leader.unwrap_or_default();
+            ForwardResponse { not_leader: true, leader_id: leader.0, applied_index, ..Default::default() }
+        }
+    }
+}
+
+async fn submit(node: &Arc<Node>, request: SubmitRequest) -> SubmitResponse {
+    let deadline = node.env.now() + Duration::from_millis(request.timeout_ms.into());
+    match node.proposer.command(request.command.unwrap_or_default(), deadline).await {
+        Ok((index, reply)) => SubmitResponse { reply: Some(reply), index, ..Default::default() },
+        Err(_) => {
+            let leader = node.consensus.leadership().borrow().leader.unwrap_or_default();
+            SubmitResponse { not_leader: true, leader_id: leader.0, ..Default::default() }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! CreateService.
+
+use seawall_model::{ApiError, is_ecs_name};
+use seawall_proto::{
+    internal::v1::{self as internal, ClientToken, ClusterRow, TaskDefinitionRow},
+    v1::{CreateServiceRequest, CreateServiceResponse, DeploymentConfiguration, DeploymentController},
+};
+use seawall_state::State;
+
+use super::{changed, spec};
+use crate::{
+    ops::{CommandKind, CreateService, Ctx, Outcome, RenderCtx, Write, WriteOp, resolve, token},
+    render, validate,
+};
+
+/// Longest client token of a CreateService.
+const TOKEN_MAX: usize = 36;
+/// The operation, as tokens are kept under it.
+const OPERATION: &str = "CreateService";
+
+impl WriteOp for CreateService {
+    type Request = CreateServiceRequest;
+    type Response = CreateServiceResponse;
+
+    fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        let (state, account) = (ctx.state, ctx.principal.account);
+        let cluster = resolve::cluster(state, account, request.cluster.as_deref())?;
+        check(request)?;
+        let (minimum, maximum) = spec::percents(request.deployment_configuration.as_ref(), None)?;
+        let digest = CreateServiceRequest { client_token: None, ..request.clone() };
+        let token = token::of(OPERATION, cluster.id, request.client_token(), &digest);
+        check_token(state, account, token.as_ref())?;
+        let definition = definition(state, account, cluster, request)?;
+        let command = internal::CreateService {
+            cluster_id: cluster.id,
+            spec: Some(filled(state, cluster, definition, request, (minimum, maximum))),
+            task_definition_id: definition.id,
+            minimum_healthy_percent: minimum,
+            maximum_percent: maximum,
+            deployment_id: ctx.ids.deployment_id(),
+        };
+        Ok(Write::Commands(vec![(CommandKind::CreateService(command), token)]))
+    }
+
+    fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
+        Ok(CreateServiceResponse { service: Some(changed(ctx.state, outcome)?) })
+    }
+}
+
+fn check(request: &CreateServiceRequest) -> Result<(), ApiError> {
+    let name = request.service_name();
+    if !is_ecs_name(name) {
+        return Err(ApiError::invalid(format!(
+            "Invalid service name '{name}': it must have 1 to 255 letters, digits, hyphens and underscores."
+        )));
+    }
+    if request.task_definition().is_empty() {
+        return Err(ApiError::invalid("taskDefinition can not be blank."));
+    }
+    let count = request
+        .desired_count
+        .ok_or_else(|| ApiError::invalid("desiredCount is required with the scheduling strategy REPLICA."))?;
+    spec::desired_count(count)?;
+    spec::check_grace_period(request.health_check_grace_period_seconds)?;
+    spec::check_strategy(&request.placement_strategy)?;
+    validate::tags::check(&request.tags)?;
+    token::check(request.client_token(), TOKEN_MAX)
+}
+
+/// ECS answers a token that was used for another request so; it declares no ConflictException here.
+fn check_token(state: &State, account: u32, token: Option<&ClientToken>) -> Result<(), ApiError> {
+    let Some(token) = token else { return Ok(()) };
+    let key = (account, token.cluster_id, token.operation.clone(), token.token.clone());
+    match state.client_tokens.get(&key).filter(|used| used.request_sha256 != token.request_sha256) {
+        None => Ok(()),
+        Some(_) => Err(ApiError::invalid("Creation of service was not idempotent.")),
+    }
+}
+
+/// The revision to run. Where the same service exists already it may be INACTIVE by now: asking again still answers.
+fn definition<'a>(
+    state: &'a State,
+    account: u32,
+    cluster: &ClusterRow,
+    request: &CreateServiceRequest,
+) -> Result<&'a TaskDefinitionRow, ApiError> {
+    let exists = resolve::service(state, cluster, request.service_name()).is_ok();
+    if exists && let Some(row) = resolve::task_definition(state, account, request.task_definition())? {
+        return Ok(row);
+    }
+    resolve::active_task_definition(state, account, request.task_definition()).map(AsRef::as_ref)
+}
+
+/// Names resolved and defaults filled in, so that equal requests make equal specs.
+fn filled(
+    state: &State,
+    cluster: &ClusterRow,
+    definition: &TaskDefinitionRow,
+    request: &CreateServiceRequest,
+    (minimum, maximum): (u32, u32),
+) -> CreateServiceRequest {
+    let or = |given: &Option<String>, default: &str| {
+        Some(given.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| default.into()))
+    };
+    CreateServiceRequest {
+        cluster: Some(cluster.name.clone()),
+        task_definition: Some(render::task_definition::arn(state, definition)),
+        launch_type: or(&request.launch_type, render::task::launch_type("")),
+        scheduling_strategy: or(&request.scheduling_strategy, spec::REPLICA),
+        deployment_controller: Some(DeploymentController { r#type: Some("ECS".into()) }),
+        availability_zone_rebalancing: or(&request.availability_zone_rebalancing, "ENABLED"),
+        propagate_tags: or(&request.propagate_tags, "NONE"),
+        deployment_configuration: Some(DeploymentConfiguration {
+            minimum_healthy_percent: i32::try_from(minimum).ok(),
+            maximum_percent: i32::try_from(maximum).ok(),
+            ..request.deployment_configuration.clone().unwrap_or_default()
+        }),
+        client_token: None,
+        expected_version: None,
+        ..request.clone()
+    }
+}

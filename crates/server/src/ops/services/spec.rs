@@ -1,0 +1,120 @@
+//! What a service asks for, with ECS's defaults.
+
+use seawall_model::{ApiError, limits::SERVICE_TASKS_MAX};
+use seawall_proto::v1::{DeploymentConfiguration, PlacementStrategy};
+
+/// The only scheduling strategy of this version.
+pub const REPLICA: &str = "REPLICA";
+/// minimumHealthyPercent unless asked for otherwise.
+const MINIMUM_HEALTHY_PERCENT: u32 = 100;
+/// maximumPercent unless asked for otherwise.
+const MAXIMUM_PERCENT: u32 = 200;
+/// Below it a service could never have its desired count.
+const MAXIMUM_PERCENT_MIN: u32 = 100;
+/// Zones come first, whatever else a strategy says.
+const ZONE_FIELD: &str = "attribute:ecs.availability-zone";
+
+/// minimumHealthyPercent and maximumPercent: what is asked for, else `before`.
+///
+/// # Errors
+/// `InvalidParameterException` for percentages under which no rollout could ever go on.
+pub fn percents(asked: Option<&DeploymentConfiguration>, before: Option<(u32, u32)>) -> Result<(u32, u32), ApiError> {
+    let (minimum, maximum) = before.unwrap_or((MINIMUM_HEALTHY_PERCENT, MAXIMUM_PERCENT));
+    let given = |member: &str, value: Option<i32>, default: u32| match value.map(u32::try_from) {
+        None => Ok(default),
+        Some(Ok(value)) => Ok(value),
+        Some(Err(_)) => Err(ApiError::invalid(format!("deploymentConfiguration.{member} must not be negative."))),
+    };
+    let minimum = given("minimumHealthyPercent", asked.and_then(|a| a.minimum_healthy_percent), minimum)?;
+    let maximum = given("maximumPercent", asked.and_then(|a| a.maximum_percent), maximum)?;
+    if minimum > 100 {
+        return Err(ApiError::invalid(format!(
+            "deploymentConfiguration.minimumHealthyPercent is {minimum}; it must be between 0 and 100."
+        )));
+    }
+    if maximum < MAXIMUM_PERCENT_MIN {
+        return Err(ApiError::invalid(format!(
+            "deploymentConfiguration.maximumPercent is {maximum}; it must be at least {MAXIMUM_PERCENT_MIN}."
+        )));
+    }
+    if (minimum, maximum) == (100, 100) {
+        return Err(ApiError::invalid(
+            "deploymentConfiguration: with minimumHealthyPercent 100 and maximumPercent 100 no deployment could start or \
+             stop a task.",
+        ));
+    }
+    Ok((minimum, maximum))
+}
+
+/// Spreading over zones, then over instances, is what every service does; a strategy may say so and nothing else.
+///
+/// # Errors
+/// `UnsupportedFeatureException`
+pub fn check_strategy(strategies: &[PlacementStrategy]) -> Result<(), ApiError> {
+    let fields: Vec<&str> = strategies.iter().map(|s| s.field()).collect();
+    match fields.as_slice() {
+        [] | [ZONE_FIELD] | [ZONE_FIELD, "instanceId" | "host"] => Ok(()),
+        _ => Err(ApiError::new(
+            seawall_model::ErrorCode::UnsupportedFeature,
+            format!(
+                "placementStrategy {} is not supported by this version; it may be spread over {ZONE_FIELD}, then over \
+                 instanceId.",
+                fields.join(", ")
+            ),
+        )),
+    }
+}
+
+/// A desired count within ECS's quota.
+///
+/// # Errors
+/// `InvalidParameterException`
+pub fn desired_count(count: i32) -> Result<u32, ApiError> {
+    match u32::try_from(count) {
+        Ok(count) if count <= SERVICE_TASKS_MAX => Ok(count),
+        _ => Err(ApiError::invalid(format!("desiredCount is {count}; it must be between 0 and {SERVICE_TASKS_MAX}."))),
+    }
+}
+
+/// Seconds of a grace period.
+///
+/// # Errors
+/// `InvalidParameterException`
+pub fn check_grace_period(seconds: Option<i32>) -> Result<(), ApiError> {
+    match seconds.filter(|s| *s < 0) {
+        None => Ok(()),
+        Some(s) => Err(ApiError::invalid(format!("healthCheckGracePeriodSeconds is {s}; it must not be negative."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(minimum: Option<i32>, maximum: Option<i32>) -> DeploymentConfiguration {
+        DeploymentConfiguration { minimum_healthy_percent: minimum, maximum_percent: maximum, ..Default::default() }
+    }
+
+    #[test]
+    fn percents_default_to_what_was_and_deadlocks_are_refused() {
+        assert_eq!(percents(None, None), Ok((100, 200)));
+        assert_eq!(percents(Some(&asked(Some(50), None)), None), Ok((50, 200)));
+        assert_eq!(percents(Some(&asked(None, Some(150))), Some((0, 100))), Ok((0, 150)));
+        for (minimum, maximum) in [(100, 100), (101, 200), (-1, 200), (50, 99)] {
+            assert!(percents(Some(&asked(Some(minimum), Some(maximum))), None).is_err(), "{minimum} {maximum}");
+        }
+    }
+
+    #[test]
+    fn only_spreading_over_zones_first_is_a_strategy() {
+        let spread = |fields: &[&str]| {
+            let strategy =
+                |field: &&str| PlacementStrategy { r#type: Some("spread".into()), field: Some((*field).to_owned()) };
+            check_strategy(&fields.iter().map(strategy).collect::<Vec<_>>())
+        };
+        assert_eq!(spread(&[]), Ok(()));
+        assert_eq!(spread(&[ZONE_FIELD, "instanceId"]), Ok(()));
+        assert!(spread(&["instanceId"]).is_err());
+        assert!(spread(&["instanceId", ZONE_FIELD]).is_err());
+    }
+}

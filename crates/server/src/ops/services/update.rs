@@ -1,0 +1,99 @@
+//! UpdateService: what is absent stays, what is empty is cleared.
+
+use seawall_model::{ApiError, ErrorCode};
+use seawall_proto::{
+    internal::v1::{self as internal, ServiceRow, ServiceStatusCode},
+    v1::{CreateServiceRequest, DeploymentConfiguration, UpdateServiceRequest, UpdateServiceResponse},
+};
+use seawall_state::primary_deployment;
+
+use super::{changed, spec};
+use crate::{
+    ops::{CommandKind, Ctx, Outcome, RenderCtx, UpdateService, Write, WriteOp, resolve},
+    render,
+};
+
+impl WriteOp for UpdateService {
+    type Request = UpdateServiceRequest;
+    type Response = UpdateServiceResponse;
+
+    fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        let (state, account) = (ctx.state, ctx.principal.account);
+        let cluster = resolve::cluster(state, account, request.cluster.as_deref())?;
+        let row = resolve::service(state, cluster, request.service())?;
+        if row.status != i32::from(ServiceStatusCode::Active) {
+            return Err(ApiError::new(ErrorCode::ServiceNotActive, "Service was not ACTIVE."));
+        }
+        spec::check_grace_period(request.health_check_grace_period_seconds)?;
+        spec::check_strategy(request.placement_strategy.as_ref().map_or(&[], |list| &list.items))?;
+        let before = (row.minimum_healthy_percent, row.maximum_percent);
+        let percents = spec::percents(request.deployment_configuration.as_ref(), Some(before))?;
+        let mut changed = changed_spec(row, request, percents);
+        let task_definition_id = match task_definition_asked(request) {
+            None => 0,
+            Some(text) => {
+                let definition = resolve::task_definition(state, account, text)?
+                    .ok_or_else(|| ApiError::client("TaskDefinition not found."))?;
+                let current = primary_deployment(row).map_or(0, |(_, id)| id.0);
+                if definition.id != current && !resolve::is_active(definition) {
+                    return Err(ApiError::client("TaskDefinition is inactive"));
+                }
+                changed.task_definition = Some(render::task_definition::arn(state, definition));
+                definition.id
+            }
+        };
+        let command = internal::UpdateService {
+            service_id: row.id,
+            desired_count: request.desired_count.map(spec::desired_count).transpose()?,
+            task_definition_id,
+            minimum_healthy_percent: Some(percents.0),
+            maximum_percent: Some(percents.1),
+            force_new_deployment: request.force_new_deployment(),
+            deployment_id: ctx.ids.deployment_id(),
+            spec: Some(changed),
+        };
+        Ok(Write::one(CommandKind::UpdateService(command)))
+    }
+
+    fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
+        Ok(UpdateServiceResponse { service: Some(changed(ctx.state, outcome)?) })
+    }
+}
+
+fn task_definition_asked(request: &UpdateServiceRequest) -> Option<&str> {
+    request.task_definition.as_deref().filter(|text| !text.is_empty())
+}
+
+/// The whole spec after the change.
+fn changed_spec(row: &ServiceRow, request: &UpdateServiceRequest, percents: (u32, u32)) -> CreateServiceRequest {
+    let old = row.spec.clone().unwrap_or_default();
+    CreateServiceRequest {
+        desired_count: request.desired_count.or(old.desired_count),
+        availability_zone_rebalancing: or_old(
+            &request.availability_zone_rebalancing,
+            old.availability_zone_rebalancing,
+        ),
+        health_check_grace_period_seconds: request
+            .health_check_grace_period_seconds
+            .or(old.health_check_grace_period_seconds),
+        enable_ecs_managed_tags: request.enable_ecs_managed_tags.or(old.enable_ecs_managed_tags),
+        propagate_tags: or_old(&request.propagate_tags, old.propagate_tags),
+        load_balancers: request.load_balancers.clone().map_or(old.load_balancers, |list| list.items),
+        service_registries: request.service_registries.clone().map_or(old.service_registries, |list| list.items),
+        placement_strategy: request.placement_strategy.clone().map_or(old.placement_strategy, |list| list.items),
+        service_connect_configuration: request
+            .service_connect_configuration
+            .clone()
+            .or(old.service_connect_configuration),
+        deployment_configuration: Some(DeploymentConfiguration {
+            minimum_healthy_percent: i32::try_from(percents.0).ok(),
+            maximum_percent: i32::try_from(percents.1).ok(),
+            ..request.deployment_configuration.clone().or(old.deployment_configuration).unwrap_or_default()
+        }),
+        ..old
+    }
+}
+
+fn or_old(asked: &Option<String>, old: Option<String>) -> Option<String> {
+    asked.clone().filter(|text| !text.is_empty()).or(old)
+}

@@ -1,0 +1,106 @@
+//! The one list of operations: the gRPC service, forwarding and the JSON protocol are made from it.
+
+/// Calls `$callback!` with every operation: `read|write Name, method_name, Request, Response;` …
+macro_rules! for_each_operation {
+    ($callback:ident) => {
+        $callback! {
+            write CreateCluster, create_cluster, CreateClusterRequest, CreateClusterResponse;
+            read DescribeClusters, describe_clusters, DescribeClustersRequest, DescribeClustersResponse;
+            read ListClusters, list_clusters, ListClustersRequest, ListClustersResponse;
+            write DeleteCluster, delete_cluster, DeleteClusterRequest, DeleteClusterResponse;
+            read DescribeContainerInstances, describe_container_instances, DescribeContainerInstancesRequest, DescribeContainerInstancesResponse;
+            read ListContainerInstances, list_container_instances, ListContainerInstancesRequest, ListContainerInstancesResponse;
+            write UpdateContainerInstancesState, update_container_instances_state, UpdateContainerInstancesStateRequest, UpdateContainerInstancesStateResponse;
+            write DeregisterContainerInstance, deregister_container_instance, DeregisterContainerInstanceRequest, DeregisterContainerInstanceResponse;
+            write RegisterTaskDefinition, register_task_definition, RegisterTaskDefinitionRequest, RegisterTaskDefinitionResponse;
+            read DescribeTaskDefinition, describe_task_definition, DescribeTaskDefinitionRequest, DescribeTaskDefinitionResponse;
+            read ListTaskDefinitions, list_task_definitions, ListTaskDefinitionsRequest, ListTaskDefinitionsResponse;
+            read ListTaskDefinitionFamilies, list_task_definition_families, ListTaskDefinitionFamiliesRequest, ListTaskDefinitionFamiliesResponse;
+            write DeregisterTaskDefinition, deregister_task_definition, DeregisterTaskDefinitionRequest, DeregisterTaskDefinitionResponse;
+            write RunTask, run_task, RunTaskRequest, RunTaskResponse;
+            write StartTask, start_task, StartTaskRequest, StartTaskResponse;
+            write StopTask, stop_task, StopTaskRequest, StopTaskResponse;
+            read DescribeTasks, describe_tasks, DescribeTasksRequest, DescribeTasksResponse;
+            read ListTasks, list_tasks, ListTasksRequest, ListTasksResponse;
+            write CreateService, create_service, CreateServiceRequest, CreateServiceResponse;
+            write UpdateService, update_service, UpdateServiceRequest, UpdateServiceResponse;
+            read DescribeServices, describe_services, DescribeServicesRequest, DescribeServicesResponse;
+            read ListServices, list_services, ListServicesRequest, ListServicesResponse;
+            write DeleteService, delete_service, DeleteServiceRequest, DeleteServiceResponse;
+            write PutAttributes, put_attributes, PutAttributesRequest, PutAttributesResponse;
+            read ListAttributes, list_attributes, ListAttributesRequest, ListAttributesResponse;
+            write DeleteAttributes, delete_attributes, DeleteAttributesRequest, DeleteAttributesResponse;
+            write TagResource, tag_resource, TagResourceRequest, TagResourceResponse;
+            write UntagResource, untag_resource, UntagResourceRequest, UntagResourceResponse;
+            read ListTagsForResource, list_tags_for_resource, ListTagsForResourceRequest, ListTagsForResourceResponse;
+        }
+    };
+}
+
+pub(crate) use for_each_operation;
+
+use seawall_model::ApiError;
+
+use super::{Ctx, Prepared, prepare_op, unknown_operation};
+
+macro_rules! is_write {
+    (read) => {
+        false
+    };
+    (write) => {
+        true
+    };
+}
+
+/// One operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// ECS's name of it.
+    pub name: &'static str,
+    /// Name of the input shape.
+    pub request: &'static str,
+    /// Name of the output shape.
+    pub response: &'static str,
+    /// Whether it changes something.
+    pub writes: bool,
+}
+
+macro_rules! names {
+    ($($kind:ident $name:ident, $method:ident, $request:ident, $response:ident;)*) => {
+        $(
+            #[doc = concat!("ECS's `", stringify!($name), "`.")]
+            pub struct $name;
+        )*
+
+        /// Every operation.
+        pub const OPERATIONS: &[Operation] = &[$(Operation {
+            name: stringify!($name),
+            request: stringify!($request),
+            response: stringify!($response),
+            writes: is_write!($kind),
+        },)*];
+    };
+}
+
+macro_rules! prepare_if {
+    (read $name:ident, $ctx:ident, $body:ident, $operation:ident) => {
+        Err(unknown_operation($operation))
+    };
+    (write $name:ident, $ctx:ident, $body:ident, $operation:ident) => {
+        prepare_op::<$name>($ctx, $body, |request| request.expected_version)
+    };
+}
+
+macro_rules! dispatch {
+    ($($kind:ident $name:ident, $method:ident, $request:ident, $response:ident;)*) => {
+        pub(super) fn prepare(operation: &str, body: &[u8], ctx: &mut Ctx<'_>) -> Result<Prepared, ApiError> {
+            match operation {
+                $(stringify!($name) => prepare_if!($kind $name, ctx, body, operation),)*
+                _ => Err(unknown_operation(operation)),
+            }
+        }
+    };
+}
+
+for_each_operation!(names);
+for_each_operation!(dispatch);

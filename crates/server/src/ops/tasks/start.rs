@@ -1,0 +1,213 @@
+//! RunTask and StartTask.
+
+use seawall_model::{
+    ApiError, ClusterId, InstanceId,
+    limits::{RUN_TASK_COUNT_MAX, START_TASK_INSTANCES_MAX},
+};
+use seawall_proto::{
+    internal::v1::{self as internal, ClusterRow, InstanceStatus, TaskDefinitionRow, TaskSize, reply},
+    v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
+};
+use seawall_scheduler::{PlaceRequest, Spread, effective_size};
+use seawall_state::{State, task_id, task_id_message};
+
+use super::overrides;
+use crate::{
+    ops::{Ctx, Outcome, RenderCtx, RunTask, StartTask, Write, WriteOp, at_most, instances, not_empty, resolve, token},
+    render, validate,
+};
+
+/// Longest `startedBy` of a RunTask.
+const RUN_STARTED_BY_MAX: usize = 128;
+/// Longest `startedBy` of a StartTask.
+const START_STARTED_BY_MAX: usize = 36;
+/// Longest task group.
+const GROUP_MAX: usize = 255;
+/// Longest client token of a RunTask.
+const TOKEN_MAX: usize = 64;
+
+/// What RunTask and StartTask have in common.
+struct Asked<'a> {
+    cluster: &'a ClusterRow,
+    definition: &'a TaskDefinitionRow,
+    size: TaskSize,
+    group: String,
+    started_by: &'a str,
+    overrides: Option<TaskOverride>,
+    tags: Vec<Tag>,
+}
+
+impl Asked<'_> {
+    fn template(self, ctx: &mut Ctx<'_>, launch_type: &str, chosen: bool) -> Box<internal::PlaceTasks> {
+        Box::new(internal::PlaceTasks {
+            cluster_id: self.cluster.id,
+            task_definition_id: self.definition.id,
+            base: Some(task_id_message(ctx.ids.task_base())),
+            group: self.group,
+            started_by: self.started_by.into(),
+            overrides: self.overrides,
+            tags: self.tags,
+            launch_type: launch_type.into(),
+            chosen,
+            partial: true,
+            ..Default::default()
+        })
+    }
+
+    fn place_request(&self, count: u32, only: Option<Vec<InstanceId>>) -> PlaceRequest {
+        PlaceRequest {
+            cluster: ClusterId(self.cluster.id),
+            size: self.size.clone(),
+            count,
+            spread: Spread::Group(self.group.clone()),
+            only,
+        }
+    }
+}
+
+impl WriteOp for RunTask {
+    type Request = RunTaskRequest;
+    type Response = RunTaskResponse;
+
+    fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        let count = match request.count.unwrap_or(1).try_into() {
+            Ok(count @ 1..=RUN_TASK_COUNT_MAX) => count,
+            _ => {
+                let count = request.count();
+                return Err(ApiError::invalid(format!(
+                    "count is {count}; it must be between 1 and {RUN_TASK_COUNT_MAX}."
+                )));
+            }
+        };
+        token::check(request.client_token(), TOKEN_MAX)?;
+        let state = ctx.state;
+        let cluster = resolve::cluster(state, ctx.principal.account, request.cluster.as_deref())?;
+        let mut tags = request.tags.clone();
+        let asked = Asked {
+            cluster,
+            definition: resolve::active_task_definition(state, ctx.principal.account, request.task_definition())?,
+            size: TaskSize::default(),
+            group: request.group().into(),
+            started_by: bounded("startedBy", request.started_by(), RUN_STARTED_BY_MAX)?,
+            overrides: request.overrides.clone(),
+            tags: std::mem::take(&mut tags),
+        };
+        let asked = completed(asked, request.propagate_tags())?;
+        let has_active = state.instances_of(ClusterId(cluster.id)).any(|row| is_active(row.status));
+        if !has_active {
+            return Err(ApiError::invalid("No Container Instances were found in your cluster."));
+        }
+        let digest = RunTaskRequest { client_token: None, ..request.clone() };
+        let token = token::of("RunTask", cluster.id, request.client_token(), &digest);
+        let place = asked.place_request(count, None);
+        let template = asked.template(ctx, render::task::launch_type(request.launch_type()), false);
+        Ok(Write::Place { request: place, template, token })
+    }
+
+    fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
+        let failures = outcome.failures.iter().cloned().chain(crowded_out(outcome)).collect();
+        Ok(RunTaskResponse { tasks: tasks(ctx.state, outcome), failures })
+    }
+}
+
+impl WriteOp for StartTask {
+    type Request = StartTaskRequest;
+    type Response = StartTaskResponse;
+
+    fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        not_empty("Container instances", request.container_instances.len())?;
+        at_most("containerInstances", request.container_instances.len(), START_TASK_INSTANCES_MAX)?;
+        let state = ctx.state;
+        let cluster = resolve::cluster(state, ctx.principal.account, request.cluster.as_deref())?;
+        let asked = Asked {
+            cluster,
+            definition: resolve::active_task_definition(state, ctx.principal.account, request.task_definition())?,
+            size: TaskSize::default(),
+            group: request.group().into(),
+            started_by: bounded("startedBy", request.started_by(), START_STARTED_BY_MAX)?,
+            overrides: request.overrides.clone(),
+            tags: request.tags.clone(),
+        };
+        let asked = completed(asked, request.propagate_tags())?;
+        let mut chosen = Vec::new();
+        for text in &request.container_instances {
+            chosen.extend(resolve::instance(state, cluster, text)?.map(|row| InstanceId(row.id)));
+        }
+        if chosen.is_empty() {
+            return Ok(Write::Nothing);
+        }
+        let place = asked.place_request(0, Some(chosen));
+        let template = asked.template(ctx, render::task::launch_type(""), true);
+        Ok(Write::Place { request: place, template, token: None })
+    }
+
+    fn render(ctx: &RenderCtx<'_>, request: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
+        let cluster = resolve::cluster(ctx.state, ctx.account, request.cluster.as_deref())?;
+        let mut failures: Vec<Failure> = outcome.failures.iter().cloned().chain(crowded_out(outcome)).collect();
+        for text in &request.container_instances {
+            if resolve::instance(ctx.before, cluster, text)?.is_none() {
+                failures.push(render::failure(instances::arn(ctx.state, cluster, text), "MISSING"));
+            }
+        }
+        Ok(StartTaskResponse { tasks: tasks(ctx.state, outcome), failures })
+    }
+}
+
+/// The parts that follow from the definition: size, group and tags.
+fn completed<'a>(mut asked: Asked<'a>, propagate_tags: &str) -> Result<Asked<'a>, ApiError> {
+    if let Some(overrides) = &asked.overrides {
+        overrides::check(overrides)?;
+    }
+    asked.size = effective_size(asked.definition, asked.overrides.as_ref())?;
+    // ECS keeps this namespace for the tasks of services.
+    if asked.group.starts_with("service:") {
+        return Err(ApiError::invalid("Invalid namespace for group."));
+    }
+    bounded("group", &asked.group, GROUP_MAX)?;
+    if asked.group.is_empty() {
+        asked.group = format!("family:{}", asked.definition.family);
+    }
+    if propagate_tags == "TASK_DEFINITION" {
+        let own = std::mem::take(&mut asked.tags);
+        let kept = asked.definition.tags.iter().filter(|tag| !own.iter().any(|o| o.key == tag.key)).cloned();
+        asked.tags = kept.chain(own.iter().cloned()).collect();
+    }
+    validate::tags::check(&asked.tags)?;
+    validate::tags::check_count(&[], &asked.tags)?;
+    Ok(asked)
+}
+
+fn bounded<'a>(member: &str, text: &'a str, limit: usize) -> Result<&'a str, ApiError> {
+    if text.chars().count() <= limit {
+        return Ok(text);
+    }
+    Err(ApiError::invalid(format!("{member} is longer than {limit} characters.")))
+}
+
+fn is_active(status: i32) -> bool {
+    status == i32::from(InstanceStatus::Active)
+}
+
+/// The tasks that were placed, as they are now: a replayed call answers with the same ones.
+fn tasks(state: &State, outcome: &Outcome) -> Vec<Task> {
+    let placed = outcome.replies.iter().filter_map(|reply| match &reply.kind {
+        Some(reply::Kind::Placed(placed)) => Some(&placed.tasks),
+        _ => None,
+    });
+    let rows = placed.flatten().filter_map(|id| state.tasks.get(&task_id(id)));
+    rows.map(|row| render::task::render(state, row, true)).collect()
+}
+
+/// Placements that another request's tasks took the room of between planning and applying.
+fn crowded_out(outcome: &Outcome) -> Option<Failure> {
+    let rejected = |reply: &internal::Reply| match &reply.kind {
+        Some(reply::Kind::Placed(placed)) => placed.rejected.len(),
+        _ => 0,
+    };
+    let count: usize = outcome.replies.iter().map(rejected).sum();
+    (count > 0).then(|| Failure {
+        arn: None,
+        reason: Some("CAPACITY".into()),
+        detail: Some(format!("{count} of the tasks lost their place to another request. Run them again.")),
+    })
+}

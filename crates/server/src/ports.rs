@@ -1,0 +1,256 @@
+//! The ports of a member: peers, clients with agents, and the local socket.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, http::StatusCode, routing};
+use seawall_env::{
+    Env, RealConfig, Task, TaskKind,
+    net::{
+        Handler,
+        grpc::{self, GrpcNet, Listener, LocalSocket, Plain, Serving},
+        trust::{Ca, Fingerprint, Identity, Secret},
+    },
+};
+use seawall_proto::v1::{control_server::ControlServer, ecs_server::EcsServer};
+use tokio::sync::watch;
+use tonic::service::Routes;
+
+use crate::{
+    ServerConfig, ServerError, TlsMode,
+    api::Node,
+    dispatch::lock,
+    grpc::{ControlService, EcsService, Shared},
+    member::{Mount, NoHandler, Switch, session_handler},
+    trust::Enroll,
+};
+
+/// Connections of peers at the same time.
+const PEER_CONNECTIONS_MAX: usize = 256;
+/// Connections of clients and agents at the same time.
+const CLIENT_CONNECTIONS_MAX: usize = 10_000;
+/// Connections on the local socket: a queue of its own, so that rescue commands answer when the port is flooded.
+const LOCAL_CONNECTIONS_MAX: usize = 64;
+const READY: Duration = Duration::from_secs(1);
+/// In the data folder.
+const SOCKET: &str = "seawall.sock";
+const SERVE: TaskKind = TaskKind::vital("port");
+
+/// Bound ports, and what runs on them.
+pub(crate) struct Ports {
+    env: Env,
+    ca: Arc<Ca>,
+    identity: Arc<Identity>,
+    peers: Arc<Switch>,
+    peer_address: String,
+    client_address: String,
+    /// What the clients' port shows. Agents need it even where clients have none.
+    clients_tls: Arc<rustls::ServerConfig>,
+    insecure: bool,
+    waiting: Mutex<Option<(Listener, LocalSocket)>>,
+    running: Mutex<Vec<Task>>,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl Ports {
+    /// Takes the ports and starts answering peers. The environment that comes back dials as this member.
+    pub(crate) async fn open(
+        env: Env,
+        config: &ServerConfig,
+        shutdown: watch::Receiver<bool>,
+    ) -> Result<(Env, Ports), ServerError> {
+        let secret = Secret::read(&config.secret_file).map_err(|e| ServerError::Secret(e.to_string()))?;
+        let ca = Arc::new(Ca::of(&secret).map_err(|e| ServerError::Secret(e.to_string()))?);
+        let identity = Identity::issue(&ca, &format!("member:{}", config.name), env.wall_ms())
+            .map_err(|e| ServerError::Secret(e.to_string()))?;
+        let identity = Arc::new(identity);
+        let env = Env::real(RealConfig { net: Arc::new(GrpcNet::new(Some(identity.client_config()))) });
+        let peer_listener = bind(&config.peer_listen).await?;
+        let peer_address = reached_at("peer-", &config.peer_advertise, &peer_listener)?;
+        let client_listener = bind(&config.listen).await?;
+        let client_address = reached_at("", &config.advertise, &client_listener)?;
+        check_exposure(config, &client_listener)?;
+        let path = config.data_dir.join(SOCKET);
+        let socket = LocalSocket::bind(&path).await.map_err(|e| listen_error(&path.display().to_string(), &e))?;
+        let ports = Ports {
+            peers: Arc::new(Switch::new(Arc::new(NoHandler))),
+            env: env.clone(),
+            clients_tls: clients_tls(&env, config, &identity)?,
+            ca,
+            identity,
+            peer_address,
+            client_address,
+            insecure: config.insecure,
+            waiting: Mutex::new(Some((client_listener, socket))),
+            running: Mutex::default(),
+            shutdown,
+        };
+        let serving = Serving {
+            router: grpc::service(env.clone(), ports.peers.clone()),
+            tls: Some(ports.identity.server_config()),
+            plain: Plain::Refuse,
+            connections_max: PEER_CONNECTIONS_MAX,
+            shutdown: ports.shutdown.clone(),
+        };
+        ports.run(peer_listener.serve(env.clone(), serving));
+        Ok((env, ports))
+    }
+
+    fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
+        lock(&self.running).push(self.env.spawn(SERVE, work));
+    }
+
+    /// Waits until requests that run have ended.
+    pub(crate) async fn close(self) {
+        let running = std::mem::take(&mut *lock(&self.running));
+        for port in running {
+            port.await;
+        }
+    }
+
+    fn plain(&self) -> Plain {
+        if self.insecure { Plain::Allow } else { Plain::Loopback }
+    }
+}
+
+impl Mount for Ports {
+    fn peer_address(&self) -> String {
+        self.peer_address.clone()
+    }
+
+    fn client_address(&self) -> String {
+        self.client_address.clone()
+    }
+
+    fn serve_peers(&self, handler: Arc<dyn Handler>) {
+        self.peers.set(handler);
+    }
+
+    fn serve_clients(&self, node: &Arc<Node>) {
+        let Some((listener, socket)) = lock(&self.waiting).take() else { return };
+        let serving = Serving {
+            router: router(node, &self.ca),
+            tls: Some(self.clients_tls.clone()),
+            plain: self.plain(),
+            connections_max: CLIENT_CONNECTIONS_MAX,
+            shutdown: self.shutdown.clone(),
+        };
+        let local = Serving { connections_max: LOCAL_CONNECTIONS_MAX, tls: None, ..serving.clone() };
+        self.run(listener.serve(self.env.clone(), serving));
+        self.run(socket.serve(self.env.clone(), local));
+    }
+
+    fn agents_need_certificates(&self) -> bool {
+        true
+    }
+
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        Some(self.ca.fingerprint())
+    }
+}
+
+/// The cluster's own certificate, or the operator's for clients that ask under another name.
+fn clients_tls(
+    env: &Env,
+    config: &ServerConfig,
+    identity: &Identity,
+) -> Result<Arc<rustls::ServerConfig>, ServerError> {
+    let TlsMode::Files(certificate, key) = &config.tls else { return Ok(identity.server_config()) };
+    let read = |path: &std::path::Path| match env.fs().read(path) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(ServerError::Config(format!("--tls: there is no file {}", path.display()))),
+        Err(error) => Err(ServerError::Config(format!("--tls: {}: {error}", path.display()))),
+    };
+    identity
+        .server_config_with(&read(certificate)?, &read(key)?)
+        .map_err(|error| ServerError::Config(format!("--tls: {error}")))
+}
+
+async fn bind(address: &str) -> Result<Listener, ServerError> {
+    Listener::bind(address).await.map_err(|e| listen_error(address, &e))
+}
+
+fn listen_error(address: &str, error: &io::Error) -> ServerError {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another process listens there; is this member running already? next: seawall status".into()
+        }
+        _ => error.to_string(),
+    };
+    ServerError::Listen { address: address.into(), why }
+}
+
+/// What others dial: as configured, else the address that is listened on.
+fn reached_at(flag: &str, configured: &Option<String>, listener: &Listener) -> Result<String, ServerError> {
+    if let Some(address) = configured {
+        return Ok(address.clone());
+    }
+    let local = listener.local_addr().map_err(|e| ServerError::Config(e.to_string()))?;
+    if local.ip().is_unspecified() {
+        return Err(ServerError::Config(format!(
+            "listening on {local} says not where others reach this member: give --{flag}advertise HOST:PORT"
+        )));
+    }
+    Ok(local.to_string())
+}
+
+fn check_exposure(config: &ServerConfig, listener: &Listener) -> Result<(), ServerError> {
+    let local: SocketAddr = listener.local_addr().map_err(|e| ServerError::Config(e.to_string()))?;
+    if local.ip().is_loopback() || config.insecure {
+        return Ok(());
+    }
+    Err(ServerError::Config(format!(
+        "refusing to listen on {local} without access keys, which come with a later version. next: --insecure, on a network that you trust"
+    )))
+}
+
+/// Everything on the clients' port: gRPC with health and reflection, agents, and three small pages for probes.
+fn router(node: &Arc<Node>, ca: &Arc<Ca>) -> Router {
+    let shared = Shared(node.clone());
+    let (_, health) = tonic_health::server::health_reporter();
+    let mut routes = Routes::new(EcsServer::new(EcsService(shared.clone())))
+        .add_service(ControlServer::new(ControlService(shared)))
+        .add_service(health);
+    match reflection() {
+        Ok(service) => routes = routes.add_service(service),
+        Err(error) => tracing::error!(%error, "gRPC reflection is not served"),
+    }
+    let (ready, leader) = (node.clone(), node.clone());
+    let pages = Router::new()
+        .route("/healthz", routing::get(|| async { "ok\n" }))
+        .route("/readyz", routing::get(move || is_ready(ready.clone())))
+        .route("/leader", routing::get(move || leads(leader.clone())));
+    let router = routes.prepare().into_axum_router().merge(pages);
+    let router = grpc::mount(router, node.env.clone(), session_handler(node));
+    grpc::mount(router, node.env.clone(), Arc::new(Enroll { node: node.clone(), ca: ca.clone() }))
+}
+
+fn reflection() -> Result<
+    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
+    tonic_reflection::server::Error,
+> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(seawall_proto::DESCRIPTORS)
+        .build_v1()
+}
+
+/// Whether this member may serve linearizable reads now.
+async fn is_ready(node: Arc<Node>) -> (StatusCode, String) {
+    match node.consensus.read_barrier(node.env.now() + READY).await {
+        Ok(_) => (StatusCode::OK, "ready\n".into()),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    }
+}
+
+/// 200 on the leader, 503 elsewhere, with its name.
+async fn leads(node: Arc<Node>) -> (StatusCode, String) {
+    let leadership = *node.consensus.leadership().borrow();
+    let state = node.consensus.state();
+    let name = leadership.leader.and_then(|id| state.state.members.get(&id.0).map(|row| row.name.clone()));
+    let code = if leadership.is_leader { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, format!("{}\n", name.unwrap_or_else(|| "no leader".into())))
+}

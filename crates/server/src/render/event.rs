@@ -1,0 +1,135 @@
+//! Service events: kept as code and arguments, worded here as ECS words them.
+
+use seawall_proto::{
+    internal::v1::{ServiceEventCode, ServiceEventRow},
+    timestamp_unless_zero,
+    v1::ServiceEvent,
+};
+use seawall_state::task_id;
+
+/// The end of ECS's sentences that ask for help.
+const MORE: &str = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
+
+/// One event of the service called `service`.
+pub fn render(service: &str, event: &ServiceEventRow) -> ServiceEvent {
+    ServiceEvent {
+        id: Some(uuid(event.id_hi, event.id_lo)),
+        created_at: timestamp_unless_zero(event.at_ms),
+        message: Some(format!("(service {service}) {}", sentence(event))),
+    }
+}
+
+fn sentence(event: &ServiceEventRow) -> String {
+    let (number, detail) = (event.count, &event.detail);
+    match ServiceEventCode::try_from(event.code).unwrap_or_default() {
+        ServiceEventCode::Unspecified => detail.clone(),
+        ServiceEventCode::Started => format!("has started {number} tasks: {}.", tasks(event)),
+        ServiceEventCode::Stopped => format!("has stopped {number} running tasks: {}.", tasks(event)),
+        ServiceEventCode::DeploymentCompleted => {
+            format!("(deployment ecs-svc/{}) deployment completed.", event.deployment_id)
+        }
+        ServiceEventCode::SteadyState => "has reached a steady state.".into(),
+        ServiceEventCode::UnableToPlace => unable_to_place(detail),
+        ServiceEventCode::UnableToStart => "is unable to consistently start tasks successfully.".into(),
+        ServiceEventCode::BlockedByPercents => "was unable to stop or start tasks during a deployment because of the \
+             service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again."
+            .into(),
+        ServiceEventCode::InstanceLost => {
+            format!("lost contact with {number} tasks on (container-instance {detail}) and replaces them.")
+        }
+        ServiceEventCode::StoredOnly => format!("{detail} is stored but has no effect in this version"),
+        ServiceEventCode::MassLossHold => {
+            "holds back replacements because too many container instances fell silent at once.".into()
+        }
+    }
+}
+
+/// ECS has two forms: one names the closest match, the other gives a reason.
+fn unable_to_place(detail: &str) -> String {
+    if detail.starts_with("Reason:") {
+        return format!("was unable to place a task. {detail} {MORE}");
+    }
+    let closest = if detail.is_empty() { String::new() } else { format!("{detail} ") };
+    format!("was unable to place a task because no container instance met all of its requirements. {closest}{MORE}")
+}
+
+fn tasks(event: &ServiceEventRow) -> String {
+    event.tasks.iter().map(|id| format!("(task {})", task_id(id))).collect::<Vec<_>>().join(" ")
+}
+
+fn uuid(hi: u64, lo: u64) -> String {
+    let hex = format!("{hi:016x}{lo:016x}");
+    let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_model::Id128;
+    use seawall_state::task_id_message;
+
+    use super::*;
+
+    fn worded(event: ServiceEventRow) -> String {
+        render("web", &event).message.unwrap()
+    }
+
+    fn event(code: ServiceEventCode) -> ServiceEventRow {
+        ServiceEventRow {
+            id_hi: 1,
+            id_lo: 2,
+            at_ms: 1500,
+            code: code.into(),
+            tasks: vec![task_id_message(Id128(0xa)), task_id_message(Id128(0xb))],
+            count: 2,
+            deployment_id: 77,
+            detail: "x".into(),
+        }
+    }
+
+    #[test]
+    fn events_have_the_words_of_ecs() {
+        let (a, b) = (Id128(0xa), Id128(0xb));
+        assert_eq!(
+            worded(event(ServiceEventCode::Started)),
+            format!("(service web) has started 2 tasks: (task {a}) (task {b}).")
+        );
+        assert_eq!(
+            worded(event(ServiceEventCode::Stopped)),
+            format!("(service web) has stopped 2 running tasks: (task {a}) (task {b}).")
+        );
+        assert_eq!(
+            worded(event(ServiceEventCode::DeploymentCompleted)),
+            "(service web) (deployment ecs-svc/77) deployment completed."
+        );
+        assert_eq!(worded(event(ServiceEventCode::SteadyState)), "(service web) has reached a steady state.");
+        assert_eq!(
+            worded(event(ServiceEventCode::StoredOnly)),
+            "(service web) x is stored but has no effect in this version"
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_placed_names_the_closest_match_or_the_reason() {
+        let placed =
+            |detail: &str| worded(ServiceEventRow { detail: detail.into(), ..event(ServiceEventCode::UnableToPlace) });
+        assert_eq!(
+            placed("The closest matching (container-instance 1) has insufficient CPU units available."),
+            "(service web) was unable to place a task because no container instance met all of its requirements. The \
+             closest matching (container-instance 1) has insufficient CPU units available. For more information, see the \
+             Troubleshooting section of the Amazon ECS Developer Guide."
+        );
+        assert_eq!(
+            placed("Reason: No Container Instances were found in your cluster."),
+            "(service web) was unable to place a task. Reason: No Container Instances were found in your cluster. For more \
+             information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+        );
+    }
+
+    #[test]
+    fn an_event_has_a_uuid_and_a_time() {
+        let rendered = render("web", &event(ServiceEventCode::SteadyState));
+        assert_eq!(rendered.id.unwrap(), "00000000-0000-0001-0000-000000000002");
+        assert_eq!(seawall_proto::millis(&rendered.created_at.unwrap()), 1500);
+    }
+}

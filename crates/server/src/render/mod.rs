@@ -1,0 +1,54 @@
+//! Rows as ECS shapes. Pure: what is rendered comes from one state.
+
+pub mod cluster;
+pub mod endpoint;
+pub mod event;
+pub mod instance;
+pub mod service;
+pub mod task;
+pub mod task_definition;
+pub mod watch;
+
+use seawall_model::ClusterId;
+use seawall_proto::{internal::v1::Health, v1::Failure};
+use seawall_state::State;
+
+/// The log index of a row's last change, as the API's `version`.
+fn version(changed: u64) -> Option<i64> {
+    Some(i64::try_from(changed).unwrap_or(i64::MAX))
+}
+
+/// The name of a cluster, deleted or not.
+pub fn cluster_name(state: &State, cluster: u64) -> &str {
+    state.clusters.get(&ClusterId(cluster)).map_or("", |row| row.name.as_str())
+}
+
+/// A text, absent when it is empty.
+fn unless_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A count in the API's type.
+fn count(number: impl TryInto<i32>) -> Option<i32> {
+    Some(number.try_into().unwrap_or(i32::MAX))
+}
+
+fn health(health: i32) -> String {
+    match Health::try_from(health).unwrap_or_default() {
+        Health::Unknown => "UNKNOWN",
+        Health::Healthy => "HEALTHY",
+        Health::Unhealthy => "UNHEALTHY",
+    }
+    .into()
+}
+
+/// One entry of `failures`.
+pub fn failure(arn: String, reason: &str) -> Failure {
+    Failure { arn: Some(arn), reason: Some(reason.into()), detail: None }
+}
+
+/// Why a task does not fit on an instance, with the figures.
+pub fn placement_failure(state: &State, failure: &seawall_scheduler::Failure) -> Failure {
+    let arn = state.instances.get(&failure.instance).map(|row| instance::arn(state, row));
+    Failure { arn, reason: Some(failure.reason.into()), detail: Some(failure.detail.clone()) }
+}

@@ -1,0 +1,181 @@
+//! `Task` and its containers.
+
+use seawall_model::{InstanceId, TaskDefinitionId, TaskId};
+use seawall_proto::{
+    internal::v1::{ContainerRow, InstanceRow, PortBinding, StopCode, TaskRow, TaskStatus},
+    timestamp_unless_zero,
+    v1::{Attribute, Container, ContainerDefinition, ContainerOverride, NetworkBinding, Task, TaskOverride},
+};
+use seawall_state::{State, task_id};
+
+use super::{count, health, unless_empty, version};
+
+/// The attribute that every task carries.
+const ARCHITECTURE_ATTRIBUTE: &str = "ecs.cpu-architecture";
+
+/// The id of a row.
+pub fn id(row: &TaskRow) -> TaskId {
+    row.id.as_ref().map(task_id).unwrap_or_default()
+}
+
+/// The ARN of a task.
+pub fn arn(state: &State, row: &TaskRow) -> String {
+    state.arns().task(super::cluster_name(state, row.cluster_id), id(row))
+}
+
+/// The task, with tags if they are asked for. Also renders rows that left the state.
+pub fn render(state: &State, row: &TaskRow, tags: bool) -> Task {
+    let cluster = super::cluster_name(state, row.cluster_id);
+    let definition = state.task_definitions.get(&TaskDefinitionId(row.task_definition_id));
+    let containers = definition.and_then(|d| d.definition.as_ref()).map_or(&[][..], |d| &d.container_definitions);
+    let instance = state.instances.get(&InstanceId(row.instance_id)).map(AsRef::as_ref);
+    let (connectivity, connectivity_at) = connectivity(row);
+    Task {
+        attributes: attributes(instance),
+        availability_zone: instance.map(|i| i.zone.clone()),
+        cluster_arn: Some(state.arns().cluster(cluster)),
+        connectivity: Some(connectivity.into()),
+        connectivity_at: timestamp_unless_zero(connectivity_at),
+        container_instance_arn: instance.map(|i| super::instance::arn(state, i)),
+        containers: (0..containers.len()).map(|i| container(state, row, cluster, &containers[i], i)).collect(),
+        cpu: Some(row.cpu.to_string()),
+        created_at: timestamp_unless_zero(row.created_at_ms),
+        desired_status: Some(desired_status(row).into()),
+        enable_execute_command: Some(false),
+        execution_stopped_at: timestamp_unless_zero(row.execution_stopped_at_ms),
+        group: unless_empty(&row.group),
+        health_status: Some(health(row.health)),
+        last_status: Some(status(row.last_status).into()),
+        launch_type: Some(launch_type(&row.launch_type).into()),
+        memory: Some(row.memory.to_string()),
+        overrides: Some(overrides(row, containers)),
+        pull_started_at: timestamp_unless_zero(row.pull_started_at_ms),
+        pull_stopped_at: timestamp_unless_zero(row.pull_stopped_at_ms),
+        started_at: timestamp_unless_zero(row.started_at_ms),
+        started_by: unless_empty(&row.started_by),
+        stop_code: stop_code(row.stop_code).map(Into::into),
+        stopped_at: timestamp_unless_zero(row.stopped_at_ms),
+        stopped_reason: unless_empty(&row.stopped_reason),
+        stopping_at: timestamp_unless_zero(row.stopping_at_ms),
+        tags: if tags { row.tags.clone() } else { Vec::new() },
+        task_arn: Some(state.arns().task(cluster, id(row))),
+        task_definition_arn: Some(super::task_definition::arn_of(state, row.task_definition_id)),
+        version: version(row.changed),
+        ..Default::default()
+    }
+}
+
+/// `RUNNING` or `STOPPED`: ECS knows no other desired status.
+pub fn desired_status(row: &TaskRow) -> &'static str {
+    if row.desired_running { "RUNNING" } else { "STOPPED" }
+}
+
+/// The launch type that was asked for; EC2 where none was.
+pub fn launch_type(asked: &str) -> &str {
+    if asked.is_empty() { "EC2" } else { asked }
+}
+
+/// The word of a task's or container's status.
+pub fn status(status: i32) -> &'static str {
+    match TaskStatus::try_from(status).unwrap_or_default() {
+        TaskStatus::Unspecified | TaskStatus::Pending => "PENDING",
+        TaskStatus::Provisioning => "PROVISIONING",
+        TaskStatus::Activating => "ACTIVATING",
+        TaskStatus::Running => "RUNNING",
+        TaskStatus::Deactivating => "DEACTIVATING",
+        TaskStatus::Stopping => "STOPPING",
+        TaskStatus::Deprovisioning => "DEPROVISIONING",
+        TaskStatus::Stopped => "STOPPED",
+    }
+}
+
+fn stop_code(code: i32) -> Option<&'static str> {
+    Some(match StopCode::try_from(code).unwrap_or_default() {
+        StopCode::Unspecified => return None,
+        StopCode::TaskFailedToStart => "TaskFailedToStart",
+        StopCode::EssentialContainerExited => "EssentialContainerExited",
+        StopCode::UserInitiated => "UserInitiated",
+        StopCode::ServiceSchedulerInitiated => "ServiceSchedulerInitiated",
+        StopCode::SpotInterruption => "SpotInterruption",
+        StopCode::TerminationNotice => "TerminationNotice",
+        StopCode::InfrastructureHealth => "InfrastructureHealth",
+    })
+}
+
+fn connectivity(row: &TaskRow) -> (&'static str, i64) {
+    match row.unreachable_since_ms {
+        0 if row.started_at_ms != 0 => ("CONNECTED", row.started_at_ms),
+        0 => ("CONNECTED", row.created_at_ms),
+        since => ("DISCONNECTED", since),
+    }
+}
+
+fn attributes(instance: Option<&InstanceRow>) -> Vec<Attribute> {
+    let all = instance.map_or(&[][..], |i| &i.attributes);
+    let architecture = all.iter().find(|a| a.name == ARCHITECTURE_ATTRIBUTE);
+    let attribute = |name: &str, value: &str| Attribute {
+        name: Some(name.into()),
+        value: Some(value.into()),
+        ..Default::default()
+    };
+    architecture.map(|a| attribute(&a.name, &a.value)).into_iter().collect()
+}
+
+/// ECS names every container of the task in here, overridden or not.
+fn overrides(row: &TaskRow, containers: &[ContainerDefinition]) -> TaskOverride {
+    let mut overrides = row.overrides.clone().unwrap_or_default();
+    for container in containers {
+        if !overrides.container_overrides.iter().any(|o| o.name == container.name) {
+            overrides
+                .container_overrides
+                .push(ContainerOverride { name: container.name.clone(), ..Default::default() });
+        }
+    }
+    overrides
+}
+
+fn container(
+    state: &State,
+    task: &TaskRow,
+    cluster: &str,
+    definition: &ContainerDefinition,
+    place: usize,
+) -> Container {
+    let arns = state.arns();
+    let fresh = ContainerRow::default();
+    let row = task.containers.get(place).unwrap_or(&fresh);
+    let over = task.overrides.as_ref().and_then(|o| o.container_overrides.iter().find(|o| o.name == definition.name));
+    let text = |over: Option<i32>, own: Option<i32>| over.or(own).map(|n| n.to_string());
+    Container {
+        container_arn: Some(arns.container(cluster, id(task), place)),
+        task_arn: Some(arns.task(cluster, id(task))),
+        name: definition.name.clone(),
+        image: definition.image.clone(),
+        image_digest: unless_empty(&row.image_digest),
+        runtime_id: unless_empty(&row.runtime_id),
+        last_status: Some(status(row.last_status).into()),
+        exit_code: row.exit_code,
+        reason: unless_empty(&row.reason),
+        network_bindings: row.bindings.iter().map(binding).collect(),
+        health_status: Some(health(row.health)),
+        cpu: text(over.and_then(|o| o.cpu), definition.cpu),
+        memory: text(over.and_then(|o| o.memory), definition.memory),
+        memory_reservation: text(over.and_then(|o| o.memory_reservation), definition.memory_reservation),
+        ..Default::default()
+    }
+}
+
+fn binding(binding: &PortBinding) -> NetworkBinding {
+    NetworkBinding {
+        bind_ip: Some(binding.bind_ip.clone()),
+        container_port: count(binding.container_port),
+        host_port: count(binding.host_port),
+        protocol: Some(protocol(binding.udp).into()),
+        ..Default::default()
+    }
+}
+
+/// The word of a port's protocol.
+pub fn protocol(udp: bool) -> &'static str {
+    if udp { "udp" } else { "tcp" }
+}

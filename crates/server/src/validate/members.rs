@@ -1,0 +1,207 @@
+//! Every member of every input shape: it works, it is stored, or it is refused by name. Nothing is silently ignored.
+//!
+//! A member that is not listed is refused, so a member that a new model brings does nothing until someone decides; a test
+//! fails for it all the same.
+
+use serde_json::Value;
+
+/// What becomes of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// It does what ECS says.
+    Works,
+    /// Kept and echoed, without effect.
+    Stored,
+    /// `UnsupportedFeatureException`, naming it. Running without it would be wrong or unsafe.
+    Refused,
+    /// Only these values do what ECS says; the others are refused.
+    Only(&'static [&'static str]),
+}
+
+use Rule::{Only, Refused, Stored, Works};
+
+/// (shape, members, rule)
+type Line = (&'static str, &'static [&'static str], Rule);
+
+/// What becomes of a member of a shape.
+pub fn rule(shape: &str, member: &str) -> Rule {
+    let is_it = |(of, names, _): &&Line| *of == shape && names.contains(&member);
+    MEMBERS.iter().find(is_it).map_or(Refused, |(_, _, rule)| *rule)
+}
+
+/// Whether the caller uses a member: absent, null, empty, NONE and false are no use, since Terraform sends them for
+/// everything it does not use.
+pub fn is_use(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(on) => *on,
+        Value::String(text) => !text.is_empty() && text != "NONE",
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => members.values().any(is_use),
+        Value::Number(_) => true,
+    }
+}
+
+/// Where tasks may run: every instance of the cluster is both.
+const LAUNCH_TYPES: Rule = Only(&["EC2", "EXTERNAL"]);
+
+/// The table.
+#[rustfmt::skip]
+pub const MEMBERS: &[Line] = &[
+    ("Attribute", &["name", "value", "targetType", "targetId"], Works),
+    ("KeyValuePair", &["name", "value"], Works),
+    ("Tag", &["key", "value"], Works),
+
+    ("CreateClusterRequest", &["clusterName", "tags", "settings"], Works),
+    ("CreateClusterRequest", &["configuration", "capacityProviders", "defaultCapacityProviderStrategy", "serviceConnectDefaults"], Refused),
+    ("ClusterSetting", &["name"], Works),
+    ("ClusterSetting", &["value"], Only(&["disabled"])),
+    ("DeleteClusterRequest", &["cluster"], Works),
+    ("DescribeClustersRequest", &["clusters", "include"], Works),
+    ("ListClustersRequest", &["nextToken", "maxResults"], Works),
+
+    ("DescribeContainerInstancesRequest", &["cluster", "containerInstances", "include"], Works),
+    ("ListContainerInstancesRequest", &["cluster", "nextToken", "maxResults", "status"], Works),
+    ("ListContainerInstancesRequest", &["filter"], Refused),
+    ("UpdateContainerInstancesStateRequest", &["cluster", "containerInstances", "status"], Works),
+    ("DeregisterContainerInstanceRequest", &["cluster", "containerInstance", "force"], Works),
+
+    ("PutAttributesRequest", &["cluster", "attributes"], Works),
+    ("DeleteAttributesRequest", &["cluster", "attributes"], Works),
+    ("ListAttributesRequest", &["cluster", "targetType", "attributeName", "attributeValue", "nextToken", "maxResults"], Works),
+
+    ("TagResourceRequest", &["resourceArn", "tags"], Works),
+    ("UntagResourceRequest", &["resourceArn", "tagKeys"], Works),
+    ("ListTagsForResourceRequest", &["resourceArn"], Works),
+
+    ("RegisterTaskDefinitionRequest", &["family", "containerDefinitions", "volumes", "cpu", "memory", "tags"], Works),
+    ("RegisterTaskDefinitionRequest", &["networkMode"], Only(&["bridge", "host", "none"])),
+    ("RegisterTaskDefinitionRequest", &["requiresCompatibilities"], LAUNCH_TYPES),
+    ("RegisterTaskDefinitionRequest", &["taskRoleArn", "executionRoleArn"], Stored),
+    ("RegisterTaskDefinitionRequest", &["runtimePlatform"], Works),
+    ("RegisterTaskDefinitionRequest", &["placementConstraints", "pidMode", "ipcMode", "proxyConfiguration", "inferenceAccelerators", "ephemeralStorage", "enableFaultInjection", "trustedExecutionConfiguration"], Refused),
+    ("RuntimePlatform", &["cpuArchitecture"], Stored),
+    ("RuntimePlatform", &["operatingSystemFamily"], Only(&["LINUX"])),
+    ("ContainerDefinition", &["name", "image", "cpu", "memory", "memoryReservation", "links", "portMappings", "essential", "entryPoint", "command", "environment", "mountPoints", "volumesFrom", "dependsOn", "stopTimeout", "user", "workingDirectory", "privileged", "dockerLabels", "ulimits", "logConfiguration", "healthCheck"], Works),
+    // The image is run as it is tagged, which is what "disabled" asks for.
+    ("ContainerDefinition", &["versionConsistency"], Only(&["disabled"])),
+    ("ContainerDefinition", &["repositoryCredentials", "restartPolicy", "environmentFiles", "linuxParameters", "secrets", "startTimeout", "hostname", "disableNetworking", "readonlyRootFilesystem", "dnsServers", "dnsSearchDomains", "extraHosts", "dockerSecurityOptions", "interactive", "pseudoTerminal", "systemControls", "resourceRequirements", "firelensConfiguration", "credentialSpecs"], Refused),
+    ("PortMapping", &["containerPort", "hostPort", "protocol"], Works),
+    // Names for Service Connect.
+    ("PortMapping", &["name", "appProtocol"], Stored),
+    ("PortMapping", &["containerPortRange"], Refused),
+    ("ContainerDependency", &["containerName", "condition"], Works),
+    ("MountPoint", &["sourceVolume", "containerPath", "readOnly"], Works),
+    ("VolumeFrom", &["sourceContainer", "readOnly"], Works),
+    ("Ulimit", &["name", "softLimit", "hardLimit"], Works),
+    ("LogConfiguration", &["logDriver", "options"], Works),
+    ("LogConfiguration", &["secretOptions"], Refused),
+    ("HealthCheck", &["command", "interval", "timeout", "retries", "startPeriod"], Works),
+    ("Volume", &["name", "host", "dockerVolumeConfiguration"], Works),
+    ("Volume", &["efsVolumeConfiguration", "s3filesVolumeConfiguration", "fsxWindowsFileServerVolumeConfiguration", "configuredAtLaunch"], Refused),
+    ("HostVolumeProperties", &["sourcePath"], Works),
+    ("DockerVolumeConfiguration", &["scope", "autoprovision", "driver", "driverOpts", "labels"], Works),
+    ("DescribeTaskDefinitionRequest", &["taskDefinition", "include"], Works),
+    ("ListTaskDefinitionsRequest", &["familyPrefix", "status", "sort", "nextToken", "maxResults"], Works),
+    ("ListTaskDefinitionFamiliesRequest", &["familyPrefix", "status", "nextToken", "maxResults"], Works),
+    ("DeregisterTaskDefinitionRequest", &["taskDefinition"], Works),
+
+    ("RunTaskRequest", &["cluster", "count", "group", "overrides", "startedBy", "tags", "taskDefinition", "clientToken"], Works),
+    ("RunTaskRequest", &["launchType"], LAUNCH_TYPES),
+    ("RunTaskRequest", &["propagateTags"], Only(&["TASK_DEFINITION", "NONE"])),
+    ("RunTaskRequest", &["enableECSManagedTags", "referenceId"], Stored),
+    ("RunTaskRequest", &["capacityProviderStrategy", "enableExecuteCommand", "networkConfiguration", "placementConstraints", "placementStrategy", "platformVersion", "volumeConfigurations"], Refused),
+    ("StartTaskRequest", &["cluster", "containerInstances", "group", "overrides", "startedBy", "tags", "taskDefinition"], Works),
+    ("StartTaskRequest", &["propagateTags"], Only(&["TASK_DEFINITION", "NONE"])),
+    ("StartTaskRequest", &["enableECSManagedTags", "referenceId"], Stored),
+    ("StartTaskRequest", &["enableExecuteCommand", "networkConfiguration", "volumeConfigurations"], Refused),
+    ("TaskOverride", &["containerOverrides", "cpu", "memory"], Works),
+    ("TaskOverride", &["taskRoleArn", "executionRoleArn"], Stored),
+    ("TaskOverride", &["inferenceAcceleratorOverrides", "ephemeralStorage"], Refused),
+    ("ContainerOverride", &["name", "command", "environment", "cpu", "memory", "memoryReservation"], Works),
+    ("ContainerOverride", &["environmentFiles", "resourceRequirements"], Refused),
+    ("StopTaskRequest", &["cluster", "task", "reason"], Works),
+    ("DescribeTasksRequest", &["cluster", "tasks", "include"], Works),
+    ("ListTasksRequest", &["cluster", "containerInstance", "family", "nextToken", "maxResults", "startedBy", "serviceName", "desiredStatus", "launchType"], Works),
+    ("ListTasksRequest", &["daemonName"], Refused),
+
+    ("CreateServiceRequest", &["cluster", "serviceName", "taskDefinition", "desiredCount", "clientToken", "deploymentConfiguration", "deploymentController", "tags", "placementStrategy"], Works),
+    ("CreateServiceRequest", &["launchType"], LAUNCH_TYPES),
+    ("CreateServiceRequest", &["schedulingStrategy"], Only(&["REPLICA"])),
+    ("CreateServiceRequest", &["availabilityZoneRebalancing", "loadBalancers", "serviceRegistries", "role", "healthCheckGracePeriodSeconds", "enableECSManagedTags", "propagateTags", "serviceConnectConfiguration"], Stored),
+    ("CreateServiceRequest", &["capacityProviderStrategy", "platformVersion", "placementConstraints", "networkConfiguration", "enableExecuteCommand", "volumeConfigurations", "vpcLatticeConfigurations", "gatewayConnectors", "monitoring"], Refused),
+    ("UpdateServiceRequest", &["cluster", "service", "desiredCount", "taskDefinition", "deploymentConfiguration", "forceNewDeployment", "deploymentController", "placementStrategy"], Works),
+    ("UpdateServiceRequest", &["availabilityZoneRebalancing", "loadBalancers", "serviceRegistries", "healthCheckGracePeriodSeconds", "enableECSManagedTags", "propagateTags", "serviceConnectConfiguration"], Stored),
+    ("UpdateServiceRequest", &["capacityProviderStrategy", "platformVersion", "placementConstraints", "networkConfiguration", "enableExecuteCommand", "volumeConfigurations", "vpcLatticeConfigurations", "gatewayConnectors", "monitoring"], Refused),
+    ("DeploymentConfiguration", &["maximumPercent", "minimumHealthyPercent"], Works),
+    ("DeploymentConfiguration", &["bakeTimeInMinutes"], Only(&["0"])),
+    ("DeploymentConfiguration", &["strategy"], Only(&["ROLLING"])),
+    ("DeploymentConfiguration", &["deploymentCircuitBreaker", "alarms"], Works),
+    ("DeploymentConfiguration", &["lifecycleHooks", "linearConfiguration", "canaryConfiguration", "earlySuccessCriteria"], Refused),
+    // Terraform sends both switched off.
+    ("DeploymentCircuitBreaker", &["enable", "rollback"], Refused),
+    ("DeploymentCircuitBreaker", &["resetOnHealthyTask", "thresholdConfiguration"], Stored),
+    ("DeploymentAlarms", &["enable", "rollback"], Refused),
+    ("DeploymentAlarms", &["alarmNames"], Stored),
+    ("DeploymentController", &["type"], Only(&["ECS"])),
+    // Spreading over zones, then instances, is what happens anyway; the operations refuse another strategy.
+    ("PlacementStrategy", &["type"], Only(&["spread"])),
+    ("PlacementStrategy", &["field"], Only(&["attribute:ecs.availability-zone", "instanceId", "host"])),
+    ("DescribeServicesRequest", &["cluster", "services", "include"], Works),
+    ("ListServicesRequest", &["cluster", "nextToken", "maxResults", "launchType", "schedulingStrategy"], Works),
+    ("ListServicesRequest", &["resourceManagementType"], Only(&["CUSTOMER"])),
+    ("DeleteServiceRequest", &["cluster", "service", "force"], Works),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use seawall_proto::{Kind, SHAPES, shape};
+
+    use super::*;
+
+    /// Input shapes whose members a request can reach: what is stored or refused as a whole is not looked into.
+    fn reachable() -> BTreeSet<&'static str> {
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<&str> = crate::ops::OPERATIONS.iter().map(|op| op.request).collect();
+        while let Some(name) = next.pop() {
+            if !seen.insert(shape(name).expect(name).name) {
+                continue;
+            }
+            for (member, kind) in shape(name).unwrap().members {
+                let (Kind::Message(of) | Kind::List(Kind::Message(of))) = kind else { continue };
+                if rule(name, member) == Works {
+                    next.push(of);
+                }
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn every_input_member_stands_in_the_table_once_and_nothing_else_does() {
+        for name in reachable() {
+            for (member, _) in shape(name).unwrap().members.iter().filter(|(m, _)| *m != "expectedVersion") {
+                let lines = MEMBERS.iter().filter(|(of, names, _)| *of == name && names.contains(member)).count();
+                assert_eq!(lines, 1, "{name}.{member}");
+            }
+        }
+        for (name, members, _) in MEMBERS {
+            assert!(reachable().contains(name), "{name} is no input shape");
+            let known: Vec<&str> = shape(name).unwrap().members.iter().map(|(m, _)| *m).collect();
+            assert!(members.iter().all(|m| known.contains(m)), "{name}: {members:?} against {known:?}");
+        }
+        assert!(SHAPES.len() > reachable().len());
+    }
+
+    #[test]
+    fn what_terraform_sends_for_nothing_is_no_use() {
+        for nothing in ["null", "[]", "{}", "false", "\"\"", "\"NONE\"", r#"{"enable":false,"alarmNames":[]}"#] {
+            assert!(!is_use(&serde_json::from_str(nothing).unwrap()), "{nothing}");
+        }
+        for something in ["[1]", "true", "\"x\"", r#"{"enable":true}"#, "0"] {
+            assert!(is_use(&serde_json::from_str(something).unwrap()), "{something}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! ECS's defaults, as `RegisterTaskDefinition` echoes them: clients compare what they sent with what they read.
+
+use seawall_proto::{
+    internal::v1::TaskSize,
+    v1::{Attribute, ContainerDefinition, HealthCheck, RegisterTaskDefinitionRequest, TaskDefinition},
+};
+
+use super::{memory::TaskLevel, ports};
+
+const HEALTH_INTERVAL_S: i32 = 30;
+const HEALTH_TIMEOUT_S: i32 = 5;
+const HEALTH_RETRIES: i32 = 3;
+
+/// The definition without what registering it adds.
+pub fn fill(request: &RegisterTaskDefinitionRequest, network_mode: &str, task: TaskLevel) -> TaskDefinition {
+    let fill = |container: &ContainerDefinition| fill_container(container, network_mode);
+    TaskDefinition {
+        family: request.family.clone(),
+        container_definitions: request.container_definitions.iter().map(fill).collect(),
+        task_role_arn: request.task_role_arn.clone(),
+        execution_role_arn: request.execution_role_arn.clone(),
+        // ECS leaves it out where the caller did.
+        network_mode: request.network_mode.clone(),
+        volumes: request.volumes.clone(),
+        placement_constraints: request.placement_constraints.clone(),
+        compatibilities: vec!["EXTERNAL".into(), "EC2".into()],
+        requires_compatibilities: request.requires_compatibilities.clone(),
+        runtime_platform: request.runtime_platform.clone(),
+        cpu: task.cpu.map(|units| units.to_string()),
+        memory: task.memory.map(|mib| mib.to_string()),
+        ..Default::default()
+    }
+}
+
+/// The attributes that an instance must have, worked out from the definition.
+pub fn with_attributes(definition: TaskDefinition, size: &TaskSize) -> TaskDefinition {
+    let attribute = |name: &String| Attribute { name: Some(name.clone()), ..Default::default() };
+    TaskDefinition { requires_attributes: size.required_attributes.iter().map(attribute).collect(), ..definition }
+}
+
+fn fill_container(container: &ContainerDefinition, network_mode: &str) -> ContainerDefinition {
+    let mut filled = container.clone();
+    filled.cpu.get_or_insert(0);
+    filled.essential.get_or_insert(true);
+    for mapping in &mut filled.port_mappings {
+        mapping.host_port = Some(ports::host_port(network_mode, mapping));
+        mapping.protocol = Some(ports::protocol(mapping).to_owned());
+    }
+    filled.health_check = container.health_check.clone().map(fill_health);
+    filled
+}
+
+fn fill_health(mut check: HealthCheck) -> HealthCheck {
+    check.interval.get_or_insert(HEALTH_INTERVAL_S);
+    check.timeout.get_or_insert(HEALTH_TIMEOUT_S);
+    check.retries.get_or_insert(HEALTH_RETRIES);
+    check
+}

@@ -1,0 +1,1 @@
+//! Golden messages for bad definitions, and the echo of a good one.

@@ -1,0 +1,79 @@
+//! Creating and deleting clusters.
+
+use seawall_model::{ApiError, ClusterId, ErrorCode, is_ecs_name};
+use seawall_proto::internal::v1::{ClusterRow, CreateCluster, DeleteCluster, Done, reply};
+
+use super::{Apply, Outcome, done, refusal::checked_tags};
+use crate::Change;
+
+/// Clusters that are ACTIVE at once, as ECS's quota has it.
+const CLUSTERS_MAX: usize = 10_000;
+/// Deleted clusters that stay describable.
+const INACTIVE_CLUSTERS_KEPT: usize = 1000;
+/// Stopped tasks of a deleted cluster that one command hands to history before the cluster is forgotten.
+const CLEARED_A_COMMAND: usize = 1024;
+
+impl Apply<'_> {
+    /// An ACTIVE cluster of that name is the answer; a deleted one leaves its name to the new one.
+    pub(super) fn create_cluster(&mut self, it: &CreateCluster) -> Outcome {
+        if !is_ecs_name(&it.name) {
+            let message =
+                format!("Invalid cluster name {:?}: up to 255 letters, digits, hyphens and underscores.", it.name);
+            return Err(ApiError::invalid(message).into());
+        }
+        if let Some(row) = self.state.cluster_by_name(it.account, &it.name).filter(|row| row.active) {
+            return Ok(reply::Kind::Done(Done { id: row.id, existed: true, ..Done::default() }));
+        }
+        let tags = checked_tags(&it.tags)?;
+        if self.state.clusters.len() - self.state.index.clusters_inactive.len() >= CLUSTERS_MAX {
+            let message = format!("{CLUSTERS_MAX} clusters exist, which is the limit.");
+            return Err(ApiError::new(ErrorCode::LimitExceeded, message).into());
+        }
+        Ok(done(self.add_cluster(it.account, &it.name, tags)))
+    }
+
+    pub(super) fn delete_cluster(&mut self, it: &DeleteCluster) -> Outcome {
+        let id = ClusterId(it.cluster_id);
+        let row = self
+            .state
+            .clusters
+            .get(&id)
+            .ok_or_else(|| ApiError::new(ErrorCode::ClusterNotFound, "Cluster not found."))?;
+        if !row.active {
+            return Ok(reply::Kind::Done(Done { id: id.0, existed: true, ..Done::default() }));
+        }
+        let counts = self.state.cluster_counts(id);
+        if counts.services_active + counts.services_draining > 0 {
+            let message = "The Cluster cannot be deleted while Services are active.";
+            return Err(ApiError::new(ErrorCode::ClusterContainsServices, message).into());
+        }
+        if counts.instances > 0 {
+            let message = "The Cluster cannot be deleted while Container Instances are active or draining.";
+            return Err(ApiError::new(ErrorCode::ClusterContainsContainerInstances, message).into());
+        }
+        if counts.tasks.live > 0 {
+            let message = "The Cluster cannot be deleted while Tasks are active.";
+            return Err(ApiError::new(ErrorCode::ClusterContainsTasks, message).into());
+        }
+        let row = ClusterRow { active: false, changed: self.index, ..ClusterRow::clone(row) };
+        self.state.put_cluster(row);
+        self.changed(Change::Cluster(id));
+        self.forget_oldest_cluster();
+        Ok(done(id.0))
+    }
+
+    /// Deleted clusters beyond the limit leave, once their stopped tasks are in history.
+    fn forget_oldest_cluster(&mut self) {
+        if self.state.index.clusters_inactive.len() <= INACTIVE_CLUSTERS_KEPT {
+            return;
+        }
+        let Some((_, id)) = self.state.index.clusters_inactive.get_min().copied() else { return };
+        self.retire(id, CLEARED_A_COMMAND);
+        if self.state.cluster_counts(id).stopped > 0 {
+            return;
+        }
+        self.forget_inactive_services(id, 0);
+        self.state.remove_cluster(id);
+        self.changed(Change::Cluster(id));
+    }
+}

@@ -1,0 +1,74 @@
+//! Forming a cluster and raising its version.
+
+use seawall_model::{ACCOUNT, ApiError, DEFAULT_CLUSTER, is_region};
+use seawall_proto::internal::v1::{ClusterRow, Done, InitCluster, RaiseClusterVersion, reply};
+
+use super::{Apply, DEFAULT_LIMITS, Outcome, done};
+use crate::Change;
+
+/// The version of a cluster that has just formed.
+const FIRST_CLUSTER_VERSION: u32 = 1;
+const CLUSTER_ID_BYTES: usize = 16;
+
+impl Apply<'_> {
+    pub(super) fn init_cluster(&mut self, it: &InitCluster) -> Outcome {
+        if !self.state.meta.cluster_id.is_empty() {
+            if self.state.meta.cluster_id == it.cluster_id {
+                return Ok(reply::Kind::Done(Done { existed: true, ..Done::default() }));
+            }
+            return Err(ApiError::client("This cluster is formed already, under another id.").into());
+        }
+        if it.cluster_id.len() != CLUSTER_ID_BYTES {
+            return Err(ApiError::invalid(format!("A cluster id has {CLUSTER_ID_BYTES} bytes.")).into());
+        }
+        if !is_region(&it.region) {
+            return Err(
+                ApiError::invalid(format!("{:?} is no region: it must look like us-local-1.", it.region)).into()
+            );
+        }
+        if it.account.len() != 12 || !it.account.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(ApiError::invalid(format!("{:?} is no account: it must have 12 digits.", it.account)).into());
+        }
+        let now_ms = self.now_ms;
+        let meta = self.meta();
+        meta.cluster_id = it.cluster_id.clone();
+        meta.epoch = meta.epoch.max(1);
+        meta.cluster_version = meta.cluster_version.max(FIRST_CLUSTER_VERSION);
+        meta.region = it.region.clone();
+        meta.account = it.account.clone();
+        meta.created_at_ms = now_ms;
+        meta.limits = Some(it.limits.unwrap_or(DEFAULT_LIMITS));
+        self.changed(Change::Meta);
+        if self.state.cluster_by_name(ACCOUNT, DEFAULT_CLUSTER).is_none() {
+            self.add_cluster(ACCOUNT, DEFAULT_CLUSTER, Vec::new());
+        }
+        Ok(done(0))
+    }
+
+    pub(super) fn raise_cluster_version(&mut self, it: &RaiseClusterVersion) -> Outcome {
+        let now = self.state.meta.cluster_version;
+        if it.version < now {
+            let message = format!("The cluster's version is {now}: it never goes back to {}.", it.version);
+            return Err(ApiError::invalid(message).into());
+        }
+        self.meta().cluster_version = it.version;
+        self.changed(Change::Meta);
+        Ok(done(0))
+    }
+
+    /// Puts a new ACTIVE cluster.
+    pub(super) fn add_cluster(&mut self, account: u32, name: &str, tags: Vec<seawall_proto::v1::Tag>) -> u64 {
+        let id = self.next_id();
+        self.state.put_cluster(ClusterRow {
+            id,
+            account,
+            name: name.to_owned(),
+            active: true,
+            tags,
+            created_at_ms: self.now_ms,
+            changed: self.index,
+        });
+        self.changed(Change::Cluster(seawall_model::ClusterId(id)));
+        id
+    }
+}

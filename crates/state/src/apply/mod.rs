@@ -1,0 +1,189 @@
+//! The commands. Each checks everything first and then changes: none is ever half applied.
+//!
+//! To add one: a number in command.proto, a file here, a line in [`Apply::run_kind`] and one in `target.rs`.
+
+mod attributes;
+mod client_tokens;
+mod clusters;
+mod connect_instance;
+mod create_service;
+mod delete_service;
+mod deregister_instance;
+mod disconnect_instances;
+mod formation;
+mod forwards;
+mod members;
+mod place_tasks;
+mod refusal;
+mod report_tasks;
+mod service_step;
+mod set_instances_status;
+mod stop_tasks;
+mod tags;
+mod target;
+mod task_definitions;
+mod tasks;
+mod tokens;
+mod update_service;
+
+use std::sync::Arc;
+
+use prost::Message;
+use seawall_model::{ApiError, ErrorCode};
+use seawall_proto::internal::v1::{Command, Done, Limits, MetaRow, Principal, Refusal, Reply, Stale, command, reply};
+
+use crate::{Change, Effects, State};
+
+/// Why a command changed nothing.
+#[derive(Debug, PartialEq)]
+enum Rejection {
+    /// What the client is told.
+    Refused(ApiError),
+    /// An assumption no longer holds: whoever planned it looks again.
+    Stale(String),
+}
+
+impl From<ApiError> for Rejection {
+    fn from(error: ApiError) -> Self {
+        Rejection::Refused(error)
+    }
+}
+
+type Outcome = Result<reply::Kind, Rejection>;
+
+/// One command on its way through the state.
+struct Apply<'a> {
+    state: &'a mut State,
+    /// Of the entry: the version of every row that the command touches.
+    index: u64,
+    /// Cluster time.
+    now_ms: i64,
+    principal: &'a Principal,
+    effects: Effects,
+    stopped: tasks::StoppedCounts,
+}
+
+impl State {
+    /// Applies one command of the entry at `index`. Refusals change nothing but the cluster's time and what expired by it.
+    pub fn apply(&mut self, index: u64, command: &Command) -> (Reply, Effects) {
+        let nobody = Principal::default();
+        let principal = command.principal.as_ref().unwrap_or(&nobody);
+        let (effects, stopped) = (Effects::default(), tasks::StoppedCounts::default());
+        let mut apply = Apply { state: self, index, now_ms: 0, principal, effects, stopped };
+        let kind = match apply.run(command) {
+            Ok(kind) => kind,
+            Err(Rejection::Refused(error)) => reply::Kind::Refusal(Refusal {
+                code: error.code.as_str().into(),
+                message: error.message,
+                resource_ids: error.resource_ids,
+            }),
+            Err(Rejection::Stale(what)) => reply::Kind::Stale(Stale { what }),
+        };
+        (Reply { kind: Some(kind) }, apply.effects)
+    }
+}
+
+impl Apply<'_> {
+    fn run(&mut self, command: &Command) -> Outcome {
+        self.advance_time(command.cluster_time_ms);
+        self.expire_client_tokens();
+        if let Some(recorded) = self.forward_seen(command.forward.as_ref())? {
+            return Ok(recorded);
+        }
+        if let Some(recorded) = self.client_token_seen(command.client_token.as_ref())? {
+            return Ok(recorded);
+        }
+        let kind = command.kind.as_ref().ok_or_else(unknown_command)?;
+        self.check_version(kind, command.expected_version)?;
+        let answer = self.run_kind(kind)?;
+        self.retire_surplus();
+        if !is_nothing(&answer) {
+            let bytes = Reply { kind: Some(answer.clone()) }.encode_to_vec();
+            self.record_forward(command.forward.as_ref(), &bytes);
+            self.record_client_token(command.client_token.as_ref(), &bytes);
+        }
+        Ok(answer)
+    }
+
+    fn run_kind(&mut self, kind: &command::Kind) -> Outcome {
+        use command::Kind;
+        match kind {
+            Kind::InitCluster(it) => self.init_cluster(it),
+            Kind::PutMember(it) => self.put_member(it),
+            Kind::DropMember(it) => self.drop_member(it),
+            Kind::PutToken(it) => self.put_token(it),
+            Kind::UseToken(it) => self.use_token(it),
+            Kind::DropToken(it) => self.drop_token(it),
+            Kind::RaiseClusterVersion(it) => self.raise_cluster_version(it),
+            Kind::ConnectInstance(it) => self.connect_instance(it),
+            Kind::DisconnectInstances(it) => self.disconnect_instances(it),
+            Kind::ReportTasks(it) => self.report_tasks(it),
+            Kind::SetInstancesStatus(it) => self.set_instances_status(it),
+            Kind::DeregisterInstance(it) => self.deregister_instance(it),
+            Kind::PutAttributes(it) => self.put_attributes(it),
+            Kind::DeleteAttributes(it) => self.delete_attributes(it),
+            Kind::CreateCluster(it) => self.create_cluster(it),
+            Kind::DeleteCluster(it) => self.delete_cluster(it),
+            Kind::RegisterTaskDefinition(it) => self.register_task_definition(it),
+            Kind::DeregisterTaskDefinition(it) => self.deregister_task_definition(it),
+            Kind::PlaceTasks(it) => self.place_tasks(it),
+            Kind::StopTasks(it) => self.stop_tasks(it),
+            Kind::CreateService(it) => self.create_service(it),
+            Kind::UpdateService(it) => self.update_service(it),
+            Kind::DeleteService(it) => self.delete_service(it),
+            Kind::ServiceStep(it) => self.service_step(it),
+            Kind::TagResource(it) => self.tag_resource(it),
+            Kind::UntagResource(it) => self.untag_resource(it),
+        }
+    }
+
+    fn advance_time(&mut self, stamped_ms: i64) {
+        if stamped_ms > self.state.meta.cluster_time_ms {
+            self.meta().cluster_time_ms = stamped_ms;
+        }
+        self.now_ms = self.state.meta.cluster_time_ms;
+    }
+
+    fn meta(&mut self) -> &mut MetaRow {
+        Arc::make_mut(&mut self.state.meta)
+    }
+
+    fn limits(&self) -> Limits {
+        self.state.meta.limits.unwrap_or(DEFAULT_LIMITS)
+    }
+
+    /// The next id of the one sequence.
+    fn next_id(&mut self) -> u64 {
+        let meta = self.meta();
+        let id = meta.next_id.max(1);
+        meta.next_id = id.saturating_add(1);
+        id
+    }
+
+    fn changed(&mut self, change: Change) {
+        self.effects.changes.push(change);
+    }
+}
+
+/// Limits of a cluster that was formed without any.
+pub const DEFAULT_LIMITS: Limits = Limits {
+    stopped_tasks_kept: 20_000,
+    service_events_kept: 100,
+    client_tokens: 100_000,
+    client_token_ttl_ms: 24 * 60 * 60 * 1000,
+    forwards_kept: 1024,
+};
+
+fn done(id: u64) -> reply::Kind {
+    reply::Kind::Done(Done { id, ..Done::default() })
+}
+
+/// A placement of which nothing fitted is planned again under the same serial and token: recording it would answer the
+/// second plan with the first one's failure.
+fn is_nothing(answer: &reply::Kind) -> bool {
+    matches!(answer, reply::Kind::Placed(placed) if placed.tasks.is_empty())
+}
+
+fn unknown_command() -> ApiError {
+    ApiError::new(ErrorCode::Server, "This version does not know the command.")
+}

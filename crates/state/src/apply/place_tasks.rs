@@ -1,0 +1,196 @@
+//! The planner's placements, checked again: no instance is overcommitted at any index, however stale the plan was.
+
+use std::collections::BTreeMap;
+
+use seawall_model::{ApiError, DeploymentId, ErrorCode, Id128, InstanceId, ServiceId};
+use seawall_proto::internal::v1::{
+    InstanceRow, InstanceStatus, PlaceTasks, Placed, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
+    TaskDefinitionStatus, TaskRow, TaskSize, TaskStatus, place_tasks::Placement, reply,
+};
+
+use super::{
+    Apply, Outcome, Rejection,
+    refusal::{checked_tags, cut, definition_inactive},
+};
+use crate::{Usage, effective_size, fixed_ports, service_group, task_id, task_id_message};
+
+const NOTE_BYTES_MAX: usize = 200;
+/// Room that a base leaves for the ids of one placement ([`Id128::time_ordered`]).
+const PLACEMENTS_MAX: usize = 1 << 16;
+
+/// What earlier placements of this command took of an instance.
+#[derive(Default)]
+struct Taken {
+    cpu: u32,
+    memory: u32,
+    tasks: u32,
+}
+
+impl Apply<'_> {
+    pub(super) fn place_tasks(&mut self, it: &PlaceTasks) -> Outcome {
+        self.active_cluster(it.cluster_id)?;
+        let service = self.placing_service(it)?;
+        let definition = self.definition(it.task_definition_id)?;
+        if service.is_none() && definition.status() != TaskDefinitionStatus::Active {
+            return Err(definition_inactive().into());
+        }
+        let base = self.checked_base(it)?;
+        let size = effective_size(definition, it.overrides.as_ref())?;
+        let template =
+            TaskRow { tags: checked_tags(&it.tags)?, ..template(it, service, definition, &size, self.now_ms) };
+        let rejected = self.rejected(it, &size);
+        if !it.partial && !rejected.is_empty() {
+            return Ok(reply::Kind::Placed(Placed { tasks: Vec::new(), rejected }));
+        }
+        Ok(reply::Kind::Placed(Placed { tasks: self.place_all(it, base, &template, &rejected), rejected }))
+    }
+
+    /// The service that the tasks are for, as the planner saw it.
+    fn placing_service(&self, it: &PlaceTasks) -> Result<Option<&ServiceRow>, Rejection> {
+        if it.service_id == 0 {
+            return Ok(None);
+        }
+        let id = ServiceId(it.service_id);
+        let stale = |what: &str| Rejection::Stale(format!("service {id} {what}"));
+        let row = self.state.services.get(&id).filter(|row| row.cluster_id == it.cluster_id);
+        let row = row.ok_or_else(|| stale("is gone"))?;
+        if row.status() != ServiceStatusCode::Active {
+            return Err(stale("is not ACTIVE"));
+        }
+        if it.service_version != 0 && it.service_version != row.changed {
+            return Err(stale("has changed"));
+        }
+        let of_deployment =
+            row.deployments.iter().any(|d| d.id == it.deployment_id && d.task_definition_id == it.task_definition_id);
+        if !of_deployment {
+            return Err(stale("has no such deployment"));
+        }
+        if it.wanted_before != 0 && self.state.service_counts(id).wanted > it.wanted_before - 1 {
+            return Err(stale("has more tasks than the planner saw"));
+        }
+        Ok(Some(row))
+    }
+
+    /// Ids are given out once: the same command a second time must not become other tasks.
+    fn checked_base(&self, it: &PlaceTasks) -> Result<Id128, ApiError> {
+        let count = it.placements.len();
+        if !(1..=PLACEMENTS_MAX).contains(&count) {
+            return Err(ApiError::invalid(format!("A placement has 1 to {PLACEMENTS_MAX} tasks.")));
+        }
+        let base = it.base.as_ref().map(task_id).ok_or_else(|| ApiError::invalid("The placement has no task id."))?;
+        if base.0.checked_add(count as u128).is_none() {
+            return Err(ApiError::invalid("The placement's task ids are used up."));
+        }
+        let ids = (0..count as u32).map(|ordinal| base.offset(ordinal));
+        let taken: Vec<Id128> = ids.filter(|id| self.state.tasks.get(id).is_some()).take(1).collect();
+        match taken.first() {
+            None => Ok(base),
+            Some(id) => Err(ApiError::new(ErrorCode::Conflict, format!("The task id {id} is taken already."))),
+        }
+    }
+
+    /// Positions of placements that do not fit.
+    fn rejected(&self, it: &PlaceTasks, size: &TaskSize) -> Vec<u32> {
+        let mut taken: BTreeMap<u64, Taken> = BTreeMap::new();
+        let mut rejected = Vec::new();
+        for (placement, position) in it.placements.iter().zip(0u32..) {
+            let taken = taken.entry(placement.instance_id).or_default();
+            if self.fits(it.cluster_id, placement, size, taken) {
+                taken.cpu += size.cpu;
+                taken.memory += size.memory;
+                taken.tasks += 1;
+            } else {
+                rejected.push(position);
+            }
+        }
+        rejected
+    }
+
+    fn fits(&self, cluster_id: u64, placement: &Placement, size: &TaskSize, taken: &Taken) -> bool {
+        let Some(row) = self.state.instances.get(&InstanceId(placement.instance_id)) else { return false };
+        let Some(usage) = self.state.usage(InstanceId(placement.instance_id)) else { return false };
+        row.cluster_id == cluster_id
+            && row.status() == InstanceStatus::Active
+            && row.connected
+            && has_room(row, usage, size, taken)
+            && has_ports(row, usage, size, taken)
+    }
+
+    fn place_all(
+        &mut self,
+        it: &PlaceTasks,
+        base: Id128,
+        template: &TaskRow,
+        rejected: &[u32],
+    ) -> Vec<seawall_proto::internal::v1::TaskId> {
+        let mut tasks = Vec::with_capacity(it.placements.len() - rejected.len());
+        for (placement, position) in it.placements.iter().zip(0u32..) {
+            if rejected.binary_search(&position).is_ok() {
+                continue;
+            }
+            let id = task_id_message(base.offset(position));
+            self.put_task(TaskRow {
+                id: Some(id),
+                instance_id: placement.instance_id,
+                placement_note: cut(&placement.note, NOTE_BYTES_MAX).to_owned(),
+                ..template.clone()
+            });
+            tasks.push(id);
+        }
+        tasks
+    }
+}
+
+/// What all tasks of one placement share.
+fn template(
+    it: &PlaceTasks,
+    service: Option<&ServiceRow>,
+    definition: &TaskDefinitionRow,
+    size: &TaskSize,
+    now_ms: i64,
+) -> TaskRow {
+    let group = match service {
+        Some(row) => service_group(&row.name),
+        None if it.group.is_empty() => format!("family:{}", definition.family),
+        None => it.group.clone(),
+    };
+    let started_by = match service {
+        Some(_) if it.started_by.is_empty() => format!("ecs-svc/{}", DeploymentId(it.deployment_id)),
+        _ => it.started_by.clone(),
+    };
+    TaskRow {
+        cluster_id: it.cluster_id,
+        task_definition_id: it.task_definition_id,
+        service_id: it.service_id,
+        deployment_id: if service.is_some() { it.deployment_id } else { 0 },
+        last_status: TaskStatus::Pending.into(),
+        desired_running: true,
+        group,
+        started_by,
+        cpu: size.cpu,
+        memory: size.memory,
+        size: (definition.size.as_ref() != Some(size)).then(|| size.clone()),
+        overrides: it.overrides.clone(),
+        launch_type: it.launch_type.clone(),
+        created_at_ms: now_ms,
+        ..TaskRow::default()
+    }
+}
+
+fn has_room(row: &InstanceRow, usage: &Usage, size: &TaskSize, taken: &Taken) -> bool {
+    let fits = |has: u32, used: u32, taken: u32, more: u32| {
+        u64::from(used) + u64::from(taken) + u64::from(more) <= u64::from(has)
+    };
+    row.registered.as_ref().is_some_and(|has| {
+        fits(has.cpu, usage.cpu, taken.cpu, size.cpu) && fits(has.memory, usage.memory, taken.memory, size.memory)
+    })
+}
+
+fn has_ports(row: &InstanceRow, usage: &Usage, size: &TaskSize, taken: &Taken) -> bool {
+    fixed_ports(size).all(|(port, udp)| {
+        let used = if udp { &usage.ports_udp } else { &usage.ports_tcp };
+        let reserved = row.registered.as_ref().map(|has| if udp { &has.ports_udp } else { &has.ports_tcp });
+        let port_reserved = reserved.is_some_and(|ports| ports.binary_search(&u32::from(port)).is_ok());
+        taken.tasks == 0 && !used.contains(&port) && !port_reserved
+    })
+}

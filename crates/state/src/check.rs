@@ -1,0 +1,74 @@
+//! Whether a state is consistent with itself: for tests, the simulation and whoever doubts a data folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seawall_model::{InstanceId, TaskDefinitionId, TaskId};
+
+use crate::{
+    State,
+    index::is_live,
+    size::{fixed_ports, size_of},
+};
+
+impl State {
+    /// Goes through every row: the indexes are those of the rows, the hashes too, and no two tasks hold one port.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub fn check(&self) -> Result<(), String> {
+        if self.index != self.rebuilt_indexes() {
+            return Err("the indexes are not those of the rows".into());
+        }
+        if let Some((number, _)) = self.table_hashes().into_iter().zip(self.recomputed()).find(|(a, b)| a != b) {
+            return Err(format!("the hash of table {} is not that of its rows", number.0));
+        }
+        self.check_tasks()
+    }
+
+    fn recomputed(&self) -> [(u8, crate::TableHash); 11] {
+        [
+            (self.members.number(), self.members.recomputed_hash()),
+            (self.tokens.number(), self.tokens.recomputed_hash()),
+            (self.clusters.number(), self.clusters.recomputed_hash()),
+            (self.instances.number(), self.instances.recomputed_hash()),
+            (self.task_definitions.number(), self.task_definitions.recomputed_hash()),
+            (self.families.number(), self.families.recomputed_hash()),
+            (self.services.number(), self.services.recomputed_hash()),
+            (self.tasks.number(), self.tasks.recomputed_hash()),
+            (self.forwards.number(), self.forwards.recomputed_hash()),
+            (self.client_tokens.number(), self.client_tokens.recomputed_hash()),
+            (self.forwarded.number(), self.forwarded.recomputed_hash()),
+        ]
+    }
+
+    fn check_tasks(&self) -> Result<(), String> {
+        let mut ports: BTreeMap<InstanceId, BTreeSet<(u16, bool)>> = BTreeMap::new();
+        for (id, task) in self.tasks.iter() {
+            let instance = InstanceId(task.instance_id);
+            if is_live(task) == task.released {
+                return Err(format!(
+                    "task {id} is {} and released: {}",
+                    task.last_status().as_str_name(),
+                    task.released
+                ));
+            }
+            if !is_live(task) {
+                continue;
+            }
+            if self.instances.get(&instance).is_none() {
+                return Err(format!("task {id} lives on instance {instance}, which is gone"));
+            }
+            let definition = self.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
+            let size = size_of(task, definition.map(AsRef::as_ref)).ok_or_else(|| no_size(*id))?;
+            let taken = ports.entry(instance).or_default();
+            if let Some(port) = fixed_ports(size).find(|port| !taken.insert(*port)) {
+                return Err(format!("two tasks of instance {instance} hold the port {port:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn no_size(task: TaskId) -> String {
+    format!("nothing says what task {task} takes")
+}

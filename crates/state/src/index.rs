@@ -1,0 +1,379 @@
+//! Ways into the tables, kept up by the only functions that put and remove rows.
+//!
+//! Nothing here is hashed or in a snapshot: a decoded state builds it again from its rows, and a property test holds the two
+//! equal after every command.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_proto::internal::v1::{
+    ClientTokenRow, ClusterRow, InstanceRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow, TaskStatus,
+};
+
+use crate::{
+    ClientTokenKey, State,
+    size::{fixed_ports, size_of},
+    tally::{ClusterCounts, Counts, SpreadInstance, SpreadKey, Tally, Usage},
+    task_id_of,
+};
+
+/// Ways into the tables. Every method of `State` that finds something uses one of these, never a scan.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Indexes {
+    pub(crate) cluster_names: OrdMap<(u32, String), ClusterId>,
+    /// (changed, cluster): the first deleted leaves first.
+    pub(crate) clusters_inactive: OrdSet<(u64, ClusterId)>,
+    pub(crate) cluster_counts: OrdMap<ClusterId, ClusterCounts>,
+    pub(crate) instance_arns: OrdMap<u128, InstanceId>,
+    pub(crate) instance_ec2_ids: OrdMap<String, InstanceId>,
+    pub(crate) instances_by_cluster: OrdSet<(ClusterId, InstanceId)>,
+    pub(crate) revisions: OrdMap<(u32, String, u32), TaskDefinitionId>,
+    pub(crate) service_names: OrdMap<(ClusterId, String), ServiceId>,
+    /// (cluster, changed, service): the first deleted leaves first.
+    pub(crate) services_inactive: OrdSet<(ClusterId, u64, ServiceId)>,
+    pub(crate) tasks_by_cluster: OrdSet<(ClusterId, TaskId)>,
+    /// (service, STOPPED, task): the live ones are found without passing those that are only kept.
+    pub(crate) tasks_by_service: OrdSet<(ServiceId, bool, TaskId)>,
+    pub(crate) tasks_by_instance: OrdSet<(InstanceId, TaskId)>,
+    /// Standalone tasks only: a service's are found by the service.
+    pub(crate) tasks_by_group: OrdSet<(ClusterId, Arc<str>, TaskId)>,
+    /// (cluster, changed, task): the first stopped leave first, whatever the agents' clocks say.
+    pub(crate) stopped_by_cluster: OrdSet<(ClusterId, u64, TaskId)>,
+    pub(crate) usage: OrdMap<InstanceId, Arc<Usage>>,
+    pub(crate) tallies: OrdMap<SpreadKey, Arc<Tally>>,
+    /// Wanted tasks by whose they are and where.
+    pub(crate) spread: OrdMap<SpreadInstance, u32>,
+    /// (expiry, token): the first to expire leaves first.
+    pub(crate) token_expiry: OrdSet<(i64, ClientTokenKey)>,
+}
+
+impl State {
+    pub(crate) fn put_cluster(&mut self, row: ClusterRow) {
+        let id = ClusterId(row.id);
+        if let Some(old) = self.clusters.get(&id) {
+            self.index.clusters_inactive.remove(&(old.changed, id));
+        }
+        self.index.add_cluster(&row);
+        self.clusters.put(id, Arc::new(row));
+    }
+
+    /// Forgets a deleted cluster that holds nothing any more.
+    pub(crate) fn remove_cluster(&mut self, id: ClusterId) {
+        let Some(row) = self.clusters.remove(&id) else { return };
+        self.index.clusters_inactive.remove(&(row.changed, id));
+        self.index.cluster_counts.remove(&id);
+        let name = (row.account, row.name.clone());
+        if self.index.cluster_names.get(&name) == Some(&id) {
+            self.index.cluster_names.remove(&name);
+        }
+    }
+
+    pub(crate) fn put_task_definition(&mut self, row: TaskDefinitionRow) {
+        let id = TaskDefinitionId(row.id);
+        self.index.revisions.insert((row.account, row.family.clone(), row.revision), id);
+        self.task_definitions.put(id, Arc::new(row));
+    }
+
+    pub(crate) fn put_service(&mut self, row: ServiceRow) {
+        let id = ServiceId(row.id);
+        if let Some(old) = self.services.get(&id).cloned() {
+            self.index.take_service(&old);
+        }
+        self.index.add_service(&row);
+        self.services.put(id, Arc::new(row));
+    }
+
+    pub(crate) fn remove_service(&mut self, id: ServiceId) {
+        let Some(row) = self.services.remove(&id) else { return };
+        self.index.take_service(&row);
+        let name = (ClusterId(row.cluster_id), row.name.clone());
+        if self.index.service_names.get(&name) == Some(&id) {
+            self.index.service_names.remove(&name);
+        }
+    }
+
+    /// Puts an instance. When its zone changed, its tasks are counted in the new one.
+    pub(crate) fn put_instance(&mut self, row: InstanceRow) {
+        let id = InstanceId(row.id);
+        let zone_was = self.instances.get(&id).map(|old| old.zone.clone()).filter(|zone| *zone != row.zone);
+        let moved: Vec<Arc<TaskRow>> =
+            if zone_was.is_some() { self.tasks_of_instance(id).cloned().collect() } else { Vec::new() };
+        for task in &moved {
+            self.index.tally(Some(task), None, zone_was.as_deref());
+        }
+        for task in &moved {
+            self.index.tally(None, Some(task), Some(&row.zone));
+        }
+        if self.instances.get(&id).is_none() {
+            self.index.add_instance(&row);
+        }
+        self.instances.put(id, Arc::new(row));
+    }
+
+    pub(crate) fn remove_instance(&mut self, id: InstanceId) {
+        let Some(row) = self.instances.remove(&id) else { return };
+        self.index.instance_arns.remove(&arn_of(&row));
+        if self.index.instance_ec2_ids.get(&row.ec2_instance_id) == Some(&id) {
+            self.index.instance_ec2_ids.remove(&row.ec2_instance_id);
+        }
+        self.index.instances_by_cluster.remove(&(ClusterId(row.cluster_id), id));
+        self.index.usage.remove(&id);
+        if let Some(counts) = self.index.cluster_counts.get_mut(&ClusterId(row.cluster_id)) {
+            counts.instances = counts.instances.wrapping_sub(1);
+        }
+    }
+
+    pub(crate) fn put_task(&mut self, row: TaskRow) {
+        let id = task_id_of(&row);
+        let old = self.tasks.get(&id).cloned();
+        let new = Arc::new(row);
+        self.index_task(old.as_deref(), Some(&new));
+        self.tasks.put(id, new);
+    }
+
+    pub(crate) fn remove_task(&mut self, id: TaskId) -> Option<Arc<TaskRow>> {
+        let old = self.tasks.remove(&id)?;
+        self.index_task(Some(&old), None);
+        Some(old)
+    }
+
+    fn index_task(&mut self, old: Option<&TaskRow>, new: Option<&TaskRow>) {
+        let Some(any) = new.or(old) else { return };
+        let zone = self.instances.get(&InstanceId(any.instance_id)).map(|row| row.zone.as_str());
+        self.index.task_sets(old, new);
+        self.index.tally(old, new, zone);
+        let held = |row: &TaskRow| !row.released;
+        if old.is_some_and(held) != new.is_some_and(held) {
+            let definition = self.task_definitions.get(&TaskDefinitionId(any.task_definition_id));
+            let ports = size_of(any, definition.map(Arc::as_ref)).map(fixed_ports);
+            self.index.hold(any, ports.into_iter().flatten(), new.is_some_and(held));
+        }
+    }
+
+    pub(crate) fn put_client_token(&mut self, key: ClientTokenKey, row: ClientTokenRow) {
+        if let Some(old) = self.client_tokens.get(&key) {
+            self.index.token_expiry.remove(&(old.expires_at_ms, key.clone()));
+        }
+        self.index.token_expiry.insert((row.expires_at_ms, key.clone()));
+        self.client_tokens.put(key, Arc::new(row));
+    }
+
+    pub(crate) fn remove_client_token(&mut self, key: &ClientTokenKey) {
+        let Some(row) = self.client_tokens.remove(key) else { return };
+        self.index.token_expiry.remove(&(row.expires_at_ms, key.clone()));
+    }
+
+    /// The indexes that belong to these rows.
+    pub(crate) fn rebuilt_indexes(&self) -> Indexes {
+        let mut fresh = State { index: Indexes::default(), ..self.clone() };
+        fresh.clusters.iter().for_each(|(_, row)| fresh.index.add_cluster(row));
+        fresh.instances.iter().for_each(|(_, row)| fresh.index.add_instance(row));
+        for (id, row) in fresh.task_definitions.iter() {
+            fresh.index.revisions.insert((row.account, row.family.clone(), row.revision), *id);
+        }
+        fresh.services.iter().for_each(|(_, row)| fresh.index.add_service(row));
+        for (key, row) in fresh.client_tokens.iter() {
+            fresh.index.token_expiry.insert((row.expires_at_ms, key.clone()));
+        }
+        for (_, row) in self.tasks.iter() {
+            fresh.index_task(None, Some(row));
+        }
+        fresh.index
+    }
+}
+
+impl Indexes {
+    fn add_cluster(&mut self, row: &ClusterRow) {
+        let id = ClusterId(row.id);
+        self.cluster_counts.entry(id).or_default();
+        let last = self.cluster_names.entry((row.account, row.name.clone())).or_insert(id);
+        *last = id.max(*last);
+        if !row.active {
+            self.clusters_inactive.insert((row.changed, id));
+        }
+    }
+
+    fn add_instance(&mut self, row: &InstanceRow) {
+        let id = InstanceId(row.id);
+        self.instance_arns.insert(arn_of(row), id);
+        self.instance_ec2_ids.insert(row.ec2_instance_id.clone(), id);
+        self.instances_by_cluster.insert((ClusterId(row.cluster_id), id));
+        self.usage.insert(id, Arc::default());
+        self.cluster_counts.entry(ClusterId(row.cluster_id)).or_default().instances += 1;
+    }
+
+    fn add_service(&mut self, row: &ServiceRow) {
+        let (id, cluster) = (ServiceId(row.id), ClusterId(row.cluster_id));
+        let last = self.service_names.entry((cluster, row.name.clone())).or_insert(id);
+        *last = id.max(*last);
+        let counter = self.services_counter(row);
+        *counter = counter.wrapping_add(1);
+        if row.status() == ServiceStatusCode::Inactive {
+            self.services_inactive.insert((cluster, row.changed, id));
+        }
+    }
+
+    /// Takes a row out of the counts; its name stays, for the row that replaces it.
+    fn take_service(&mut self, row: &ServiceRow) {
+        let counter = self.services_counter(row);
+        *counter = counter.wrapping_sub(1);
+        self.services_inactive.remove(&(ClusterId(row.cluster_id), row.changed, ServiceId(row.id)));
+    }
+
+    fn services_counter(&mut self, row: &ServiceRow) -> &mut u32 {
+        let counts = self.cluster_counts.entry(ClusterId(row.cluster_id)).or_default();
+        match row.status() {
+            ServiceStatusCode::Active | ServiceStatusCode::Unspecified => &mut counts.services_active,
+            ServiceStatusCode::Draining => &mut counts.services_draining,
+            ServiceStatusCode::Inactive => &mut counts.services_inactive,
+        }
+    }
+
+    fn task_sets(&mut self, old: Option<&TaskRow>, new: Option<&TaskRow>) {
+        let cluster = |row: &TaskRow| (ClusterId(row.cluster_id), task_id_of(row));
+        replace(&mut self.tasks_by_cluster, old.map(cluster), new.map(cluster));
+        let service =
+            |row: &TaskRow| (row.service_id != 0).then(|| (ServiceId(row.service_id), !is_live(row), task_id_of(row)));
+        replace(&mut self.tasks_by_service, old.and_then(service), new.and_then(service));
+        let instance = |row: &TaskRow| is_live(row).then(|| (InstanceId(row.instance_id), task_id_of(row)));
+        replace(&mut self.tasks_by_instance, old.and_then(instance), new.and_then(instance));
+        let stopped =
+            |row: &TaskRow| (!is_live(row)).then(|| (ClusterId(row.cluster_id), row.changed, task_id_of(row)));
+        replace(&mut self.stopped_by_cluster, old.and_then(stopped), new.and_then(stopped));
+        let group = |row: &TaskRow| is_live(row) && row.service_id == 0;
+        if old.is_some_and(group) != new.is_some_and(group)
+            && let Some(row) = new.or(old)
+        {
+            let key = (ClusterId(row.cluster_id), self.group_name(row), task_id_of(row));
+            if new.is_some_and(group) {
+                self.tasks_by_group.insert(key);
+            } else {
+                self.tasks_by_group.remove(&key);
+            }
+        }
+    }
+
+    /// The text of a task's group, shared by all tasks of it.
+    fn group_name(&self, row: &TaskRow) -> Arc<str> {
+        match self.spread_key(row) {
+            SpreadKey::Group(_, name) => name,
+            SpreadKey::Service(_) => Arc::from(row.group.as_str()),
+        }
+    }
+
+    fn spread_key(&self, row: &TaskRow) -> SpreadKey {
+        if row.service_id != 0 {
+            return SpreadKey::Service(ServiceId(row.service_id));
+        }
+        let key = SpreadKey::Group(ClusterId(row.cluster_id), Arc::from(row.group.as_str()));
+        self.tallies.get_key_value(&key).map_or(key.clone(), |(shared, _)| shared.clone())
+    }
+
+    /// Counts a task anew. `zone` is its instance's.
+    fn tally(&mut self, old: Option<&TaskRow>, new: Option<&TaskRow>, zone: Option<&str>) {
+        let (before, after) = (old.map(counts_of).unwrap_or_default(), new.map(counts_of).unwrap_or_default());
+        let stopped = |row: Option<&TaskRow>| u32::from(row.is_some_and(|row| !is_live(row)));
+        let (stopped_before, stopped_after) = (stopped(old), stopped(new));
+        let Some(row) = new.or(old) else { return };
+        if before == after && stopped_before == stopped_after {
+            return;
+        }
+        let cluster = self.cluster_counts.entry(ClusterId(row.cluster_id)).or_default();
+        cluster.tasks.subtract(before);
+        cluster.tasks.add(after);
+        cluster.stopped = cluster.stopped.wrapping_sub(stopped_before).wrapping_add(stopped_after);
+        if let Some(usage) = self.usage.get_mut(&InstanceId(row.instance_id)) {
+            let usage = Arc::make_mut(usage);
+            usage.counts.subtract(before);
+            usage.counts.add(after);
+        }
+        let key = self.spread_key(row);
+        self.tally_spread(key, row, (before, after), zone);
+    }
+
+    fn tally_spread(&mut self, key: SpreadKey, row: &TaskRow, (before, after): (Counts, Counts), zone: Option<&str>) {
+        let tally = Arc::make_mut(self.tallies.entry(key.clone()).or_default());
+        let deployment = tally.deployments.entry(DeploymentId(row.deployment_id)).or_default();
+        deployment.subtract(before);
+        deployment.add(after);
+        if *deployment == Counts::default() {
+            tally.deployments.remove(&DeploymentId(row.deployment_id));
+        }
+        if let Some(zone) = zone
+            && before.wanted != after.wanted
+        {
+            let wanted = match tally.zones.get_mut(zone) {
+                Some(wanted) => wanted,
+                None => tally.zones.entry(zone.to_owned()).or_default(),
+            };
+            *wanted = wanted.wrapping_sub(before.wanted).wrapping_add(after.wanted);
+            if *wanted == 0 {
+                tally.zones.remove(zone);
+            }
+        }
+        if tally.deployments.is_empty() {
+            self.tallies.remove(&key);
+        }
+        if before.wanted != after.wanted {
+            let place = (key, InstanceId(row.instance_id));
+            let wanted = self.spread.entry(place.clone()).or_default();
+            *wanted = wanted.wrapping_sub(before.wanted).wrapping_add(after.wanted);
+            if *wanted == 0 {
+                self.spread.remove(&place);
+            }
+        }
+    }
+
+    /// Takes or frees what a task holds of its instance.
+    fn hold(&mut self, row: &TaskRow, ports: impl Iterator<Item = (u16, bool)>, take: bool) {
+        let Some(usage) = self.usage.get_mut(&InstanceId(row.instance_id)) else { return };
+        let usage = Arc::make_mut(usage);
+        if take {
+            usage.cpu = usage.cpu.wrapping_add(row.cpu);
+            usage.memory = usage.memory.wrapping_add(row.memory);
+        } else {
+            usage.cpu = usage.cpu.wrapping_sub(row.cpu);
+            usage.memory = usage.memory.wrapping_sub(row.memory);
+        }
+        for (port, udp) in ports {
+            let set = if udp { &mut usage.ports_udp } else { &mut usage.ports_tcp };
+            if take {
+                set.insert(port);
+            } else {
+                set.remove(&port);
+            }
+        }
+    }
+}
+
+fn replace<K: Ord + Clone>(set: &mut OrdSet<K>, old: Option<K>, new: Option<K>) {
+    if old == new {
+        return;
+    }
+    if let Some(key) = old {
+        set.remove(&key);
+    }
+    if let Some(key) = new {
+        set.insert(key);
+    }
+}
+
+fn arn_of(row: &InstanceRow) -> u128 {
+    seawall_model::Id128::from_halves(row.arn_hi, row.arn_lo).0
+}
+
+/// Whether a task is not known to have stopped.
+pub(crate) fn is_live(row: &TaskRow) -> bool {
+    row.last_status() != TaskStatus::Stopped
+}
+
+/// What one task adds to the counts.
+pub(crate) fn counts_of(row: &TaskRow) -> Counts {
+    let live = is_live(row);
+    let reachable = row.unreachable_since_ms == 0;
+    let wanted = live && row.desired_running && reachable;
+    let starting = matches!(row.last_status(), TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating);
+    let running = reachable && row.last_status() == TaskStatus::Running;
+    Counts { running: running.into(), pending: (wanted && starting).into(), live: live.into(), wanted: wanted.into() }
+}

@@ -1,0 +1,151 @@
+//! The replicated state: tables, and the one way to change them.
+//!
+//! [`State::apply`] is the same code on every member. It reads no clock, no random source, no file and no socket; ids and
+//! times travel in the command. Equal logs give equal states, and equal [`State::hash`]es.
+//!
+//! It is the only authority on what is allowed: the server rehearses every client's command on a clone of the state and
+//! hands a refusal back without proposing it.
+
+mod apply;
+mod check;
+mod effects;
+mod endpoint;
+mod index;
+mod query;
+mod size;
+mod snapshot;
+mod table;
+mod tally;
+
+use std::sync::Arc;
+
+use prost::Message;
+use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_proto::internal::v1::{
+    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, MemberRow, MetaRow, ServiceRow,
+    TaskDefinitionRow, TaskRow, TokenRow,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+pub use apply::DEFAULT_LIMITS;
+pub use effects::{Change, Effects};
+pub use endpoint::EndpointRef;
+pub use index::Indexes;
+pub use query::service_group;
+pub use size::{effective_size, fixed_ports, parse_cpu, parse_memory, size_of};
+pub use snapshot::{CHUNK_BYTES, Chunk, Restore, RestoreError};
+pub use table::{Table, TableHash};
+pub use tally::{ClusterCounts, Counts, Usage};
+
+/// (account, cluster, operation, token)
+pub type ClientTokenKey = (u32, u64, String, String);
+
+/// Everything the cluster knows. Cloning is cheap (persistent maps): readers, planners and snapshots hold copies.
+///
+/// Fields are read by everyone and written by `apply` only. Indexes are derived from rows, so they are neither hashed nor
+/// in snapshots.
+#[derive(Clone)]
+pub struct State {
+    /// Fixed at formation, and counters.
+    pub meta: Arc<MetaRow>,
+    /// Schedulers.
+    pub members: Table<u64, MemberRow>,
+    /// Join tokens by id.
+    pub tokens: Table<String, TokenRow>,
+    /// Clusters, deleted ones included.
+    pub clusters: Table<ClusterId, ClusterRow>,
+    /// Container instances; deregistered ones leave.
+    pub instances: Table<InstanceId, InstanceRow>,
+    /// Revisions of task definitions.
+    pub task_definitions: Table<TaskDefinitionId, TaskDefinitionRow>,
+    /// The last revision given out, by (account, family).
+    pub families: Table<(u32, String), FamilyRow>,
+    /// Services, the last deleted ones included.
+    pub services: Table<ServiceId, ServiceRow>,
+    /// Tasks, stopped ones included up to the limit of each cluster.
+    pub tasks: Table<TaskId, TaskRow>,
+    /// Forwarding sessions, by member.
+    pub forwards: Table<u64, ForwardRow>,
+    /// What forwarded writes answered, by (member, serial).
+    pub forwarded: Table<(u64, u64), ForwardedRow>,
+    /// Live client tokens.
+    pub client_tokens: Table<ClientTokenKey, ClientTokenRow>,
+    /// Derived.
+    pub index: Indexes,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State::new()
+    }
+}
+
+impl State {
+    /// The state before the first entry.
+    pub fn new() -> State {
+        State {
+            meta: Arc::new(MetaRow { next_id: 1, ..MetaRow::default() }),
+            members: Table::new(1),
+            tokens: Table::new(2),
+            clusters: Table::new(3),
+            instances: Table::new(4),
+            task_definitions: Table::new(5),
+            families: Table::new(6),
+            services: Table::new(7),
+            tasks: Table::new(8),
+            forwards: Table::new(9),
+            client_tokens: Table::new(10),
+            forwarded: Table::new(11),
+            index: Indexes::default(),
+        }
+    }
+
+    /// The hash over every row: equal on members that applied the same entries.
+    pub fn hash(&self) -> u128 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.meta.encode_to_vec());
+        for (number, table) in self.table_hashes() {
+            hash.update(&[number]);
+            hash.update(&table.0.to_le_bytes());
+        }
+        hash.digest128()
+    }
+
+    /// The hash of each table, with its number: tells where two states differ.
+    pub fn table_hashes(&self) -> [(u8, TableHash); 11] {
+        [
+            (self.members.number(), self.members.hash()),
+            (self.tokens.number(), self.tokens.hash()),
+            (self.clusters.number(), self.clusters.hash()),
+            (self.instances.number(), self.instances.hash()),
+            (self.task_definitions.number(), self.task_definitions.hash()),
+            (self.families.number(), self.families.hash()),
+            (self.services.number(), self.services.hash()),
+            (self.tasks.number(), self.tasks.hash()),
+            (self.forwards.number(), self.forwards.hash()),
+            (self.client_tokens.number(), self.client_tokens.hash()),
+            (self.forwarded.number(), self.forwarded.hash()),
+        ]
+    }
+}
+
+/// A task's id, as messages carry it.
+pub fn task_id(id: &seawall_proto::internal::v1::TaskId) -> TaskId {
+    TaskId::from_halves(id.hi, id.lo)
+}
+
+/// A task's id, for messages.
+pub fn task_id_message(id: TaskId) -> seawall_proto::internal::v1::TaskId {
+    seawall_proto::internal::v1::TaskId { hi: id.hi(), lo: id.lo() }
+}
+
+/// The id of a task's row.
+pub(crate) fn task_id_of(row: &TaskRow) -> TaskId {
+    row.id.as_ref().map(task_id).unwrap_or_default()
+}
+
+/// The deployment that new tasks of a service belong to.
+pub fn primary_deployment(service: &ServiceRow) -> Option<(DeploymentId, TaskDefinitionId)> {
+    let primary = service.deployments.iter().find(|d| d.primary)?;
+    Some((DeploymentId(primary.id), TaskDefinitionId(primary.task_definition_id)))
+}

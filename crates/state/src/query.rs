@@ -1,0 +1,207 @@
+//! Reads. Each finds its rows by an index, never by a scan.
+
+use std::{ops::Bound, sync::Arc};
+
+use seawall_model::{ArnScope, ClusterId, DeploymentId, Id128, InstanceId, ServiceId, TaskId};
+use seawall_proto::internal::v1::{ClusterRow, InstanceRow, ServiceRow, TaskDefinitionRow, TaskRow};
+
+use crate::{
+    ClusterCounts, Counts, State, Usage,
+    tally::{SpreadKey, Tally},
+};
+
+const LAST: TaskId = Id128(u128::MAX);
+const SERVICE_GROUP: &str = "service:";
+
+impl State {
+    /// Region and account of every ARN.
+    pub fn arns(&self) -> ArnScope {
+        ArnScope { region: self.meta.region.clone(), account: self.meta.account.clone() }
+    }
+
+    /// The cluster of that name that was made last.
+    pub fn cluster_by_name(&self, account: u32, name: &str) -> Option<&Arc<ClusterRow>> {
+        let id = self.index.cluster_names.get(&(account, name.to_owned()))?;
+        self.clusters.get(id)
+    }
+
+    /// Instances of a cluster, by id.
+    pub fn instances_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<InstanceRow>> {
+        let range = (cluster, InstanceId(0))..=(cluster, InstanceId(u64::MAX));
+        self.index.instances_by_cluster.range(range).filter_map(|(_, id)| self.instances.get(id))
+    }
+
+    /// The instance whose ARN ends in these 32 hex digits.
+    pub fn instance_by_arn_id(&self, id: Id128) -> Option<&Arc<InstanceRow>> {
+        self.instances.get(self.index.instance_arns.get(&id.0)?)
+    }
+
+    /// The instance with this `ec2InstanceId`, in whatever cluster.
+    pub fn instance_by_ec2_id(&self, id: &str) -> Option<&Arc<InstanceRow>> {
+        self.instances.get(self.index.instance_ec2_ids.get(id)?)
+    }
+
+    /// What the tasks of an instance hold.
+    pub fn usage(&self, instance: InstanceId) -> Option<&Arc<Usage>> {
+        self.index.usage.get(&instance)
+    }
+
+    /// A revision of a family.
+    pub fn task_definition(&self, account: u32, family: &str, revision: u32) -> Option<&Arc<TaskDefinitionRow>> {
+        self.task_definitions.get(self.index.revisions.get(&(account, family.to_owned(), revision))?)
+    }
+
+    /// Revisions of a family, in order; of every family when `family` is empty.
+    pub fn revisions_of(&self, account: u32, family: &str) -> impl DoubleEndedIterator<Item = &Arc<TaskDefinitionRow>> {
+        let from = (account, family.to_owned(), 0);
+        let to = match (family.is_empty(), account.checked_add(1)) {
+            (false, _) => Bound::Included((account, family.to_owned(), u32::MAX)),
+            (true, Some(next)) => Bound::Excluded((next, String::new(), 0)),
+            (true, None) => Bound::Unbounded,
+        };
+        let range = self.index.revisions.range((Bound::Included(from), to));
+        range.filter_map(|(_, id)| self.task_definitions.get(id))
+    }
+
+    /// The service of that name that was made last in the cluster.
+    pub fn service_by_name(&self, cluster: ClusterId, name: &str) -> Option<&Arc<ServiceRow>> {
+        self.services.get(self.index.service_names.get(&(cluster, name.to_owned()))?)
+    }
+
+    /// Services of a cluster, by name, deleted ones included.
+    pub fn services_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<ServiceRow>> {
+        let from = (cluster, String::new());
+        let range = self.index.service_names.range(from..).take_while(move |((of, _), _)| *of == cluster);
+        range.filter_map(|(_, id)| self.services.get(id))
+    }
+
+    /// Tasks of a cluster, oldest first, stopped ones included.
+    pub fn tasks_of_cluster(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<TaskRow>> {
+        let range = (cluster, TaskId::default())..=(cluster, LAST);
+        self.index.tasks_by_cluster.range(range).filter_map(|(_, id)| self.tasks.get(id))
+    }
+
+    /// Tasks of a service, stopped ones included until they retire: first the live ones, then the stopped, each oldest first.
+    pub fn tasks_of_service(&self, service: ServiceId) -> impl Iterator<Item = &Arc<TaskRow>> {
+        let range = (service, false, TaskId::default())..=(service, true, LAST);
+        self.index.tasks_by_service.range(range).filter_map(|(_, _, id)| self.tasks.get(id))
+    }
+
+    /// Tasks of a service that are not known to have stopped, oldest first. Costs nothing for those that are only kept.
+    pub fn live_tasks_of_service(&self, service: ServiceId) -> impl Iterator<Item = &Arc<TaskRow>> {
+        let range = (service, false, TaskId::default())..=(service, false, LAST);
+        self.index.tasks_by_service.range(range).filter_map(|(_, _, id)| self.tasks.get(id))
+    }
+
+    /// Tasks of an instance that are not known to have stopped, oldest first.
+    pub fn tasks_of_instance(&self, instance: InstanceId) -> impl Iterator<Item = &Arc<TaskRow>> {
+        let range = (instance, TaskId::default())..=(instance, LAST);
+        self.index.tasks_by_instance.range(range).filter_map(|(_, id)| self.tasks.get(id))
+    }
+
+    /// Tasks of a task group ("family:web", "service:web") that are not known to have stopped.
+    pub fn tasks_of_group(&self, cluster: ClusterId, group: &str) -> impl Iterator<Item = &Arc<TaskRow>> {
+        let name: Arc<str> = Arc::from(group);
+        let range = (cluster, name.clone(), TaskId::default())..=(cluster, name, LAST);
+        let standalone = self.index.tasks_by_group.range(range).filter_map(|(_, _, id)| self.tasks.get(id));
+        let of_service = self.service_of_group(cluster, group).into_iter();
+        standalone.chain(of_service.flat_map(|id| self.live_tasks_of_service(id)))
+    }
+
+    /// Tasks of a service by status.
+    pub fn service_counts(&self, service: ServiceId) -> Counts {
+        self.counts(&SpreadKey::Service(service))
+    }
+
+    /// Tasks of one deployment of a service by status.
+    pub fn deployment_counts(&self, service: ServiceId, deployment: DeploymentId) -> Counts {
+        let tally = self.index.tallies.get(&SpreadKey::Service(service));
+        tally.and_then(|tally| tally.deployments.get(&deployment)).copied().unwrap_or_default()
+    }
+
+    /// Wanted tasks of a service on the instances of a zone.
+    pub fn service_tasks_in_zone(&self, service: ServiceId, zone: &str) -> u32 {
+        self.in_zone(&SpreadKey::Service(service), zone)
+    }
+
+    /// Wanted tasks of a service on an instance.
+    pub fn service_tasks_on_instance(&self, service: ServiceId, instance: InstanceId) -> u32 {
+        self.index.spread.get(&(SpreadKey::Service(service), instance)).copied().unwrap_or(0)
+    }
+
+    /// Instances that hold wanted tasks of a service, with how many.
+    pub fn service_instances(&self, service: ServiceId) -> impl Iterator<Item = (InstanceId, u32)> {
+        self.on_instances(SpreadKey::Service(service))
+    }
+
+    /// Tasks of a group by status.
+    pub fn group_counts(&self, cluster: ClusterId, group: &str) -> Counts {
+        let mut counts = self.counts(&group_key(cluster, group));
+        if let Some(service) = self.service_of_group(cluster, group) {
+            counts.add(self.service_counts(service));
+        }
+        counts
+    }
+
+    /// Wanted tasks of a group on the instances of a zone.
+    pub fn group_tasks_in_zone(&self, cluster: ClusterId, group: &str, zone: &str) -> u32 {
+        let service = self.service_of_group(cluster, group);
+        self.in_zone(&group_key(cluster, group), zone) + service.map_or(0, |id| self.service_tasks_in_zone(id, zone))
+    }
+
+    /// Wanted tasks of a group on an instance.
+    pub fn group_tasks_on_instance(&self, cluster: ClusterId, group: &str, instance: InstanceId) -> u32 {
+        let standalone = self.index.spread.get(&(group_key(cluster, group), instance)).copied().unwrap_or(0);
+        let service = self.service_of_group(cluster, group);
+        standalone + service.map_or(0, |id| self.service_tasks_on_instance(id, instance))
+    }
+
+    /// Instances that hold wanted tasks of a group, with how many; one may come twice when a service's group is also asked
+    /// for by standalone tasks.
+    pub fn group_instances(&self, cluster: ClusterId, group: &str) -> impl Iterator<Item = (InstanceId, u32)> {
+        let service = self.service_of_group(cluster, group).into_iter();
+        self.on_instances(group_key(cluster, group)).chain(service.flat_map(|id| self.service_instances(id)))
+    }
+
+    /// Tasks of an instance by status.
+    pub fn instance_counts(&self, instance: InstanceId) -> Counts {
+        self.index.usage.get(&instance).map(|usage| usage.counts).unwrap_or_default()
+    }
+
+    /// What a cluster holds.
+    pub fn cluster_counts(&self, cluster: ClusterId) -> ClusterCounts {
+        self.index.cluster_counts.get(&cluster).copied().unwrap_or_default()
+    }
+
+    /// A service's tasks are in the group named after it.
+    fn service_of_group(&self, cluster: ClusterId, group: &str) -> Option<ServiceId> {
+        let name = group.strip_prefix(SERVICE_GROUP)?;
+        self.index.service_names.get(&(cluster, name.to_owned())).copied()
+    }
+
+    fn counts(&self, key: &SpreadKey) -> Counts {
+        let mut counts = Counts::default();
+        let deployments = self.index.tallies.get(key).map(|tally| tally.deployments.values());
+        deployments.into_iter().flatten().for_each(|deployment| counts.add(*deployment));
+        counts
+    }
+
+    fn in_zone(&self, key: &SpreadKey, zone: &str) -> u32 {
+        let tally: Option<&Arc<Tally>> = self.index.tallies.get(key);
+        tally.and_then(|tally| tally.zones.get(zone)).copied().unwrap_or(0)
+    }
+
+    fn on_instances(&self, key: SpreadKey) -> impl Iterator<Item = (InstanceId, u32)> {
+        let range = (key.clone(), InstanceId(0))..=(key, InstanceId(u64::MAX));
+        self.index.spread.range(range).map(|((_, instance), wanted)| (*instance, *wanted))
+    }
+}
+
+/// The group that a service's tasks are in.
+pub fn service_group(service: &str) -> String {
+    format!("{SERVICE_GROUP}{service}")
+}
+
+fn group_key(cluster: ClusterId, group: &str) -> SpreadKey {
+    SpreadKey::Group(cluster, Arc::from(group))
+}

@@ -1,0 +1,15 @@
+//! What each command does, what it refuses, and what holds whatever the commands are.
+
+mod clusters;
+mod definitions;
+mod exactly_once;
+mod fixture;
+mod formation;
+mod instances;
+mod placement;
+mod random;
+mod reports;
+mod services;
+mod snapshot;
+mod stops;
+mod tags;

@@ -1,0 +1,381 @@
+//! What holds after any sequence of commands.
+
+use proptest::{collection::vec, prelude::*};
+use seawall_model::{Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_proto::{
+    internal::v1::{
+        AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster, CreateService,
+        DeleteAttributes, DeleteCluster, DeleteService, DeploymentRow, DeregisterInstance, DeregisterTaskDefinition,
+        DropMember, DropToken, ForwardId, MemberRow, PlaceTasks, PortNeed, PutAttributes, PutMember, PutToken,
+        RaiseClusterVersion, ReportTasks, ResourceRef, Resources, ServiceEventRow, ServiceStep, SetInstancesStatus,
+        StopTasks, TagResource, TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource, UpdateService, UseToken,
+        place_tasks, put_attributes, reply, report_tasks, resource_ref,
+    },
+    v1::{CreateServiceRequest, TaskOverride},
+};
+use seawall_state::{Change, State, task_id, task_id_message};
+
+use crate::{fixture::*, snapshot::restored};
+
+/// Small numbers from which a command is made: small so that they meet each other, and shrink.
+type Dice = (u8, [u8; 8]);
+
+/// Makes commands that fit the state more often than not.
+struct Maker<'a> {
+    state: &'a State,
+    dice: [u8; 8],
+    serial: u64,
+}
+
+impl Maker<'_> {
+    fn d(&self, place: usize) -> usize {
+        usize::from(self.dice[place])
+    }
+
+    fn flag(&self, place: usize) -> bool {
+        self.dice[place] % 2 == 1
+    }
+
+    /// One of `ids`, now and then one that does not exist.
+    fn one<T>(&self, place: usize, ids: Vec<T>, none: T) -> T {
+        match self.d(place) {
+            255 => none,
+            _ if ids.is_empty() => none,
+            n => {
+                let n = n % ids.len();
+                ids.into_iter().nth(n).unwrap_or(none)
+            }
+        }
+    }
+
+    fn cluster(&self, place: usize) -> u64 {
+        self.one(place, self.state.clusters.iter().map(|(id, _)| id.0).collect(), u64::MAX)
+    }
+
+    fn instance(&self, place: usize) -> u64 {
+        self.one(place, self.state.instances.iter().map(|(id, _)| id.0).collect(), u64::MAX)
+    }
+
+    fn definition(&self, place: usize) -> u64 {
+        self.one(place, self.state.task_definitions.iter().map(|(id, _)| id.0).collect(), 0)
+    }
+
+    fn service(&self, place: usize) -> u64 {
+        self.one(place, self.state.services.iter().map(|(id, _)| id.0).collect(), u64::MAX)
+    }
+
+    fn task(&self, place: usize) -> TaskId {
+        self.one(place, self.state.tasks.iter().map(|(id, _)| *id).collect(), Id128(u128::MAX))
+    }
+
+    fn size(&self) -> TaskSize {
+        let need = |host_port| PortNeed { container: 0, container_port: 80, host_port, udp: self.flag(5) };
+        let ports = match self.d(4) % 4 {
+            0 => vec![need(80)],
+            1 => vec![need(0), need(81)],
+            2 => vec![],
+            _ => vec![need(80), need(u32::from(self.dice[6]) * 300)],
+        };
+        TaskSize { cpu: self.d(2) as u32 * 3, memory: self.d(3) as u32, ports, required_attributes: vec![] }
+    }
+
+    fn spec(&self) -> CreateServiceRequest {
+        CreateServiceRequest {
+            service_name: Some(format!("s{}", self.d(1) % 3)),
+            desired_count: Some(self.d(2) as i32 % 7 - 1),
+            ..CreateServiceRequest::default()
+        }
+    }
+
+    fn placement(&self, base: u64) -> PlaceTasks {
+        let services: Vec<ServiceId> = self.state.services.iter().map(|(id, _)| *id).filter(|_| self.flag(0)).collect();
+        let service = self.one(1, services, ServiceId(0));
+        let row = self.state.services.get(&service);
+        let deployment = row.and_then(|row| row.deployments.first());
+        let placement =
+            |i: usize| place_tasks::Placement { instance_id: self.instance(3 + i % 5), note: "é".repeat(150) };
+        PlaceTasks {
+            cluster_id: row.map_or(self.cluster(2), |row| row.cluster_id),
+            task_definition_id: deployment.map_or_else(|| self.definition(1), |d| d.task_definition_id),
+            service_id: service.0,
+            deployment_id: deployment.map_or(0, |d| d.id),
+            service_version: row.filter(|_| self.flag(6)).map_or(0, |row| row.changed),
+            base: Some(task_id_message(Id128(u128::from(base) << 16))),
+            placements: (0..self.d(5) % 6).map(placement).collect(),
+            group: if self.flag(7) { "service:s1".into() } else { String::new() },
+            partial: self.flag(4),
+            wanted_before: (self.d(7) % 4) as u32,
+            overrides: (self.d(7) % 5 == 0).then(|| TaskOverride { cpu: Some("64".into()), ..TaskOverride::default() }),
+            tags: vec![tag("a", "b")],
+            ..PlaceTasks::default()
+        }
+    }
+
+    fn report(&self, instance: InstanceId) -> report_tasks::Item {
+        let row = self.state.instances.get(&instance);
+        let tasks: Vec<TaskId> = if self.flag(6) {
+            self.state.tasks_of_instance(instance).map(|task| task_id(task.id.as_ref().unwrap())).collect()
+        } else {
+            vec![self.task(3)]
+        };
+        let report = |id: &TaskId| TaskReport {
+            task: Some(task_id_message(*id)),
+            status: i32::from(self.dice[4] % 10),
+            containers: vec![ContainerRow { reason: "ö".repeat(600), ..ContainerRow::default() }],
+            stop_code: i32::from(self.dice[5] % 9),
+            stopped_at_ms: i64::from(self.dice[5]),
+            ..TaskReport::default()
+        };
+        report_tasks::Item {
+            instance_id: instance.0,
+            session: row.map_or(0, |row| row.session.wrapping_sub(u64::from(self.d(7) % 8 == 0))),
+            sequence: row.map_or(0, |row| row.sequence + u64::from(!self.dice[7].is_multiple_of(5))),
+            tasks: tasks.iter().map(report).collect(),
+        }
+    }
+
+    fn connect(&self) -> Kind {
+        let total = Resources {
+            cpu: 500 + self.d(3) as u32 * 10,
+            memory: if self.d(3) % 8 == 0 { 10 } else { 2000 },
+            ports_tcp: vec![22, 9_999_999],
+            ports_udp: vec![],
+        };
+        Kind::ConnectInstance(ConnectInstance {
+            identity: Some(AgentIdentity {
+                cluster: ["", "c0", "c1"][self.d(1) % 3].into(),
+                ec2_instance_id: format!("i-{}", self.d(0) % 5),
+                zone: ["a", "b", "c"][self.d(2) % 3].into(),
+                total: Some(total),
+                ..AgentIdentity::default()
+            }),
+            member_id: 1,
+            new_arn_hi: 1,
+            new_arn_lo: self.serial,
+        })
+    }
+
+    fn step(&self) -> ServiceStep {
+        let id = ServiceId(self.service(0));
+        let row = self.state.services.get(&id);
+        let mut deployments: Vec<DeploymentRow> = row.map(|row| row.deployments.clone()).unwrap_or_default();
+        deployments.truncate(self.d(1) % 4);
+        ServiceStep {
+            service_id: id.0,
+            service_version: row.map_or(0, |row| row.changed - u64::from(self.d(2) % 6 == 0)),
+            events: vec![ServiceEventRow::default(); self.d(3) % 3],
+            deployments,
+            backoff: self.flag(4).then(BackoffRow::default),
+            unplaced_reason: self.flag(5).then(|| "why".into()),
+            steady: self.flag(6).then_some(true),
+            finish_delete: self.flag(7),
+        }
+    }
+
+    fn resource(&self) -> Option<ResourceRef> {
+        let kind = match self.d(0) % 5 {
+            0 => resource_ref::Kind::ClusterId(self.cluster(1)),
+            1 => resource_ref::Kind::InstanceId(self.instance(1)),
+            2 => resource_ref::Kind::TaskDefinitionId(self.definition(1)),
+            3 => resource_ref::Kind::ServiceId(self.service(1)),
+            _ => resource_ref::Kind::TaskId(task_id_message(self.task(1))),
+        };
+        Some(ResourceRef { kind: Some(kind) })
+    }
+
+    fn attribute(&self) -> Vec<put_attributes::Item> {
+        let name = format!("n{}", self.d(2) % 12);
+        vec![put_attributes::Item { instance_id: self.instance(1), name, value: "v".into() }]
+    }
+
+    fn kind(&self, which: u8) -> Kind {
+        let instance = self.instance(0);
+        match which % 32 {
+            0 => init(),
+            1 => Kind::PutMember(PutMember {
+                member: Some(MemberRow {
+                    id: u64::from(self.dice[0] % 3),
+                    name: "s1".into(),
+                    zone: "a".into(),
+                    ..MemberRow::default()
+                }),
+            }),
+            2 => Kind::DropMember(DropMember { member_id: u64::from(self.dice[0] % 3) }),
+            3 => Kind::PutToken(PutToken {
+                token: Some(TokenRow {
+                    id: "t".into(),
+                    secret_sha256: vec![1].into(),
+                    uses_left: 1,
+                    limited: self.flag(0),
+                    ..TokenRow::default()
+                }),
+            }),
+            4 => Kind::UseToken(UseToken { id: "t".into(), secret_sha256: vec![1].into() }),
+            5 => Kind::DropToken(DropToken { id: "t".into() }),
+            6 => Kind::RaiseClusterVersion(RaiseClusterVersion { version: u32::from(self.dice[0] % 4) }),
+            7..=9 => self.connect(),
+            10 => {
+                let session = self.state.instances.get(&InstanceId(instance)).map_or(0, |row| row.session);
+                disconnect(InstanceId(instance), session, self.flag(1))
+            }
+            11..=14 => Kind::ReportTasks(ReportTasks { items: vec![self.report(InstanceId(instance))] }),
+            15 => Kind::SetInstancesStatus(SetInstancesStatus {
+                cluster_id: self.cluster(1),
+                instance_ids: vec![instance, self.instance(2)],
+                status: 1 + i32::from(self.dice[3] % 3),
+                reason: String::new(),
+            }),
+            16 => Kind::DeregisterInstance(DeregisterInstance {
+                instance_id: instance,
+                force: self.flag(1),
+                forgotten: self.flag(2),
+            }),
+            17 => Kind::PutAttributes(PutAttributes { cluster_id: self.cluster(0), items: self.attribute() }),
+            18 => Kind::DeleteAttributes(DeleteAttributes { cluster_id: self.cluster(0), items: self.attribute() }),
+            19 => Kind::CreateCluster(CreateCluster {
+                account: 0,
+                name: format!("c{}", self.d(0) % 2),
+                tags: vec![tag("a", "b")],
+            }),
+            20 => Kind::DeleteCluster(DeleteCluster { cluster_id: self.cluster(0) }),
+            21 => register(["web", "db"][self.d(0) % 2], self.size()),
+            22 => Kind::DeregisterTaskDefinition(DeregisterTaskDefinition { task_definition_id: self.definition(0) }),
+            23..=25 => Kind::PlaceTasks(self.placement(self.serial - u64::from(self.d(6) % 8 == 0))),
+            26 => Kind::StopTasks(StopTasks {
+                tasks: vec![task_id_message(self.task(0)), task_id_message(self.task(1))],
+                code: i32::from(self.dice[2] % 9),
+                reason: "ü".repeat(800),
+                service_id: if self.flag(3) { self.service(4) } else { 0 },
+                wanted_before: (self.d(5) % 4) as u32,
+                ..StopTasks::default()
+            }),
+            27 => Kind::CreateService(CreateService {
+                cluster_id: self.cluster(0),
+                spec: Some(self.spec()),
+                task_definition_id: self.definition(3),
+                deployment_id: self.serial,
+                ..CreateService::default()
+            }),
+            28 => Kind::UpdateService(UpdateService {
+                service_id: self.service(0),
+                desired_count: self.flag(1).then_some(3),
+                task_definition_id: if self.flag(2) { self.definition(3) } else { 0 },
+                force_new_deployment: self.flag(4),
+                deployment_id: self.serial,
+                ..UpdateService::default()
+            }),
+            29 => Kind::DeleteService(DeleteService { service_id: self.service(0), force: self.flag(1) }),
+            30 => Kind::ServiceStep(self.step()),
+            _ if self.flag(5) => Kind::TagResource(TagResource {
+                resource: self.resource(),
+                tags: vec![tag("k", &"v".repeat(self.d(6)))],
+            }),
+            _ => Kind::UntagResource(UntagResource { resource: self.resource(), keys: vec!["a".into()] }),
+        }
+    }
+
+    fn command(&self, which: u8, now_ms: i64) -> Command {
+        let forward = (which >= 128).then(|| ForwardId {
+            member_id: u64::from(self.dice[0] % 2),
+            boot: 1 + u64::from(self.dice[1] / 200),
+            serial: u64::from(self.dice[2] % 64),
+        });
+        let client_token = which.is_multiple_of(7).then(|| ClientToken {
+            cluster_id: self.cluster(0),
+            operation: "RunTask".into(),
+            token: format!("t{}", self.d(1) % 8),
+            request_sha256: vec![self.dice[2] % 2].into(),
+        });
+        let expected_version = if self.dice[7] == 9 { 5 } else { 0 };
+        let kind = Some(self.kind(which));
+        Command { cluster_time_ms: now_ms, forward, client_token, expected_version, kind, ..Command::default() }
+    }
+}
+
+/// Nothing that a refusal says may have happened: time and what expired by it aside.
+fn check_untouched(before: &State, after: &State, index: u64, command: &Command) {
+    let mut only_time = before.clone();
+    only_time.apply(index, &Command { cluster_time_ms: command.cluster_time_ms, ..Command::default() });
+    assert_eq!(only_time.hash(), after.hash(), "half applied: {command:?}");
+}
+
+fn check_step(before: &State, after: &State, changes: &[Change]) {
+    assert!(after.meta.cluster_time_ms >= before.meta.cluster_time_ms);
+    assert!(after.meta.next_id >= before.meta.next_id);
+    for change in changes {
+        let Change::Task(id) = change else { continue };
+        let (Some(old), Some(new)) = (before.tasks.get(id), after.tasks.get(id)) else { continue };
+        assert!(new.last_status() >= old.last_status(), "task {id} went back");
+        assert!(old.last_status() != TaskStatus::Stopped, "task {id} changed after it had stopped");
+    }
+}
+
+/// Only what is placed can go over an instance's capacity; an agent that comes back smaller may be over it already.
+fn check_capacity(state: &State, index: u64, command: &Command) {
+    let Some(Kind::PlaceTasks(place)) = &command.kind else { return };
+    for placement in &place.placements {
+        let id = InstanceId(placement.instance_id);
+        let (Some(row), Some(usage)) = (state.instances.get(&id), state.usage(id)) else { continue };
+        let has = row.registered.as_ref().unwrap();
+        let placed_here = state.tasks_of_instance(id).any(|task| task.changed == index);
+        if placed_here {
+            assert!(usage.cpu <= has.cpu && usage.memory <= has.memory, "instance {id} is overcommitted");
+        }
+    }
+}
+
+fn start() -> World {
+    let mut world = World::new();
+    std::sync::Arc::make_mut(&mut world.state.meta).limits = Some(seawall_proto::internal::v1::Limits {
+        stopped_tasks_kept: 5,
+        service_events_kept: 3,
+        client_tokens: 6,
+        client_token_ttl_ms: 100,
+        forwards_kept: 4,
+    });
+    for (name, zone) in [("i-0", "a"), ("i-1", "b")] {
+        world.instance(name, zone);
+    }
+    world.definition("web", size(100, 100));
+    world.definition("db", with_port(size(50, 50), 80));
+    let definition = TaskDefinitionId(world.state.task_definition(0, "web", 1).unwrap().id);
+    world.service("s0", definition, 2);
+    world
+}
+
+fn run(script: &[Dice]) {
+    let World { mut state, mut index, mut now_ms, .. } = start();
+    let first = state.clone();
+    let mut log = Vec::new();
+    for (serial, (which, dice)) in (1000..).zip(script) {
+        index += 1;
+        now_ms += i64::from(dice[3]) - 100;
+        let command = Maker { state: &state, dice: *dice, serial }.command(*which, now_ms);
+        let before = state.clone();
+        let (reply, effects) = state.apply(index, &command);
+        state.check().unwrap();
+        match kind(reply.clone()) {
+            reply::Kind::Refusal(_) | reply::Kind::Stale(_) => check_untouched(&before, &state, index, &command),
+            _ => check_capacity(&state, index, &command),
+        }
+        check_step(&before, &state, &effects.changes);
+        log.push((index, command, reply, effects));
+    }
+    let mut replica = first;
+    for (index, command, reply, effects) in &log {
+        assert_eq!((reply.clone(), effects.clone()), replica.apply(*index, command));
+    }
+    assert_eq!(replica.hash(), state.hash());
+    let copy = restored(&state);
+    assert_eq!(copy.hash(), state.hash());
+    assert_eq!(copy.index, state.index);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_commands_keeps_the_state_sound(script in vec(any::<Dice>(), 1..120)) {
+        run(&script);
+    }
+}
