@@ -205,6 +205,6 @@ mod tests {
         assert_eq!(spec.containers[0].cpu, Some(10));
         assert_eq!(spec.memory_mib, 512);
         assert_eq!(spec.network_mode, "bridge");
-        assert_eq!(spec.runtime_name(0), "seawall-web-3-app-00000000000000000000000000000007");
+        assert_eq!(spec.runtime_name(0), format!("seawall-web-3-app-{}", spec.id));
     }
 }

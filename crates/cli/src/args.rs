@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 
 use crate::values::{Port, duration, key_value};
 
+/// openraft says in many lines what a member says in one.
+const DEFAULT_LOG: &str = "info,openraft=error";
+
 /// Runs the Amazon ECS API on your own machines and keeps services up through the loss of a zone.
 #[derive(Parser, Debug)]
 #[command(name = "seawall", version, max_term_width = 110, disable_help_subcommand = true)]
@@ -307,7 +310,7 @@ pub struct LogArgs {
     #[arg(long, env = "SEAWALL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// What to log, in the words of tracing's EnvFilter
-    #[arg(long, env = "SEAWALL_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "SEAWALL_LOG", default_value = DEFAULT_LOG, value_name = "FILTER")]
     pub log: String,
     /// End when standard input closes: children of dev go with it, even when it is killed
     #[arg(long, hide = true, env = "SEAWALL_LIFELINE", value_parser = BoolishValueParser::new())]
@@ -366,7 +369,7 @@ pub struct DevArgs {
     #[arg(long, env = "SEAWALL_RESTART_AFTER", value_parser = crate::values::duration_or_never, default_value = "3s", value_name = "TIME")]
     pub restart_after: crate::values::MaybeNever,
     /// What the processes log, in the words of tracing's EnvFilter
-    #[arg(long, env = "SEAWALL_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "SEAWALL_LOG", default_value = DEFAULT_LOG, value_name = "FILTER")]
     pub log: String,
 }
 

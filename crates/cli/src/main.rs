@@ -8,6 +8,7 @@ mod failure;
 mod input;
 mod names;
 mod output;
+mod process;
 mod progress;
 mod settings;
 mod terminal;

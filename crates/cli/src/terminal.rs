@@ -13,9 +13,9 @@ pub fn width() -> Option<usize> {
     (columns > 0).then_some(columns)
 }
 
-/// Whether to colour standard output.
-pub fn colours(no_color: bool) -> bool {
-    !no_color && std::env::var_os("NO_COLOR").is_none() && io::stdout().is_terminal()
+/// Whether to colour what goes to `stream`.
+pub fn colours(no_color: bool, stream: &impl io::IsTerminal) -> bool {
+    !no_color && std::env::var_os("NO_COLOR").is_none() && stream.is_terminal()
 }
 
 /// Asks before something is destroyed.

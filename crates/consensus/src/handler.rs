@@ -220,7 +220,11 @@ impl RaftHandler {
 
 impl Handler for RaftHandler {
     fn handles(&self, method: &str) -> bool {
-        method::ALL.contains(&method)
+        method::CALLS.contains(&method) || self.is_stream(method)
+    }
+
+    fn is_stream(&self, method: &str) -> bool {
+        method::STREAMS.contains(&method)
     }
 
     fn call(

@@ -33,7 +33,26 @@ sequence_ids! {
     SessionId,
 }
 
+/// What an id is multiplied with to become text. Any odd number can be undone; this one (2^128 over the golden ratio)
+/// spreads neighbours far apart.
+const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+const UNSPREAD: u128 = inverse(SPREAD);
+
+/// The number that undoes a multiplication by `odd`, by Newton's method: each step doubles the bits that are right.
+const fn inverse(odd: u128) -> u128 {
+    let mut inverse = odd;
+    let mut step = 0;
+    while step < 7 {
+        inverse = inverse.wrapping_mul(2u128.wrapping_sub(odd.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse
+}
+
 /// 128 bits, written as 32 hex digits as ECS does.
+///
+/// The text is spread: ids that were drawn together differ in their first digits, so that people can name one by a short
+/// prefix. The order of ids is that of their numbers, not of their texts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Id128(pub u128);
 
@@ -69,7 +88,7 @@ impl Id128 {
 
 impl fmt::Display for Id128 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", self.0.wrapping_mul(SPREAD))
     }
 }
 
@@ -87,7 +106,7 @@ impl FromStr for Id128 {
         if !hex {
             return Err(());
         }
-        u128::from_str_radix(text, 16).map(Id128).map_err(|_| ())
+        u128::from_str_radix(text, 16).map(|spread| Id128(spread.wrapping_mul(UNSPREAD))).map_err(|_| ())
     }
 }
 
@@ -104,5 +123,14 @@ mod tests {
         assert_eq!(late.to_string().parse(), Ok(late));
         assert_eq!("ABC".parse::<Id128>(), Err(()));
         assert_eq!(Id128::from_halves(late.hi(), late.lo()), late);
+    }
+
+    #[test]
+    fn texts_of_a_bulk_placement_differ_in_their_first_six_digits() {
+        let base = Id128::time_ordered(1_764_000_000_000, 0x1234_5678_9abc_def0);
+        let texts: Vec<String> = (0..1000).map(|ordinal| base.offset(ordinal).to_string()).collect();
+        let prefixes: std::collections::BTreeSet<&str> = texts.iter().map(|text| &text[..6]).collect();
+        assert_eq!(prefixes.len(), texts.len());
+        assert!(texts.iter().zip(0..).all(|(text, ordinal)| text.parse() == Ok(base.offset(ordinal))));
     }
 }

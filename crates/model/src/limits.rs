@@ -42,3 +42,5 @@ pub const SYNC_CHUNK: usize = 64;
 pub const WATCH_BYTES: usize = 64 << 20;
 /// Watch: streams of one member.
 pub const WATCHERS_MAX: usize = 1024;
+/// Logs: chunks that an agent sends before their reader has taken any.
+pub const LOG_CHUNKS_AHEAD: usize = 64;

@@ -35,6 +35,10 @@ const PEER_CONNECTIONS_MAX: usize = 256;
 const CLIENT_CONNECTIONS_MAX: usize = 10_000;
 /// Connections on the local socket: a queue of its own, so that rescue commands answer when the port is flooded.
 const LOCAL_CONNECTIONS_MAX: usize = 64;
+/// Threads that serve clients, and those that serve agents and the local socket. Raft and peers have the process's own:
+/// a flood on the clients' port takes no time from heartbeats, nor a flood of agents from rescue commands.
+const CLIENT_THREADS: usize = 2;
+const AGENT_THREADS: usize = 2;
 const READY: Duration = Duration::from_secs(1);
 /// In the data folder.
 const SOCKET: &str = "seawall.sock";
@@ -42,7 +46,8 @@ const SERVE: TaskKind = TaskKind::vital("port");
 
 /// Bound ports, and what runs on them.
 pub(crate) struct Ports {
-    env: Env,
+    clients: Env,
+    agents: Env,
     ca: Arc<Ca>,
     identity: Arc<Identity>,
     peers: Arc<Switch>,
@@ -69,6 +74,8 @@ impl Ports {
             .map_err(|e| ServerError::Secret(e.to_string()))?;
         let identity = Arc::new(identity);
         let env = Env::real(RealConfig { net: Arc::new(GrpcNet::new(Some(identity.client_config()))) });
+        identity.keep_renewed(&env, ca.clone(), Vec::new());
+        let threads = |name, count| env.with_threads(name, count).map_err(|e| ServerError::Config(e.to_string()));
         let peer_listener = bind(&config.peer_listen).await?;
         let peer_address = reached_at("peer-", &config.peer_advertise, &peer_listener)?;
         let client_listener = bind(&config.listen).await?;
@@ -78,7 +85,8 @@ impl Ports {
         let socket = LocalSocket::bind(&path).await.map_err(|e| listen_error(&path.display().to_string(), &e))?;
         let ports = Ports {
             peers: Arc::new(Switch::new(Arc::new(NoHandler))),
-            env: env.clone(),
+            clients: threads("clients", CLIENT_THREADS)?,
+            agents: threads("agents", AGENT_THREADS)?,
             clients_tls: clients_tls(&env, config, &identity)?,
             ca,
             identity,
@@ -96,12 +104,12 @@ impl Ports {
             connections_max: PEER_CONNECTIONS_MAX,
             shutdown: ports.shutdown.clone(),
         };
-        ports.run(peer_listener.serve(env.clone(), serving));
+        ports.run(&env, peer_listener.serve(env.clone(), serving));
         Ok((env, ports))
     }
 
-    fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
-        lock(&self.running).push(self.env.spawn(SERVE, work));
+    fn run(&self, threads: &Env, work: impl Future<Output = ()> + Send + 'static) {
+        lock(&self.running).push(threads.spawn(SERVE, work));
     }
 
     /// Waits until requests that run have ended.
@@ -114,6 +122,28 @@ impl Ports {
 
     fn plain(&self) -> Plain {
         if self.insecure { Plain::Allow } else { Plain::Loopback }
+    }
+
+    /// Everything on the clients' port: gRPC with health and reflection, agents, and three small pages for probes.
+    fn router(&self, node: &Arc<Node>) -> Router {
+        let shared = Shared(node.clone());
+        let (_, health) = tonic_health::server::health_reporter();
+        let mut routes = Routes::new(EcsServer::new(EcsService(shared.clone())))
+            .add_service(ControlServer::new(ControlService(shared)))
+            .add_service(health);
+        match reflection() {
+            Ok(service) => routes = routes.add_service(service),
+            Err(error) => tracing::error!(%error, "gRPC reflection is not served"),
+        }
+        let (ready, leader) = (node.clone(), node.clone());
+        let pages = Router::new()
+            .route("/healthz", routing::get(|| async { "ok\n" }))
+            .route("/readyz", routing::get(move || is_ready(ready.clone())))
+            .route("/leader", routing::get(move || leads(leader.clone())));
+        let router = routes.prepare().into_axum_router().merge(pages);
+        let router = grpc::mount(router, self.agents.clone(), session_handler(node));
+        let enroll = Enroll { node: node.clone(), ca: self.ca.clone() };
+        grpc::mount(router, self.agents.clone(), Arc::new(enroll))
     }
 }
 
@@ -133,15 +163,15 @@ impl Mount for Ports {
     fn serve_clients(&self, node: &Arc<Node>) {
         let Some((listener, socket)) = lock(&self.waiting).take() else { return };
         let serving = Serving {
-            router: router(node, &self.ca),
+            router: self.router(node),
             tls: Some(self.clients_tls.clone()),
             plain: self.plain(),
             connections_max: CLIENT_CONNECTIONS_MAX,
             shutdown: self.shutdown.clone(),
         };
         let local = Serving { connections_max: LOCAL_CONNECTIONS_MAX, tls: None, ..serving.clone() };
-        self.run(listener.serve(self.env.clone(), serving));
-        self.run(socket.serve(self.env.clone(), local));
+        self.run(&self.clients, listener.serve(self.clients.clone(), serving));
+        self.run(&self.agents, socket.serve(self.agents.clone(), local));
     }
 
     fn agents_need_certificates(&self) -> bool {
@@ -206,27 +236,6 @@ fn check_exposure(config: &ServerConfig, listener: &Listener) -> Result<(), Serv
     Err(ServerError::Config(format!(
         "refusing to listen on {local} without access keys, which come with a later version. next: --insecure, on a network that you trust"
     )))
-}
-
-/// Everything on the clients' port: gRPC with health and reflection, agents, and three small pages for probes.
-fn router(node: &Arc<Node>, ca: &Arc<Ca>) -> Router {
-    let shared = Shared(node.clone());
-    let (_, health) = tonic_health::server::health_reporter();
-    let mut routes = Routes::new(EcsServer::new(EcsService(shared.clone())))
-        .add_service(ControlServer::new(ControlService(shared)))
-        .add_service(health);
-    match reflection() {
-        Ok(service) => routes = routes.add_service(service),
-        Err(error) => tracing::error!(%error, "gRPC reflection is not served"),
-    }
-    let (ready, leader) = (node.clone(), node.clone());
-    let pages = Router::new()
-        .route("/healthz", routing::get(|| async { "ok\n" }))
-        .route("/readyz", routing::get(move || is_ready(ready.clone())))
-        .route("/leader", routing::get(move || leads(leader.clone())));
-    let router = routes.prepare().into_axum_router().merge(pages);
-    let router = grpc::mount(router, node.env.clone(), session_handler(node));
-    grpc::mount(router, node.env.clone(), Arc::new(Enroll { node: node.clone(), ca: ca.clone() }))
 }
 
 fn reflection() -> Result<

@@ -87,7 +87,6 @@ pub(crate) struct Shared {
 /// The tasks of this machine. Dropping it leaves their containers as they are.
 pub struct Engine {
     shared: Arc<Shared>,
-    store: Arc<Store>,
     helpers: Vec<Task>,
 }
 
@@ -123,17 +122,7 @@ impl Engine {
             env.spawn(TaskKind::vital("task journal"), journal::run(shared.clone(), store.clone())),
             env.spawn(TaskKind::vital("task sweeper"), sweep::run(shared.clone())),
         ];
-        Ok(Engine { shared, store, helpers })
-    }
-
-    /// Whose tasks these are.
-    pub fn owner(&self) -> &Owner {
-        &self.shared.owner
-    }
-
-    /// Where the agent's own files are.
-    pub(crate) fn store(&self) -> &Arc<Store> {
-        &self.store
+        Ok(Engine { shared, helpers })
     }
 
     /// Everything it holds, as it is now, for a Hello: what runs first.

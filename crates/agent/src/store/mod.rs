@@ -96,8 +96,8 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn save_identity(&self, identity: &Identity) -> Result<(), AgentError> {
-        self.save("identity", identity)
+    pub async fn save_identity(&self, identity: &Identity) -> Result<(), AgentError> {
+        self.save("identity", identity).await
     }
 
     /// The position; zero where none was kept.
@@ -109,8 +109,8 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn save_position(&self, position: &Position) -> Result<(), AgentError> {
-        self.save("position", position)
+    pub async fn save_position(&self, position: Position) -> Result<(), AgentError> {
+        self.save("position", &position).await
     }
 
     /// The tasks that were kept.
@@ -146,9 +146,12 @@ impl Store {
         read(&*self.fs, &self.folder.join(name))
     }
 
-    fn save(&self, name: &str, message: &impl Message) -> Result<(), AgentError> {
-        let path = self.folder.join(name);
-        let written = self.fs.write_atomic(&path, &frame(&message.encode_to_vec()), FILE_MODE);
+    async fn save(&self, name: &'static str, message: &impl Message) -> Result<(), AgentError> {
+        let (fs, path, bytes) = (self.fs.clone(), self.folder.join(name), frame(&message.encode_to_vec()));
+        let written = {
+            let path = path.clone();
+            self.env.thread("write agent file", move || fs.write_atomic(&path, &bytes, FILE_MODE)).await
+        };
         written.map_err(|error| AgentError::DataFolder { path, why: error.to_string() })
     }
 }

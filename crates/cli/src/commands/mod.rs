@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod agent;
 mod cluster;
 mod completion;
 mod events;
@@ -9,6 +10,7 @@ mod member;
 mod run;
 mod scale;
 mod secret;
+mod server;
 mod service;
 mod set;
 mod status;
@@ -30,6 +32,10 @@ use crate::{
 /// Runs a command until it is done or interrupted.
 pub async fn run(env: Env, cli: Cli) -> Result<(), Failure> {
     let ctx = Context::new(env, cli.global);
+    if let Command::Server(_) | Command::Agent(_) = &cli.command {
+        // These take the signals themselves, and end in order.
+        return dispatch(&ctx, cli.command).await;
+    }
     let work = dispatch(&ctx, cli.command);
     tokio::select! {
         biased;
@@ -41,6 +47,8 @@ pub async fn run(env: Env, cli: Cli) -> Result<(), Failure> {
 
 async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
     match command {
+        Command::Server(args) => server::run(&ctx.env, *args).await,
+        Command::Agent(args) => agent::run(ctx, *args).await,
         Command::Secret(command) => secret::run(ctx, command),
         Command::Token(command) => token::run(ctx, command).await,
         Command::Status(args) => status::run(ctx, &args).await,

@@ -73,7 +73,11 @@ pub fn effective(global: &Global) -> Format {
 
 /// How tables are drawn now.
 pub fn style(global: &Global) -> Style {
-    Style { wide: global.output == Format::Wide, width: terminal::width(), colours: terminal::colours(global.no_color) }
+    Style {
+        wide: global.output == Format::Wide,
+        width: terminal::width(),
+        colours: terminal::colours(global.no_color, &std::io::stdout()),
+    }
 }
 
 /// A message as ECS's JSON.

@@ -42,8 +42,10 @@ pub(crate) mod method {
     pub(crate) const TRANSFER: &str = "/seawall.internal.v1.Raft/Transfer";
     pub(crate) const READ_INDEX: &str = "/seawall.internal.v1.Raft/ReadIndex";
     pub(crate) const STATE: &str = "/seawall.internal.v1.Raft/State";
-    /// All of them.
-    pub(crate) const ALL: [&str; 7] = [VOTE, PRE_VOTE, APPEND, SNAPSHOT, TRANSFER, READ_INDEX, STATE];
+    /// Those of one message there and one back.
+    pub(crate) const CALLS: [&str; 4] = [VOTE, PRE_VOTE, TRANSFER, READ_INDEX];
+    /// Those that are streams.
+    pub(crate) const STREAMS: [&str; 3] = [APPEND, SNAPSHOT, STATE];
 }
 
 type RaftRpcError = RPCError<TypeConfig>;

@@ -1,6 +1,6 @@
 //! A task's logs, from whichever member holds its agent's stream.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message;
@@ -8,8 +8,8 @@ use seawall_env::{
     TaskKind,
     net::{Lane, MessageReceiver, MessageSender},
 };
-use seawall_model::{ApiError, ErrorCode, InstanceId, MemberId};
-use seawall_proto::internal::v1::{LogCancel, LogChunk, LogRequest, PeerLogRequest, member_message};
+use seawall_model::{ApiError, ErrorCode, InstanceId, MemberId, limits::LOG_CHUNKS_AHEAD};
+use seawall_proto::internal::v1::{LogCancel, LogChunk, LogCredit, LogRequest, PeerLogRequest, member_message};
 use tokio::sync::mpsc;
 
 use super::{Live, lock};
@@ -17,12 +17,13 @@ use crate::{api::Node, member::peers};
 
 /// Chunks on their way to a reader that is slow.
 const CHUNKS_WAITING: usize = 16;
-/// A reader that takes nothing for this long loses its stream, so that it never holds up an agent's.
-const READER_STALLS: Duration = Duration::from_secs(5);
+/// The agent is told after so many that more may come.
+const CHUNKS_A_CREDIT: u32 = 16;
 
 /// What the agent is asked.
 pub(super) enum Order {
     Start(LogRequest),
+    Credit(LogCredit),
     Cancel(u64),
 }
 
@@ -30,13 +31,14 @@ impl Order {
     pub(super) fn into_message(self) -> member_message::Kind {
         match self {
             Order::Start(request) => member_message::Kind::LogRequest(request),
+            Order::Credit(credit) => member_message::Kind::LogCredit(credit),
             Order::Cancel(request_id) => member_message::Kind::LogCancel(LogCancel { request_id }),
         }
     }
 }
 
-/// Hands a chunk to whoever reads it; a reader that is gone or stalls is forgotten, and the agent told to stop.
-pub(super) async fn deliver(live: &Arc<Live>, chunk: LogChunk) {
+/// Hands a chunk to whoever reads it. An agent sends no more than the reader gave it credit for, so there is room.
+pub(super) fn deliver(live: &Arc<Live>, chunk: LogChunk) {
     let id = chunk.request_id;
     let end = chunk.end;
     let reader = lock(&live.logs).get(&id).cloned();
@@ -88,16 +90,16 @@ pub(crate) async fn read(
 
 fn read_here(node: &Arc<Node>, live: &Arc<Live>, mut request: LogRequest) -> mpsc::Receiver<LogChunk> {
     request.request_id = node.sessions.next_log_request();
-    let (chunks, mut from_agent) = mpsc::channel(CHUNKS_WAITING * 16);
+    let (chunks, mut from_agent) = mpsc::channel(LOG_CHUNKS_AHEAD);
     let (out, reader) = mpsc::channel(CHUNKS_WAITING);
     let id = request.request_id;
     lock(&live.logs).insert(id, chunks);
     let live = live.clone();
-    let env = node.env.clone();
     node.env.spawn(TaskKind::request("logs"), async move {
         if live.log_orders.send(Order::Start(request)).await.is_err() {
             return;
         }
+        let mut taken = 0;
         loop {
             let chunk = tokio::select! {
                 biased;
@@ -106,11 +108,19 @@ fn read_here(node: &Arc<Node>, live: &Arc<Live>, mut request: LogRequest) -> mps
             };
             let Some(chunk) = chunk else { return };
             let end = chunk.end;
-            if !matches!(env.timeout(READER_STALLS, out.send(chunk)).await, Ok(Ok(()))) {
+            if out.send(chunk).await.is_err() {
                 break;
             }
             if end {
                 return;
+            }
+            taken += 1;
+            if taken == CHUNKS_A_CREDIT {
+                taken = 0;
+                let credit = LogCredit { request_id: id, chunks: CHUNKS_A_CREDIT };
+                if live.log_orders.send(Order::Credit(credit)).await.is_err() {
+                    return;
+                }
             }
         }
         lock(&live.logs).remove(&id);

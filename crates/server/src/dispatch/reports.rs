@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use prost::Message;
+use seawall_model::limits::COMMAND_BYTES_MAX;
 use seawall_proto::internal::v1::{Command, ReportTasks, command, report_tasks};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -11,8 +13,8 @@ use crate::api::Node;
 
 /// Reports that come within this time of the first travel with it.
 const GATHER: Duration = Duration::from_millis(2);
-/// Tasks in one command: 256 KiB with room to spare.
-const TASKS_A_COMMAND: usize = 400;
+/// Reports in one command are this large at most, with one more on top: well under what the log takes.
+const COMMAND_BYTES: usize = COMMAND_BYTES_MAX / 2;
 const TRY: Duration = Duration::from_secs(10);
 
 /// One report of one agent.
@@ -25,12 +27,12 @@ pub(crate) struct Waiting {
 pub(crate) async fn batch(node: Arc<Node>, mut waiting: mpsc::Receiver<Waiting>) {
     while let Some(first) = waiting.recv().await {
         let mut batch = vec![first];
-        let mut tasks = batch[0].item.tasks.len();
+        let mut bytes = batch[0].item.encoded_len();
         let until = node.env.now() + GATHER;
-        while tasks < TASKS_A_COMMAND {
+        while bytes < COMMAND_BYTES {
             let left = until - node.env.now();
             let Ok(Some(next)) = node.env.timeout(left, waiting.recv()).await else { break };
-            tasks += next.item.tasks.len();
+            bytes += next.item.encoded_len();
             batch.push(next);
         }
         send(&node, &batch).await;

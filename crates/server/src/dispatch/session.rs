@@ -29,6 +29,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A member beats this often in a lease, so that an agent notices a silent one within a third of it.
 const BEATS_A_LEASE: u64 = 12;
 const LOG_ORDERS_WAITING: usize = 64;
+/// Of a cluster that was never restored.
+const FIRST_EPOCH: u64 = 1;
 
 /// Why a stream did not become a session.
 enum Turned {
@@ -54,7 +56,7 @@ pub(super) async fn serve(
     let out = Out { node: node.clone(), outgoing };
     match connect(&node, &caller, &hello).await {
         Ok(connected) => {
-            let mut session = Session::start(node, out, &hello, connected);
+            let mut session = Session::start(node, out, connected);
             info!(instance = %name, session = %session.live.session, "agent connected");
             let end = session.run(incoming).await;
             session.node.sessions.remove(&session.live);
@@ -152,13 +154,12 @@ struct Session {
     log_orders: mpsc::Receiver<logs::Order>,
     /// What the agent was last told to want of each task.
     told: BTreeMap<TaskId, bool>,
-    same_epoch: bool,
     acked: u64,
     welcome: Welcome,
 }
 
 impl Session {
-    fn start(node: Arc<Node>, out: Out, hello: &Hello, connected: Connected) -> Session {
+    fn start(node: Arc<Node>, out: Out, connected: Connected) -> Session {
         let (orders, log_orders) = mpsc::channel(LOG_ORDERS_WAITING);
         let live = Arc::new(Live {
             instance: InstanceId(connected.instance_id),
@@ -187,9 +188,8 @@ impl Session {
             account: state.state.meta.account.clone(),
             member: node.identity.name.clone(),
         };
-        let same_epoch = hello.seen_epoch == node.identity.epoch || hello.tasks.is_empty();
         live.wake.notify_one();
-        Session { node, out, live, log_orders, told: BTreeMap::new(), same_epoch, acked: 0, welcome }
+        Session { node, out, live, log_orders, told: BTreeMap::new(), acked: 0, welcome }
     }
 
     /// Runs until either side ends it; says why for the log.
@@ -305,7 +305,7 @@ impl Session {
                 Ok(Ok(()))
             }
             Some(agent_message::Kind::LogChunk(chunk)) => {
-                logs::deliver(&self.live, chunk).await;
+                logs::deliver(&self.live, chunk);
                 Ok(Ok(()))
             }
             Some(agent_message::Kind::UnknownTasks(unknown)) => {
@@ -316,16 +316,13 @@ impl Session {
         }
     }
 
-    /// Names the tasks that must stop. After a restore from an older state (another epoch) the cluster may have forgotten
-    /// what it once assigned: nothing is stopped then without an operator's word.
+    /// Names the tasks that must stop. After a restore from an older state (a later epoch than the first) the cluster may
+    /// have forgotten what it once assigned: such a task is not stopped without an operator's word.
     async fn answer_unknown(&self, tasks: Vec<TaskId>) -> Result<(), ()> {
-        if !self.same_epoch {
-            warn!(count = tasks.len(), instance = %self.live.instance, "keeping tasks that this epoch does not know");
-            return Ok(());
-        }
         let state = self.node.consensus.state();
+        let forgets_nothing = self.node.identity.epoch == FIRST_EPOCH;
         let over = |id: &TaskId| match state.state.tasks.get(id) {
-            None => true,
+            None => forgets_nothing,
             Some(row) => !assignment::is_live(row) || row.instance_id != self.live.instance.0,
         };
         let tasks: Vec<_> = tasks.into_iter().filter(over).map(task_id_message).collect();

@@ -54,7 +54,6 @@ struct Heard {
     offset_ms: i64,
     applied_index: u64,
     log_bytes: u64,
-    version: String,
     hashes: Vec<HashPoint>,
 }
 
@@ -72,7 +71,6 @@ pub(crate) struct MemberView {
     pub(crate) clock_offset_ms: i64,
     pub(crate) applied_index: u64,
     pub(crate) log_bytes: u64,
-    pub(crate) version: String,
     pub(crate) hash: Option<(u64, u128)>,
 }
 
@@ -117,7 +115,6 @@ impl Liveness {
             offset_ms,
             applied_index: request.applied_index,
             log_bytes: request.log_bytes,
-            version: request.version,
             hashes: request.hashes,
         };
         inner.members.insert(member, heard);
@@ -217,7 +214,6 @@ impl Liveness {
                 clock_offset_ms: m.offset_ms,
                 applied_index: m.applied_index,
                 log_bytes: m.log_bytes,
-                version: m.version.clone(),
                 hash,
             };
             (*id, view)

@@ -236,13 +236,7 @@ impl Loop {
     fn prepare_operation(&self, state: &State, request: &ForwardRequest) -> Result<Asked, Refused> {
         let principal = request.principal.clone().unwrap_or_default();
         let mut ids = Ids(&self.node);
-        let mut ctx = Ctx {
-            state,
-            principal: &principal,
-            request_id: &request.request_id,
-            now_ms: self.node.cluster_time_ms(),
-            ids: &mut ids,
-        };
+        let mut ctx = Ctx { state, principal: &principal, ids: &mut ids };
         let Prepared { write, expected_version, render } = ops::prepare(&request.operation, &request.body, &mut ctx)?;
         let (kinds, failures) = match write {
             Write::Commands(kinds) => (kinds, Vec::new()),

@@ -115,8 +115,16 @@ pub async fn run(env: Env, config: ServerConfig, shutdown: watch::Receiver<bool>
         .create_dir_all(&config.data_dir)
         .map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))?;
     let (env, ports) = crate::ports::Ports::open(env, &config, shutdown.clone()).await?;
-    let node = start(env, config, &ports, StoreKind::Sled).await?;
-    serve_until(&node, shutdown).await;
+    let mut stop = shutdown.clone();
+    let started = tokio::select! {
+        biased;
+        // A member that waits for the others has nothing to hand over.
+        Ok(_) = stop.wait_for(|stop| *stop) => None,
+        node = start(env, config, &ports, StoreKind::Sled) => Some(node?),
+    };
+    if let Some(node) = started {
+        serve_until(&node, shutdown).await;
+    }
     ports.close().await;
     Ok(())
 }
@@ -150,7 +158,9 @@ pub(crate) async fn start(
     });
     mount.serve_peers(Arc::new(peers::Peers { node: node.clone(), raft: consensus.handler() }));
     let spawn = |name, work: BoxFuture<'static, ()>| drop(env.spawn(TaskKind::vital(name), work));
-    spawn("proposer", Box::pin(leader::run_proposer(node.clone(), jobs)));
+    // Planning is CPU work: on a thread of its own it holds up neither heartbeats nor requests.
+    let planner = env.with_threads("planner", 1).map_err(|e| ServerError::Config(e.to_string()))?;
+    planner.spawn(TaskKind::vital("proposer"), leader::run_proposer(node.clone(), jobs));
     spawn("reports", Box::pin(dispatch::batch_reports(node.clone(), reports)));
     spawn("dispatch", Box::pin(dispatch::pump(node.clone())));
     spawn("relay", Box::pin(leader::relay_loop(node.clone())));

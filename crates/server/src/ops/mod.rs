@@ -49,10 +49,6 @@ pub struct Ctx<'a> {
     pub state: &'a State,
     /// Who asks.
     pub principal: &'a Principal,
-    /// In every log line and in the command.
-    pub request_id: &'a str,
-    /// An estimate of cluster time, for texts only.
-    pub now_ms: i64,
     /// Where ids come from.
     pub ids: &'a mut dyn IdSource,
 }

@@ -164,7 +164,7 @@ mod tests {
     /// Input shapes whose members a request can reach: what is stored or refused as a whole is not looked into.
     fn reachable() -> BTreeSet<&'static str> {
         let mut seen = BTreeSet::new();
-        let mut next: Vec<&str> = crate::ops::OPERATIONS.iter().map(|op| op.request).collect();
+        let mut next: Vec<&str> = crate::ops::REQUESTS.to_vec();
         while let Some(name) = next.pop() {
             if !seen.insert(shape(name).expect(name).name) {
                 continue;

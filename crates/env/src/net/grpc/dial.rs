@@ -36,6 +36,8 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// From a stream's request to the other side's first answer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// HTTP/2 wants a scheme and a host with each request; nobody looks at them, since a connection has one handler.
+const ORIGIN: &str = "http://seawall";
 /// Connections kept. A process knows its cluster's members only: more means addresses that nobody uses any more.
 const CONNECTIONS_MAX: usize = 256;
 
@@ -169,7 +171,8 @@ pub(super) async fn pump(method: String, mut messages: Streaming<Bytes>, to: Mes
 }
 
 async fn client(sender: Sender) -> Result<Grpc<Ready>, NetError> {
-    let mut grpc = Grpc::new(Ready(sender)).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let mut grpc =
+        Grpc::with_origin(Ready(sender), http::Uri::from_static(ORIGIN)).max_decoding_message_size(MESSAGE_BYTES_MAX);
     grpc.ready().await.map_err(|error| broken(&error))?;
     Ok(grpc)
 }

@@ -1,0 +1,194 @@
+//! How an agent proves who it is: by a certificate that it signs itself, holding the cluster's secret, or that the cluster
+//! signed for a token.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use prost::Message;
+use seawall_env::{
+    Env, RealConfig, TaskKind,
+    net::{
+        Lane,
+        grpc::GrpcNet,
+        trust::{Ca, Credentials, Enrolment, Identity, JoinToken, Secret, enrolling_config},
+    },
+};
+use seawall_proto::internal::v1::{EnrollRequest, EnrollResponse};
+
+use crate::error::AgentError;
+
+const ENROLL: &str = "/seawall.internal.v1.Enroll/Agent";
+/// One member's answer: the token's use is written to the log.
+const CALL: Duration = Duration::from_secs(12);
+/// Between two rounds over all members.
+const RETRY: Duration = Duration::from_secs(2);
+/// How often it is looked whether half of the certificate's life is over.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// In the data folder.
+const FILE: &str = "certificate.pem";
+const FILE_MODE: u32 = 0o600;
+
+/// What an agent has to prove itself with.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// The cluster's secret, where one deploys both.
+    Secret(PathBuf),
+    /// A token of `seawall token create`, until there is a certificate in the data folder.
+    Token(String),
+    /// The certificate in the data folder.
+    Kept,
+}
+
+/// The machine with links that prove this agent to be `instance_id`. The certificate is renewed for as long as it runs.
+///
+/// # Errors
+/// There is nothing to prove it with, or the cluster does not accept it.
+pub(crate) async fn links(
+    env: Env,
+    trust: &Trust,
+    servers: &[String],
+    instance_id: &str,
+    data_dir: &Path,
+) -> Result<Env, AgentError> {
+    let name = format!("agent:{instance_id}");
+    if let Trust::Secret(file) = trust {
+        let ca = Secret::read(file).and_then(|secret| Ca::of(&secret)).map_err(config)?;
+        let identity = Arc::new(Identity::issue(&ca, &name, env.wall_ms()).map_err(config)?);
+        identity.keep_renewed(&env, Arc::new(ca), Vec::new());
+        return Ok(with(&identity));
+    }
+    let enrolled = Enrolled { file: data_dir.join(FILE), servers: servers.to_vec(), instance_id: instance_id.into() };
+    let kept = enrolled.load(&env)?.filter(|kept| kept.name() == name && kept.valid_until_ms() > env.wall_ms());
+    let credentials = match (kept, trust) {
+        (Some(kept), _) => kept,
+        (None, Trust::Token(token)) => enrolled.enroll(&env, token).await?,
+        (None, _) => return Err(AgentError::Config(nothing(data_dir))),
+    };
+    let identity = Arc::new(Identity::new(credentials).map_err(config)?);
+    let linked = with(&identity);
+    linked.spawn(TaskKind::vital("certificate renewal"), enrolled.keep_renewed(linked.clone(), identity));
+    Ok(linked)
+}
+
+fn with(identity: &Identity) -> Env {
+    Env::real(RealConfig { net: Arc::new(GrpcNet::new(Some(identity.client_config()))) })
+}
+
+fn config(error: impl std::fmt::Display) -> AgentError {
+    AgentError::Config(error.to_string())
+}
+
+fn nothing(data_dir: &Path) -> String {
+    format!(
+        "there is no valid certificate of this instance in {}: give --token (of `seawall token create --role agent`), or \
+         --secret-file",
+        data_dir.display()
+    )
+}
+
+/// A certificate that the cluster signs.
+struct Enrolled {
+    file: PathBuf,
+    servers: Vec<String>,
+    instance_id: String,
+}
+
+impl Enrolled {
+    fn load(&self, env: &Env) -> Result<Option<Credentials>, AgentError> {
+        let damaged = |why: String| AgentError::DataFolder { path: self.file.clone(), why };
+        let Some(bytes) = env.fs().read(&self.file).map_err(|e| damaged(e.to_string()))? else { return Ok(None) };
+        match std::str::from_utf8(&bytes).map_err(config).and_then(|text| Credentials::from_pem(text).map_err(config)) {
+            Ok(credentials) => Ok(Some(credentials)),
+            Err(error) => {
+                tracing::warn!(file = %self.file.display(), %error, "the kept certificate is damaged: going on without it");
+                Ok(None)
+            }
+        }
+    }
+
+    fn save(&self, env: &Env, credentials: &Credentials) -> Result<(), AgentError> {
+        let written = env.fs().write_atomic(&self.file, credentials.to_pem().as_bytes(), FILE_MODE);
+        written.map_err(|error| AgentError::DataFolder { path: self.file.clone(), why: error.to_string() })
+    }
+
+    /// Shows the token to one member after the other, until one answers.
+    async fn enroll(&self, env: &Env, token: &str) -> Result<Credentials, AgentError> {
+        let parsed: JoinToken = token.parse().map_err(config)?;
+        let net = GrpcNet::new(Some(enrolling_config(parsed.fingerprint())));
+        let asking = Env::real(RealConfig { net: Arc::new(net) });
+        loop {
+            match self.ask(&asking, token).await {
+                Ok(credentials) => {
+                    self.save(env, &credentials)?;
+                    tracing::info!(name = credentials.name(), "the cluster signed this agent's certificate");
+                    return Ok(credentials);
+                }
+                Err(Failed::Refused(why)) => return Err(AgentError::Refused(why)),
+                Err(Failed::NoAnswer(why)) => tracing::warn!(why, "no member takes the token yet"),
+            }
+            env.sleep(env.jitter(RETRY)).await;
+        }
+    }
+
+    async fn ask(&self, env: &Env, token: &str) -> Result<Credentials, Failed> {
+        let refused = |error: &dyn std::fmt::Display| Failed::Refused(error.to_string());
+        let enrolment = Enrolment::new().map_err(|e| refused(&e))?;
+        let request = EnrollRequest {
+            token: token.to_owned(),
+            ec2_instance_id: self.instance_id.clone(),
+            csr: enrolment.csr_der().to_vec().into(),
+            ..Default::default()
+        };
+        let body: bytes::Bytes = request.encode_to_vec().into();
+        let mut last = String::from("there are no members to ask");
+        for address in &self.servers {
+            let answer = env.net().call(address, Lane::Main, ENROLL, body.clone(), CALL).await;
+            let answer = match answer {
+                Ok(bytes) => EnrollResponse::decode(bytes).map_err(|e| refused(&e))?,
+                Err(seawall_env::net::NetError::Refused(why)) => {
+                    return Err(Failed::Refused(format!("{address}: {why}")));
+                }
+                Err(error) => {
+                    last = error.to_string();
+                    continue;
+                }
+            };
+            if !answer.error.is_empty() {
+                return Err(Failed::Refused(answer.error));
+            }
+            let finished = enrolment.finish(answer.certificate_der.to_vec(), answer.ca_der.to_vec());
+            return finished.map_err(|e| refused(&e));
+        }
+        Err(Failed::NoAnswer(last))
+    }
+
+    /// Asks for another certificate at half life, showing the one in use.
+    async fn keep_renewed(self, env: Env, identity: Arc<Identity>) {
+        loop {
+            env.sleep(LOOK_EVERY).await;
+            if env.wall_ms() < identity.credentials().renew_at_ms() {
+                continue;
+            }
+            match self.ask(&env, "").await {
+                Ok(credentials) => match self.save(&env, &credentials).map(|()| identity.replace(credentials)) {
+                    Ok(Ok(())) => tracing::info!("the cluster renewed this agent's certificate"),
+                    Ok(Err(error)) => tracing::error!(%error, "the renewed certificate cannot be used"),
+                    Err(error) => tracing::error!(%error, "the renewed certificate cannot be kept"),
+                },
+                Err(Failed::Refused(why) | Failed::NoAnswer(why)) => {
+                    tracing::warn!(why, "the certificate could not be renewed yet");
+                }
+            }
+        }
+    }
+}
+
+/// Why there is no certificate.
+enum Failed {
+    /// Asking again will not help.
+    Refused(String),
+    NoAnswer(String),
+}
