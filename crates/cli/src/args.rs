@@ -239,6 +239,9 @@ pub struct ServerArgs {
     /// Longest hold of replacement when too many instances fall silent at once
     #[arg(long, env = "SEAWALL_MASS_LOSS_HOLD", value_parser = duration, default_value = "10m", value_name = "TIME")]
     pub mass_loss_hold: Duration,
+    /// With less free disk than this, writes that grow state are refused
+    #[arg(long, env = "SEAWALL_DISK_RESERVE_MIB", default_value_t = 512, value_name = "MIB")]
+    pub disk_reserve_mib: u64,
     /// Logs
     #[command(flatten)]
     pub log: LogArgs,

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +46,7 @@ pub(crate) struct Inner {
     handler: Arc<dyn Handler>,
     leadership: watch::Receiver<Leadership>,
     stopped: watch::Receiver<Option<String>>,
+    snapshots_allowed: Arc<AtomicBool>,
     reads: mpsc::Sender<Waiting>,
 }
 
@@ -76,12 +80,14 @@ impl Consensus {
         let (raft, published) = started?;
         let leadership = watchers::watch_leadership(&env, &raft);
         let stopped = watchers::watch_stop(&env, &raft);
-        watchers::start_compactor(&env, &raft, published.clone(), config.snapshot_log_bytes);
+        let snapshots_allowed = Arc::new(AtomicBool::new(true));
+        let limit = config.snapshot_log_bytes;
+        watchers::start_compactor(&env, &raft, published.clone(), limit, snapshots_allowed.clone());
         let (reads, waiting) = mpsc::channel(READS_WAITING_MAX);
         let rounds = Reads { env: env.clone(), raft: raft.clone(), leadership: leadership.clone(), waiting };
         env.spawn(TaskKind::vital("read barriers"), rounds.run());
         let handler = Arc::new(RaftHandler::new(&env, raft.clone(), snapshots_folder(&config.data_dir)));
-        let inner = Inner { env, raft, published, log, handler, leadership, stopped, reads };
+        let inner = Inner { env, raft, published, log, handler, leadership, stopped, snapshots_allowed, reads };
         Ok(Consensus { inner: Arc::new(inner) })
     }
 
@@ -300,6 +306,11 @@ impl Consensus {
     /// The newest state hashes, oldest first: at multiples of 1,024 entries, and now.
     pub fn hash_points(&self) -> Vec<HashPoint> {
         self.inner.published.hash_points()
+    }
+
+    /// Whether snapshots are taken as the log grows: not while the disk has no room for them.
+    pub fn allow_snapshots(&self, allowed: bool) {
+        self.inner.snapshots_allowed.store(allowed, Ordering::Relaxed);
     }
 
     /// Takes a snapshot soon, whatever the size of the log.

@@ -1,6 +1,12 @@
 //! Tasks that look at Raft: who leads, whether it still runs, and whether it is time for a snapshot.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use openraft::{RaftMetrics, async_runtime::watch::WatchReceiver as _};
 use seawall_env::{Env, TaskKind};
@@ -66,14 +72,22 @@ pub(crate) fn watch_stop(env: &Env, raft: &Raft) -> watch::Receiver<Option<Strin
     receiver
 }
 
-/// Takes a snapshot whenever the log since the last one is larger than `limit_bytes` and than that snapshot.
-pub(crate) fn start_compactor(env: &Env, raft: &Raft, published: Arc<Published>, limit_bytes: u64) {
+/// Takes a snapshot whenever the log since the last one is larger than `limit_bytes` and than that snapshot, unless none are
+/// `allowed` for lack of room.
+pub(crate) fn start_compactor(
+    env: &Env,
+    raft: &Raft,
+    published: Arc<Published>,
+    limit_bytes: u64,
+    allowed: Arc<AtomicBool>,
+) {
     let (on, raft) = (env.clone(), raft.clone());
     env.spawn(TaskKind::vital("compactor"), async move {
         let mut applied = published.index();
         while applied.changed().await.is_ok() {
             let snapshot_bytes = published.snapshot().map_or(0, |file| file.bytes);
-            if published.log_bytes() <= limit_bytes.max(snapshot_bytes) {
+            let is_due = published.log_bytes() > limit_bytes.max(snapshot_bytes);
+            if !is_due || !allowed.load(Ordering::Relaxed) {
                 continue;
             }
             if raft.trigger().snapshot().await.is_err() {

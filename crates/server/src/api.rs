@@ -29,7 +29,7 @@ use crate::{
     ServerConfig,
     dispatch::Sessions,
     leader::{Liveness, Proposer},
-    member::{Identity, Peerage, commands, peers},
+    member::{Condition, Identity, Peerage, commands, peers},
     watch::Changes,
 };
 
@@ -55,6 +55,7 @@ pub(crate) struct Node {
     pub(crate) peerage: Peerage,
     pub(crate) sessions: Sessions,
     pub(crate) changes: Changes,
+    pub(crate) condition: Condition,
     /// Where peers and clients reach this member.
     pub(crate) peer_address: String,
     pub(crate) client_address: String,
@@ -85,6 +86,7 @@ impl From<ApiError> for WriteError {
 impl Node {
     /// The state after a read barrier, or as it is here and now when `stale`.
     pub(crate) async fn read(&self, stale: bool, deadline: Instant) -> Result<State, ApiError> {
+        self.condition.check_serves()?;
         if !stale && self.consensus.read_barrier(deadline).await.is_err() {
             return Err(self.no_leader());
         }
@@ -108,6 +110,7 @@ impl Node {
             forward: Some(self.next_forward()),
             timeout_ms: 0,
         };
+        self.condition.check_serves()?;
         let mut maybe_done = false;
         loop {
             match self.write_once(&request, deadline).await {
@@ -176,7 +179,8 @@ impl Node {
     ) -> Result<Result<Bytes, ApiError>, WriteError> {
         request.timeout_ms = limit.as_millis() as u32;
         let body = request.encode_to_vec().into();
-        let answer = self.env.net().call(address, Lane::Main, peers::FORWARD, body, limit).await.map_err(|error| {
+        let call = self.env.net().call(address, Lane::Main, peers::FORWARD, body, limit);
+        let answer = self.unless_another_leads(call).await.ok_or(WriteError::Unknown)?.map_err(|error| {
             // A connection that was refused carried nothing.
             if matches!(error, NetError::Unreachable { .. }) { WriteError::NotLeader } else { WriteError::Unknown }
         })?;
@@ -218,9 +222,23 @@ impl Node {
         let limit = (deadline - self.env.now()).min(FORWARD_TRY);
         let request = SubmitRequest { command: Some(command.clone()), timeout_ms: limit.as_millis() as u32 };
         let body = request.encode_to_vec().into();
-        let answer = self.env.net().call(&address, Lane::Main, peers::SUBMIT, body, limit).await.ok()?;
+        let call = self.env.net().call(&address, Lane::Main, peers::SUBMIT, body, limit);
+        let answer = self.unless_another_leads(call).await?.ok()?;
         let answer = SubmitResponse::decode(answer).ok()?;
         (!answer.not_leader).then_some((answer.index, answer.reply?))
+    }
+
+    /// A question to the leader, given up once another member is known to lead: the one that was asked may be silent for as
+    /// long as its deadline, while the new one would answer at once.
+    async fn unless_another_leads<T>(&self, question: impl Future<Output = T>) -> Option<T> {
+        let mut leadership = self.consensus.leadership();
+        let asked = leadership.borrow_and_update().leader;
+        let other = leadership.wait_for(|now| now.leader.is_some() && now.leader != asked);
+        tokio::select! {
+            biased;
+            answer = question => Some(answer),
+            Ok(_) = other => None,
+        }
     }
 
     /// Waits a moment for a leader to appear; false when the deadline has passed.

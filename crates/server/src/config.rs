@@ -49,7 +49,10 @@ pub struct ServerConfig {
     pub forget_after: Duration,
     /// Replacement is held when too many instances outside one zone fall silent at once, at most for this long.
     pub mass_loss_hold: Duration,
-    /// Ends the process when its standard input closes: children of `seawall dev` go with it.
+    /// With less room than this on the data folder's disk, writes that grow state are refused; with less than half of it no
+    /// snapshot is begun.
+    pub disk_reserve_bytes: u64,
+    /// Told to the others, for display.
     pub version: String,
 }
 
@@ -89,6 +92,7 @@ impl ServerConfig {
             beat_ms: 1000,
             forget_after: Duration::from_secs(24 * 3600),
             mass_loss_hold: Duration::from_secs(600),
+            disk_reserve_bytes: 512 << 20,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }
@@ -128,7 +132,7 @@ impl ServerConfig {
                 self.lease_ms, self.beat_ms
             ));
         }
-        if self.expect == 0 || self.expect % 2 == 0 {
+        if self.expect.is_multiple_of(2) {
             return Err(format!("--expect {}: a cluster forms with an odd number of members (1, 3 or 5)", self.expect));
         }
         Ok(())

@@ -7,7 +7,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::StatusCode, routing};
+use arc_swap::ArcSwap;
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing,
+};
 use seawall_env::{
     Env, RealConfig, Task, TaskKind,
     net::{
@@ -16,15 +23,17 @@ use seawall_env::{
         trust::{Ca, Fingerprint, Identity, Secret},
     },
 };
+use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::v1::{control_server::ControlServer, ecs_server::EcsServer};
 use tokio::sync::watch;
 use tonic::service::Routes;
+use tower::ServiceExt as _;
 
 use crate::{
     ServerConfig, ServerError, TlsMode,
     api::Node,
     dispatch::lock,
-    grpc::{ControlService, EcsService, Shared},
+    grpc::{ControlService, EcsService, Shared, status},
     member::{Mount, NoHandler, Switch, session_handler},
     trust::Enroll,
 };
@@ -55,8 +64,8 @@ pub(crate) struct Ports {
     client_address: String,
     /// What the clients' port shows. Agents need it even where clients have none.
     clients_tls: Arc<rustls::ServerConfig>,
-    insecure: bool,
-    waiting: Mutex<Option<(Listener, LocalSocket)>>,
+    /// What clients are answered by: until this member serves, by what it waits for.
+    front: Arc<ArcSwap<Router>>,
     running: Mutex<Vec<Task>>,
     shutdown: watch::Receiver<bool>,
 }
@@ -92,8 +101,7 @@ impl Ports {
             identity,
             peer_address,
             client_address,
-            insecure: config.insecure,
-            waiting: Mutex::new(Some((client_listener, socket))),
+            front: Arc::new(ArcSwap::from_pointee(waiting("this member starts".into()))),
             running: Mutex::default(),
             shutdown,
         };
@@ -105,7 +113,21 @@ impl Ports {
             shutdown: ports.shutdown.clone(),
         };
         ports.run(&env, peer_listener.serve(env.clone(), serving));
+        ports.answer_clients(config, client_listener, socket);
         Ok((env, ports))
+    }
+
+    fn answer_clients(&self, config: &ServerConfig, listener: Listener, socket: LocalSocket) {
+        let serving = Serving {
+            router: front(self.front.clone()),
+            tls: Some(self.clients_tls.clone()),
+            plain: if config.insecure { Plain::Allow } else { Plain::Loopback },
+            connections_max: CLIENT_CONNECTIONS_MAX,
+            shutdown: self.shutdown.clone(),
+        };
+        let local = Serving { connections_max: LOCAL_CONNECTIONS_MAX, tls: None, ..serving.clone() };
+        self.run(&self.clients, listener.serve(self.clients.clone(), serving));
+        self.run(&self.agents, socket.serve(self.agents.clone(), local));
     }
 
     fn run(&self, threads: &Env, work: impl Future<Output = ()> + Send + 'static) {
@@ -118,10 +140,6 @@ impl Ports {
         for port in running {
             port.await;
         }
-    }
-
-    fn plain(&self) -> Plain {
-        if self.insecure { Plain::Allow } else { Plain::Loopback }
     }
 
     /// Everything on the clients' port: gRPC with health and reflection, agents, and three small pages for probes.
@@ -160,18 +178,12 @@ impl Mount for Ports {
         self.peers.set(handler);
     }
 
+    fn wait(&self, why: String) {
+        self.front.store(Arc::new(waiting(why)));
+    }
+
     fn serve_clients(&self, node: &Arc<Node>) {
-        let Some((listener, socket)) = lock(&self.waiting).take() else { return };
-        let serving = Serving {
-            router: self.router(node),
-            tls: Some(self.clients_tls.clone()),
-            plain: self.plain(),
-            connections_max: CLIENT_CONNECTIONS_MAX,
-            shutdown: self.shutdown.clone(),
-        };
-        let local = Serving { connections_max: LOCAL_CONNECTIONS_MAX, tls: None, ..serving.clone() };
-        self.run(&self.clients, listener.serve(self.clients.clone(), serving));
-        self.run(&self.agents, socket.serve(self.agents.clone(), local));
+        self.front.store(Arc::new(self.router(node)));
     }
 
     fn agents_need_certificates(&self) -> bool {
@@ -236,6 +248,32 @@ fn check_exposure(config: &ServerConfig, listener: &Listener) -> Result<(), Serv
     Err(ServerError::Config(format!(
         "refusing to listen on {local} without access keys, which come with a later version. next: --insecure, on a network that you trust"
     )))
+}
+
+/// Whatever `current` is when a request comes.
+fn front(current: Arc<ArcSwap<Router>>) -> Router {
+    Router::new().fallback(move |request: Request| {
+        let router = Router::clone(&current.load());
+        async move { router.oneshot(request).await }
+    })
+}
+
+/// Answers everything by why this member does not serve yet.
+fn waiting(why: String) -> Router {
+    Router::new().route("/healthz", routing::get(|| async { "ok\n" })).fallback(move |request: Request| {
+        let answer = not_serving(&request, &why);
+        async move { answer }
+    })
+}
+
+fn not_serving(request: &Request, why: &str) -> Response {
+    let is_grpc =
+        request.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc {
+        let error = ApiError::new(ErrorCode::NoLeader, format!("no leader: {why}"));
+        return status(&error, "").into_http();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
 }
 
 fn reflection() -> Result<

@@ -103,6 +103,12 @@ fn warnings(node: &Node, members: &[Member]) -> Vec<String> {
     if members.iter().any(|m| m.clock_offset_ms.abs() > 5000) {
         warnings.push("a member's clock is more than 5 s off: run a time service on every host".into());
     }
+    let views = node.liveness.views(node);
+    let is_low = |m: &&Member| views.get(&MemberId(m.id)).is_some_and(|view| view.disk_low);
+    let low: Vec<&str> = members.iter().filter(is_low).map(|m| m.name.as_str()).collect();
+    if !low.is_empty() {
+        warnings.push(format!("nearly full disks: {}; free space in their data folders", low.join(", ")));
+    }
     if node.config.insecure {
         warnings.push("clients are served without TLS and keys (--insecure)".into());
     }

@@ -63,7 +63,7 @@ async fn forget(node: &Arc<Node>) {
 
 async fn voters(node: &Arc<Node>) {
     let began = node.env.now();
-    let failed = membership::balance_voters(node).await.err();
+    let failed = membership::tend(node).await.err();
     if let Some(why) = &failed {
         warn!(%why, "voters could not be changed");
     }

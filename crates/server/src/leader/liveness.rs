@@ -17,9 +17,13 @@ use seawall_proto::{
     v1::ControllerStatus,
 };
 use seawall_state::State;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
-use crate::{api::Node, dispatch::lock, member::peers};
+use crate::{
+    api::Node,
+    dispatch::lock,
+    member::{Room, peers},
+};
 
 /// Members relay this often.
 const TICK: Duration = Duration::from_millis(250);
@@ -54,6 +58,7 @@ struct Heard {
     offset_ms: i64,
     applied_index: u64,
     log_bytes: u64,
+    disk_low: bool,
     hashes: Vec<HashPoint>,
 }
 
@@ -71,6 +76,7 @@ pub(crate) struct MemberView {
     pub(crate) clock_offset_ms: i64,
     pub(crate) applied_index: u64,
     pub(crate) log_bytes: u64,
+    pub(crate) disk_low: bool,
     pub(crate) hash: Option<(u64, u128)>,
 }
 
@@ -115,10 +121,15 @@ impl Liveness {
             offset_ms,
             applied_index: request.applied_index,
             log_bytes: request.log_bytes,
+            disk_low: request.disk_low,
             hashes: request.hashes,
         };
         inner.members.insert(member, heard);
-        RelayResponse { diverged: inner.diverged(member), ..Default::default() }
+        match inner.verdict(member) {
+            Verdict::Same => RelayResponse::default(),
+            Verdict::Differs(from) => RelayResponse { diverged: true, agrees: from.0, ..Default::default() },
+            Verdict::Undecided => RelayResponse { diverged: true, ..Default::default() },
+        }
     }
 
     /// Cluster time for the next command: the median of the voters' wall clocks, as far as they are heard.
@@ -214,11 +225,20 @@ impl Liveness {
                 clock_offset_ms: m.offset_ms,
                 applied_index: m.applied_index,
                 log_bytes: m.log_bytes,
+                disk_low: m.disk_low,
                 hash,
             };
             (*id, view)
         };
         inner.members.iter().map(view).collect()
+    }
+
+    /// Whether this member and a majority of the voters have room on their disks.
+    pub(super) fn has_room(&self, node: &Node) -> bool {
+        let voters = node.consensus.membership().voters;
+        let inner = lock(&self.inner);
+        let low = voters.keys().filter(|id| inner.members.get(id).is_some_and(|heard| heard.disk_low)).count();
+        node.condition.room() == Room::Enough && low <= voters.len() / 2
     }
 
     /// Forgets a member that left.
@@ -244,16 +264,42 @@ impl Liveness {
 }
 
 impl Inner {
-    /// Whether a majority of members agrees, at an index it has too, on another hash than `member`'s.
-    fn diverged(&self, member: MemberId) -> bool {
-        let Some(own) = self.members.get(&member) else { return false };
-        own.hashes.iter().any(|point| {
-            let at = |m: &Heard| m.hashes.iter().find(|p| p.index == point.index).map(hash_of);
-            let same = self.members.values().filter(|m| at(m) == Some(hash_of(point))).count();
-            let other = self.members.values().filter(|m| at(m).is_some_and(|h| h != hash_of(point))).count();
-            other > self.members.len() / 2 && other > same
-        })
+    /// Compares `member`'s state hashes with the others', at indexes that both have.
+    fn verdict(&self, member: MemberId) -> Verdict {
+        let Some(own) = self.members.get(&member) else { return Verdict::Same };
+        let mut verdict = Verdict::Same;
+        for point in &own.hashes {
+            let mut by_hash: BTreeMap<u128, Vec<MemberId>> = BTreeMap::new();
+            for (id, heard) in &self.members {
+                if let Some(theirs) = heard.hashes.iter().find(|p| p.index == point.index) {
+                    by_hash.entry(hash_of(theirs)).or_default().push(*id);
+                }
+            }
+            let is_alone = by_hash.len() == 1;
+            let most = by_hash.into_iter().max_by_key(|(_, ids)| ids.len()).unwrap_or_default();
+            match most {
+                _ if is_alone => {}
+                (hash, ids) if ids.len() > self.members.len() / 2 => {
+                    if hash != hash_of(point) {
+                        return Verdict::Differs(ids[0]);
+                    }
+                }
+                _ => verdict = Verdict::Undecided,
+            }
+        }
+        verdict
     }
+}
+
+/// What a member's state hashes say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// Nothing speaks against it.
+    Same,
+    /// A majority, of which this is one, has another state.
+    Differs(MemberId),
+    /// There are several states and none of them is a majority's.
+    Undecided,
 }
 
 fn hash_of(point: &HashPoint) -> u128 {
@@ -271,10 +317,11 @@ pub(crate) async fn relay_loop(node: Arc<Node>) {
         let now = node.env.now();
         let request = relay(&node, since);
         since = now;
-        if let Some(answer) = tell(&node, request).await
-            && answer.diverged
-        {
-            heal(&node).await;
+        match tell(&node, request).await {
+            Some(answer) if answer.diverged && answer.agrees == 0 => doubt(&node),
+            Some(answer) if answer.diverged => heal(&node, MemberId(answer.agrees)).await,
+            Some(_) => node.condition.set_diverged(false),
+            None => {}
         }
         node.env.sleep_until(now + TICK).await;
     }
@@ -290,6 +337,7 @@ fn relay(node: &Node, since: Instant) -> RelayRequest {
         applied_index: node.consensus.state().index,
         wall_ms: node.env.wall_ms(),
         log_bytes: node.consensus.log_bytes(),
+        disk_low: node.condition.room() != Room::Enough,
         version: node.config.version.clone(),
         hashes: hashes.map(|p| HashPoint { index: p.index, hash: p.hash.to_be_bytes().to_vec().into() }).collect(),
         ..Default::default()
@@ -307,11 +355,57 @@ async fn tell(node: &Node, request: RelayRequest) -> Option<RelayResponse> {
     RelayResponse::decode(answer).ok()
 }
 
-/// This member's state differs from the others': it loads theirs.
-async fn heal(node: &Node) {
-    let Some(leader) = node.consensus.leadership().borrow().leader else { return };
-    error!("this member's state differs from a majority's at the same index; it reloads the state from the leader");
-    if let Err(error) = node.consensus.install_state_from(leader).await {
-        error!(%error, "the state could not be reloaded; trying again");
+/// Members' states differ and none is a majority's: nobody serves until one is. Guessing could lose what was acknowledged.
+fn doubt(node: &Node) {
+    node.condition.set_diverged(true);
+    error!("members' states differ at the same index and no majority agrees; none of them serves");
+}
+
+/// This member's state differs from the others': it serves nobody until it has loaded theirs.
+async fn heal(node: &Node, agrees: MemberId) {
+    node.condition.set_diverged(true);
+    error!(%agrees, "this member's state differs from a majority's at the same index; it reloads the state");
+    if node.consensus.leadership().borrow().is_leader {
+        // A leader's state is what others are compared with: it must not lead while it is wrong.
+        match node.consensus.transfer_leader(agrees).await {
+            Ok(()) => info!(%agrees, "handed leadership over"),
+            Err(error) => return error!(%error, "leadership could not be handed over; trying again"),
+        }
+    }
+    match node.consensus.install_state_from(agrees).await {
+        Ok(()) => node.condition.set_diverged(false),
+        Err(error) => error!(%error, "the state could not be reloaded; trying again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(hashes: &[(u64, u8)]) -> Heard {
+        let point = |(index, hash): &(u64, u8)| HashPoint { index: *index, hash: vec![*hash; 16].into() };
+        Heard { hashes: hashes.iter().map(point).collect(), ..Heard::default() }
+    }
+
+    fn verdicts(members: &[&[(u64, u8)]]) -> Vec<Verdict> {
+        let ids = (1..).map(MemberId);
+        let members: BTreeMap<MemberId, Heard> = ids.zip(members.iter().map(|hashes| heard(hashes))).collect();
+        let inner = Inner { members, ..Inner::default() };
+        inner.members.keys().map(|id| inner.verdict(*id)).collect()
+    }
+
+    #[test]
+    fn the_minority_differs_at_an_index_that_both_have() {
+        let two = Verdict::Differs(MemberId(1));
+        assert_eq!(verdicts(&[&[(1, 7), (2, 8)], &[(2, 8)], &[(2, 9)]]), [Verdict::Same, Verdict::Same, two]);
+        assert_eq!(verdicts(&[&[(1, 7)], &[(2, 8)], &[(3, 9)]]), [Verdict::Same; 3]);
+        let one = Verdict::Differs(MemberId(2));
+        assert_eq!(verdicts(&[&[(5, 1)], &[(5, 2)], &[(5, 2)]]), [one, Verdict::Same, Verdict::Same]);
+    }
+
+    #[test]
+    fn without_a_majority_nobody_is_right() {
+        assert_eq!(verdicts(&[&[(5, 1)], &[(5, 2)], &[(5, 3)]]), [Verdict::Undecided; 3]);
+        assert_eq!(verdicts(&[&[(5, 1)], &[(5, 2)], &[]]), [Verdict::Undecided, Verdict::Undecided, Verdict::Same]);
     }
 }

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     api::{Node, WriteError},
+    member::condition,
     ops::{self, CommandKind, Ctx, IdSource, Prepared, Write},
     render,
 };
@@ -226,11 +227,24 @@ impl Loop {
             What::Command { command, .. } => Asked { commands: vec![(**command).clone()], ..Default::default() },
             What::Operation { request, .. } => self.prepare_operation(state, request)?,
         };
+        if matches!(job.what, What::Operation { .. }) {
+            self.check_room(&asked.commands)?;
+        }
         for command in &mut asked.commands {
             command.cluster_time_ms = self.node.cluster_time_ms();
             rehearse(state, command)?;
         }
         Ok(asked)
+    }
+
+    /// Clients' writes that grow state need room on this member's disk and on a majority's.
+    fn check_room(&self, commands: &[Command]) -> Result<(), Refused> {
+        let grows = |command: &Command| command.kind.as_ref().is_some_and(condition::grows);
+        if !commands.iter().any(grows) || self.node.liveness.has_room(&self.node) {
+            return Ok(());
+        }
+        let why = "the members' disks are nearly full: what grows the cluster's state is refused; deleting and stopping still work";
+        Err(Refused(ApiError::new(ErrorCode::DiskFull, why)))
     }
 
     fn prepare_operation(&self, state: &State, request: &ForwardRequest) -> Result<Asked, Refused> {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{
-    ServerError,
+    Mount, ServerError,
     identity::{FormingMember, Identity},
 };
 use crate::ServerConfig;
@@ -100,19 +100,43 @@ struct Round {
     silent: Vec<String>,
 }
 
-/// Waits until this member has an identity. `own_address` is where peers reach it.
+impl Round {
+    /// For people: what this member waits for.
+    fn waits_for(&self, config: &ServerConfig) -> String {
+        if !self.silent.is_empty() {
+            return format!("this member waits for the others of --join: {}", self.silent.join("; "));
+        }
+        let names: Vec<&str> = self.empty.keys().map(String::as_str).collect();
+        if self.empty.len() < config.expect {
+            return format!(
+                "this member waits for {} members to form a cluster (--expect) and knows of {}: {}",
+                config.expect,
+                names.len(),
+                names.join(", ")
+            );
+        }
+        format!("{} form a cluster; {} begins", names.join(", "), names.first().unwrap_or(&""))
+    }
+}
+
+/// Waits until this member has an identity.
 pub(crate) async fn identity(
     env: &Env,
     config: &ServerConfig,
-    own_address: &str,
+    mount: &dyn Mount,
     invitation: &mut mpsc::Receiver<Identity>,
 ) -> Result<Identity, ServerError> {
+    let own_address = &mount.peer_address();
     for round in 0u32.. {
         let found = probe_all(env, config, own_address).await?;
+        mount.wait(found.waits_for(config));
         if let Some(address) = &found.member_of {
             match join(env, config, own_address, address).await? {
                 Ok(identity) => return Ok(identity),
-                Err(why) => warn!(%address, %why, "cannot join yet"),
+                Err(why) => {
+                    warn!(%address, %why, "cannot join yet");
+                    mount.wait(format!("this member cannot join yet through {address}: {why}"));
+                }
             }
         } else if found.silent.is_empty()
             && found.empty.len() >= config.expect

@@ -12,7 +12,10 @@ use seawall_proto::internal::v1::{
 };
 use tracing::info;
 
-use super::form::{self, INVITE};
+use super::{
+    Room,
+    form::{self, INVITE},
+};
 use crate::api::Node;
 
 const WRITE: Duration = Duration::from_secs(10);
@@ -87,8 +90,41 @@ async fn submit(node: &Arc<Node>, kind: command::Kind) -> Result<u64, ApiError> 
     }
 }
 
+/// What a leader does about members, now and then.
+pub(crate) async fn tend(node: &Arc<Node>) -> Result<(), String> {
+    make_room(node).await?;
+    correct_addresses(node).await?;
+    balance_voters(node).await
+}
+
+/// A leader whose disk is nearly full hands over to a member that has room.
+async fn make_room(node: &Arc<Node>) -> Result<(), String> {
+    if node.condition.room() == Room::Enough {
+        return Ok(());
+    }
+    let views = node.liveness.views(node);
+    let has_room = |id: &MemberId| views.get(id).is_some_and(|view| view.alive && !view.disk_low);
+    let Some(to) = best_successor(node).filter(has_room) else { return Ok(()) };
+    info!(%to, "the disk is nearly full: handing leadership over");
+    node.consensus.transfer_leader(to).await.map_err(|e| e.to_string())
+}
+
+/// Members announce their addresses in state; Raft dials those of the membership.
+async fn correct_addresses(node: &Arc<Node>) -> Result<(), String> {
+    let members = node.consensus.membership();
+    let state = node.consensus.state();
+    for (id, dialled) in members.voters.iter().chain(&members.learners) {
+        let announced = state.state.members.get(&id.0).map(|row| row.peer_address.clone()).unwrap_or_default();
+        if !announced.is_empty() && announced != dialled.0 {
+            info!(%id, from = %dialled, to = announced, "a member is reached elsewhere");
+            node.consensus.set_address(*id, PeerAddress(announced)).await.map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(())
+}
+
 /// Promotes and removes voters so that 1, 3 or 5 live members vote and no zone of three holds a majority.
-pub(crate) async fn balance_voters(node: &Arc<Node>) -> Result<(), String> {
+async fn balance_voters(node: &Arc<Node>) -> Result<(), String> {
     let members = node.consensus.membership();
     if members.is_joint {
         return Ok(());

@@ -1,6 +1,7 @@
 //! A member's life: an empty folder waits ([`form`]), one with an identity replicates and serves.
 
 pub(crate) mod commands;
+pub(crate) mod condition;
 pub(crate) mod form;
 mod identity;
 pub(crate) mod membership;
@@ -33,6 +34,7 @@ use crate::{
     leader::{self, Liveness, Proposer},
     watch::Changes,
 };
+pub(crate) use condition::{Condition, Room};
 pub(crate) use identity::Identity;
 pub(crate) use peerage::Peerage;
 
@@ -84,6 +86,9 @@ pub enum ServerError {
         /// For people, with the next step.
         why: String,
     },
+    /// Replication ended by itself: on damage, or on a command that this version does not know.
+    #[error("this member takes part no longer: {0}")]
+    Stopped(String),
     /// The secret is missing or wrong.
     #[error("secret: {0}")]
     Secret(String),
@@ -97,6 +102,8 @@ pub(crate) trait Mount: Send + Sync {
     fn client_address(&self) -> String;
     /// Serves peers by this handler from now on.
     fn serve_peers(&self, handler: Arc<dyn Handler>);
+    /// What clients are told until this member serves.
+    fn wait(&self, why: String);
     /// Serves clients and agents from now on.
     fn serve_clients(&self, node: &Arc<Node>);
     /// Whether agents must show a certificate.
@@ -122,11 +129,14 @@ pub async fn run(env: Env, config: ServerConfig, shutdown: watch::Receiver<bool>
         Ok(_) = stop.wait_for(|stop| *stop) => None,
         node = start(env, config, &ports, StoreKind::Sled) => Some(node?),
     };
-    if let Some(node) = started {
-        serve_until(&node, shutdown).await;
+    let ended = match started {
+        Some(node) => serve_until(&node, shutdown).await,
+        None => Ok(()),
+    };
+    if ended.is_ok() {
+        ports.close().await;
     }
-    ports.close().await;
-    Ok(())
+    ended
 }
 
 /// Brings a member from whatever its folder holds to serving.
@@ -153,6 +163,7 @@ pub(crate) async fn start(
         peerage: Peerage::default(),
         sessions,
         changes: Changes::default(),
+        condition: Condition::default(),
         serials: AtomicU64::new(1),
         identity,
     });
@@ -166,6 +177,7 @@ pub(crate) async fn start(
     spawn("relay", Box::pin(leader::relay_loop(node.clone())));
     spawn("drive", Box::pin(leader::drive(node.clone())));
     spawn("probe", Box::pin(peerage::probe_loop(node.clone())));
+    spawn("disk", Box::pin(condition::watch_disk(node.clone())));
     spawn("changes", Box::pin(crate::watch::keep(node.clone())));
     initialise(&node).await?;
     mount.serve_clients(&node);
@@ -182,7 +194,7 @@ async fn identify(env: &Env, config: &ServerConfig, mount: &dyn Mount) -> Result
         None => {
             let (waiting, mut invitation) = form::Waiting::new(config);
             mount.serve_peers(waiting);
-            form::identity(env, config, &mount.peer_address(), &mut invitation).await?
+            form::identity(env, config, mount, &mut invitation).await?
         }
     };
     identity.boot += 1;
@@ -257,10 +269,12 @@ async fn announce(node: Arc<Node>) {
 }
 
 /// Serves until told to stop; a leader hands over first.
-async fn serve_until(node: &Arc<Node>, mut shutdown: watch::Receiver<bool>) {
-    // A sender that is gone means that nobody will ever ask.
-    if shutdown.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
+async fn serve_until(node: &Arc<Node>, mut shutdown: watch::Receiver<bool>) -> Result<(), ServerError> {
+    tokio::select! {
+        biased;
+        // A sender that is gone means that nobody will ever ask.
+        Ok(_) = shutdown.wait_for(|stop| *stop) => {}
+        why = node.consensus.stopped() => return Err(ServerError::Stopped(why)),
     }
     if node.consensus.leadership().borrow().is_leader
         && let Some(to) = membership::best_successor(node)
@@ -273,6 +287,7 @@ async fn serve_until(node: &Arc<Node>, mut shutdown: watch::Receiver<bool>) {
         }
     }
     node.consensus.shutdown().await;
+    Ok(())
 }
 
 /// Answers nothing: before the first handler is set.
