@@ -28,6 +28,10 @@ pub struct Config {
     pub member_id: MemberId,
     /// The cluster this log belongs to; empty: not checked.
     pub cluster_id: Vec<u8>,
+    /// Rises when the cluster is restored or recovered by force: messages of another epoch are refused.
+    pub epoch: u64,
+    /// This member has had a log: starting without one would let it vote twice in a term, or forget what it acknowledged.
+    pub had_log: bool,
     /// Between two heartbeats of a leader.
     pub heartbeat_ms: u64,
     /// Shortest silence after which a member stands for election.
@@ -46,6 +50,8 @@ impl Config {
         Config {
             member_id,
             cluster_id: Vec::new(),
+            epoch: 0,
+            had_log: false,
             heartbeat_ms: 40,
             election_min_ms: 80,
             election_max_ms: 160,
@@ -135,6 +141,11 @@ pub enum StartError {
     /// The log is another cluster's.
     #[error("the log in {0} belongs to another cluster")]
     WrongCluster(PathBuf),
+    /// The log is gone, but not the rest of the folder.
+    #[error(
+        "the log in {0} is gone, and with it what this member promised to others: empty the whole data folder and start it again, so that it joins under a new id"
+    )]
+    LogGone(PathBuf),
     /// The log or a snapshot is damaged: the member must leave and join again under a new id.
     #[error("damaged: {0}")]
     Corrupt(String),

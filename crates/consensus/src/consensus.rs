@@ -27,7 +27,7 @@ use crate::{
     Proposed, ReadError, StartError, StoreKind, Voters, changes,
     handler::RaftHandler,
     machine::{Machine, Published},
-    network::Links,
+    network::{Cluster, Links},
     raft::{Payload, Raft, TypeConfig, raft_config},
     reads::{READS_WAITING_MAX, Reads, Waiting},
     reload,
@@ -41,6 +41,7 @@ type Written = openraft::raft::ClientWriteResult<TypeConfig>;
 pub(crate) struct Inner {
     pub(crate) env: Env,
     pub(crate) raft: Raft,
+    pub(crate) cluster: Cluster,
     pub(crate) published: Arc<Published>,
     log: LogStore,
     handler: Arc<dyn Handler>,
@@ -70,7 +71,7 @@ impl Consensus {
         let settings = raft_config(&config)?;
         let id = config.member_id.0;
         let disk = open_disk(&env, &config.data_dir, store).await?;
-        let identity = Identity { member_id: id, cluster_id: config.cluster_id.clone() };
+        let identity = Identity { member_id: id, cluster_id: config.cluster_id.clone(), had_log: config.had_log };
         let log = LogStore::open(&env, disk, &identity)?;
         let started = Self::start_raft(&env, &config, settings, &log).await;
         if started.is_err() {
@@ -84,10 +85,14 @@ impl Consensus {
         let limit = config.snapshot_log_bytes;
         watchers::start_compactor(&env, &raft, published.clone(), limit, snapshots_allowed.clone());
         let (reads, waiting) = mpsc::channel(READS_WAITING_MAX);
-        let rounds = Reads { env: env.clone(), raft: raft.clone(), leadership: leadership.clone(), waiting };
+        let cluster = Cluster::of(&config);
+        let rounds = Reads { env: env.clone(), raft: raft.clone(), cluster, leadership: leadership.clone(), waiting };
         env.spawn(TaskKind::vital("read barriers"), rounds.run());
-        let handler = Arc::new(RaftHandler::new(&env, raft.clone(), snapshots_folder(&config.data_dir)));
-        let inner = Inner { env, raft, published, log, handler, leadership, stopped, snapshots_allowed, reads };
+        let folder = snapshots_folder(&config.data_dir);
+        let handler = Arc::new(RaftHandler::new(&env, raft.clone(), folder, Cluster::of(&config).member(id)));
+        let cluster = Cluster::of(&config);
+        let inner =
+            Inner { env, raft, cluster, published, log, handler, leadership, stopped, snapshots_allowed, reads };
         Ok(Consensus { inner: Arc::new(inner) })
     }
 
@@ -100,7 +105,8 @@ impl Consensus {
         let id = config.member_id.0;
         let machine = Machine::recover(env, snapshots_folder(&config.data_dir), log.clone()).await?;
         let published = machine.published();
-        let raft = Raft::new(id, Arc::new(settings), Links::new(env, id), log.clone(), machine).await;
+        let raft =
+            Raft::new(id, Arc::new(settings), Links::new(env, id, Cluster::of(config)), log.clone(), machine).await;
         Ok((raft.map_err(|e| StartError::Raft(e.to_string()))?, published))
     }
 
@@ -238,7 +244,7 @@ impl Consensus {
         self.stopped().await;
     }
 
-    /// Adds a member without a vote, and waits until it has caught up.
+    /// Adds a member without a vote. It need not run yet: it catches up once it does.
     ///
     /// # Errors
     /// Not the leader, or another change is under way.
@@ -330,7 +336,7 @@ impl Consensus {
         if self.inner.leadership.borrow().leader == Some(MemberId(*self.inner.raft.node_id())) {
             return Err(ChangeError::Refused("this member leads: hand leadership over first".into()));
         }
-        self.inner.env.scope(reload::install_state_from(&self.inner, &address)).await?;
+        self.inner.env.scope(reload::install_state_from(&self.inner, peer, &address)).await?;
         // The snapshot on disk may hold what was wrong.
         self.trigger_snapshot().await;
         Ok(())

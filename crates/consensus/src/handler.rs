@@ -40,17 +40,29 @@ pub(crate) struct RaftHandler {
     env: Env,
     raft: Raft,
     snapshots: PathBuf,
+    own: proto::RaftTo,
     /// One at a time: two would share a file.
     receiving: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl RaftHandler {
-    pub(crate) fn new(env: &Env, raft: Raft, snapshots: PathBuf) -> Self {
-        RaftHandler { env: env.clone(), raft, snapshots, receiving: Arc::default() }
+    pub(crate) fn new(env: &Env, raft: Raft, snapshots: PathBuf, own: proto::RaftTo) -> Self {
+        RaftHandler { env: env.clone(), raft, snapshots, own, receiving: Arc::default() }
+    }
+
+    /// Refuses what is meant for another member, cluster or epoch.
+    fn check_to(&self, to: Option<&proto::RaftTo>) -> Result<(), NetError> {
+        if to == Some(&self.own) {
+            return Ok(());
+        }
+        let what = |to: &proto::RaftTo| format!("member {} of epoch {}", to.member_id, to.epoch);
+        let meant = to.map_or_else(|| "nobody by name".to_owned(), what);
+        Err(NetError::Refused(format!("this is {} of its cluster; the request is meant for {meant}", what(&self.own))))
     }
 
     async fn vote(&self, body: Bytes, is_pre_vote: bool) -> Result<Bytes, NetError> {
         let message: proto::RaftVoteRequest = decode(body)?;
+        self.check_to(message.to.as_ref())?;
         let request = VoteRequest {
             vote: required_vote(message.vote)?,
             last_log_id: message.last_log_id.map(codec::log_id),
@@ -70,6 +82,7 @@ impl RaftHandler {
 
     async fn transfer(&self, body: Bytes) -> Result<Bytes, NetError> {
         let message: proto::RaftTransferRequest = decode(body)?;
+        self.check_to(message.to.as_ref())?;
         let from = required_vote(message.from_leader)?;
         let last = message.last_log_id.map(codec::log_id);
         let request = TransferLeaderRequest::new(from, message.to_member_id, last);
@@ -79,6 +92,7 @@ impl RaftHandler {
 
     async fn read_index(&self, body: Bytes) -> Result<Bytes, NetError> {
         let message: proto::ReadIndexRequest = decode(body)?;
+        self.check_to(message.to.as_ref())?;
         let timeout = Duration::from_millis(message.timeout_ms.into()).min(READ_INDEX_MAX);
         let answer = match reads::leader_read_index(&self.raft, timeout).await {
             Ok(index) => proto::ReadIndexResponse { index, ..Default::default() },
@@ -121,6 +135,7 @@ impl RaftHandler {
 
     fn append_one(&self, message: Bytes) -> Result<BoxFuture<'_, Result<Bytes, NetError>>, NetError> {
         let message: proto::RaftAppendRequest = decode(message)?;
+        self.check_to(message.to.as_ref())?;
         let session = message.session;
         let entries: Result<Vec<_>, _> = message.entries.into_iter().map(codec::entry).collect();
         let request: AppendEntriesRequest<TypeConfig> = AppendEntriesRequest {
@@ -143,6 +158,7 @@ impl RaftHandler {
         let _alone = self.receiving.try_lock().map_err(|_| NetError::Broken("another snapshot is coming in".into()))?;
         let first = self.next_chunk(&mut incoming).await?;
         let header = first.header.clone().ok_or_else(|| NetError::Broken("a snapshot without a header".into()))?;
+        self.check_to(header.to.as_ref())?;
         let vote = required_vote(header.vote)?;
         let meta = header.meta.map(codec::snapshot_meta).transpose().map_err(|e| NetError::Broken(e.to_string()))?;
         let meta = meta.ok_or_else(|| NetError::Broken("a snapshot without its place in the log".into()))?;
@@ -196,7 +212,10 @@ impl RaftHandler {
     }
 
     /// This member's state as it is, for one that was found to differ.
-    async fn state(&self, outgoing: MessageSender) -> Result<(), NetError> {
+    async fn state(&self, mut incoming: MessageReceiver, outgoing: MessageSender) -> Result<(), NetError> {
+        let request = self.env.timeout(STALL_MAX, incoming.recv()).await.map_err(|_| NetError::Timeout(STALL_MAX))?;
+        let request: proto::RaftStateRequest = decode(request.unwrap_or_default())?;
+        self.check_to(request.to.as_ref())?;
         let parts = self.raft.with_state_machine(|machine| {
             let parts = machine.snapshot_parts();
             Box::pin(async move { parts })
@@ -257,7 +276,7 @@ impl Handler for RaftHandler {
             match method.as_str() {
                 method::APPEND => self.append(incoming, outgoing).await,
                 method::SNAPSHOT => self.snapshot(incoming, outgoing).await,
-                method::STATE => self.state(outgoing).await,
+                method::STATE => self.state(incoming, outgoing).await,
                 _ => Err(NetError::Refused(format!("{method} takes one message, or is unknown"))),
             }
         }))

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     Leadership, ReadError,
-    network::method,
+    network::{Cluster, method},
     raft::{Raft, TypeConfig},
 };
 
@@ -39,6 +39,7 @@ pub(crate) struct Waiting {
 pub(crate) struct Reads {
     pub env: Env,
     pub raft: Raft,
+    pub cluster: Cluster,
     pub leadership: watch::Receiver<Leadership>,
     pub waiting: mpsc::Receiver<Waiting>,
 }
@@ -111,7 +112,10 @@ impl Reads {
 
     async fn ask(&self, leader: MemberId, timeout: Duration) -> Option<u64> {
         let address = self.raft.metrics().borrow_watched().membership_config.get_node(&leader.0)?.0.clone();
-        let request = proto::ReadIndexRequest { timeout_ms: timeout.as_millis().max(1) as u32 };
+        let request = proto::ReadIndexRequest {
+            timeout_ms: timeout.as_millis().max(1) as u32,
+            to: Some(self.cluster.member(leader.0)),
+        };
         let body = request.encode_to_vec().into();
         let answer = self.env.net().call(&address, Lane::Heartbeat, method::READ_INDEX, body, timeout).await.ok()?;
         let answer = proto::ReadIndexResponse::decode(answer).ok()?;

@@ -43,6 +43,8 @@ pub(super) struct AppendLink {
     /// openraft asks for `Sync`; nobody else has it.
     opening: Mutex<Option<Opening>>,
     session: u64,
+    /// The last index that the member is known to have on disk.
+    matched: u64,
 }
 
 struct Opening {
@@ -79,7 +81,7 @@ enum Step {
 
 impl AppendLink {
     pub(super) fn new(route: Route) -> Self {
-        AppendLink { route, open: None, opening: Mutex::new(None), session: 0 }
+        AppendLink { route, open: None, opening: Mutex::new(None), session: 0, matched: 0 }
     }
 
     /// Sends what `input` gives, and gives the answers.
@@ -130,6 +132,7 @@ impl AppendLink {
             previous: request.prev_log_id.as_ref().map(codec::log_id_message),
             leader_commit: request.leader_commit.as_ref().map(codec::log_id_message),
             entries: request.entries.iter().map(codec::entry_message).collect(),
+            to: Some(self.route.to.clone()),
         };
         message.encode_to_vec().into()
     }
@@ -207,7 +210,15 @@ where
             return None;
         }
         let result = match answer.kind {
-            Some(Kind::Matched(matched)) => return Some(Ok(Ok(matched.id.map(codec::log_id)))),
+            Some(Kind::Matched(matched)) => {
+                let id = matched.id.map(codec::log_id);
+                self.link.matched = self.link.matched.max(id.map_or(0, |id| id.index));
+                return Some(Ok(Ok(id)));
+            }
+            Some(Kind::Conflict(id)) if id.index <= self.link.matched => {
+                let error = self.lost_log(id.index);
+                return Some(Err(self.fail(error)));
+            }
             Some(Kind::Conflict(id)) => StreamAppendError::Conflict(codec::log_id(id)),
             Some(Kind::HigherVote(vote)) => StreamAppendError::HigherVote(codec::vote(vote)),
             None => {
@@ -231,6 +242,17 @@ where
         self.ended = true;
         self.link.open = None;
         error
+    }
+
+    /// openraft ends the leader that is told of it: the member that lost what it acknowledged is at fault, not the leader.
+    fn lost_log(&self, index: u64) -> RaftRpcError {
+        let (member, matched) = (self.link.route.target, self.link.matched);
+        let text = format!(
+            "member {member} had its log up to entry {matched} on disk and lacks entry {index} now: it lost part of it. Stop it, \
+             empty its data folder and start it again"
+        );
+        tracing::error!("{text}");
+        RPCError::Network(NetworkError::from_string(text))
     }
 
     fn broken(&mut self) -> RaftRpcError {

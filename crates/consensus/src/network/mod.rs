@@ -28,7 +28,7 @@ use seawall_proto::internal::v1 as proto;
 
 use self::append::AppendLink;
 use crate::{
-    PeerAddress, codec,
+    Config, PeerAddress, codec,
     machine::SnapshotData,
     raft::{Snapshot, TypeConfig, Vote},
 };
@@ -50,20 +50,45 @@ pub(crate) mod method {
 
 type RaftRpcError = RPCError<TypeConfig>;
 
+/// Which cluster's members are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cluster {
+    id: Bytes,
+    epoch: u64,
+}
+
+impl Cluster {
+    pub(crate) fn of(config: &Config) -> Self {
+        Cluster { id: config.cluster_id.clone().into(), epoch: config.epoch }
+    }
+
+    /// As requests name one of them.
+    pub(crate) fn member(&self, member_id: u64) -> proto::RaftTo {
+        proto::RaftTo { member_id, cluster_id: self.id.clone(), epoch: self.epoch }
+    }
+}
+
 /// Makes the links to other members.
 pub(crate) struct Links {
     env: Env,
     member_id: u64,
+    cluster: Cluster,
 }
 
 impl Links {
-    pub(crate) fn new(env: &Env, member_id: u64) -> Self {
-        Links { env: env.clone(), member_id }
+    pub(crate) fn new(env: &Env, member_id: u64, cluster: Cluster) -> Self {
+        Links { env: env.clone(), member_id, cluster }
     }
 
     fn peer(&self, target: u64, address: &PeerAddress, lane: Lane) -> Peer {
-        let route =
-            Route { env: self.env.clone(), member_id: self.member_id, target, address: address.0.clone(), lane };
+        let route = Route {
+            env: self.env.clone(),
+            member_id: self.member_id,
+            target,
+            to: self.cluster.member(target),
+            address: address.0.clone(),
+            lane,
+        };
         Peer { append: AppendLink::new(route.clone()), route }
     }
 }
@@ -90,6 +115,8 @@ pub(super) struct Route {
     env: Env,
     member_id: u64,
     target: u64,
+    /// As requests name it.
+    to: proto::RaftTo,
     address: String,
     lane: Lane,
 }
@@ -163,6 +190,7 @@ impl Peer {
             vote: Some(codec::vote_message(&request.vote)),
             last_log_id: request.last_log_id.as_ref().map(codec::log_id_message),
             leadership_transfer: request.leadership_transfer,
+            to: Some(self.route.to.clone()),
         };
         let timeout = option.soft_ttl();
         let answer: proto::RaftVoteResponse =
@@ -219,6 +247,7 @@ impl NetTransferLeader<TypeConfig> for Peer {
             from_leader: Some(codec::vote_message(request.from_leader())),
             to_member_id: *request.to_node_id(),
             last_log_id: request.last_log_id().map(codec::log_id_message),
+            to: Some(self.route.to.clone()),
         };
         let timeout = option.soft_ttl();
         let answer: proto::RaftTransferResponse =

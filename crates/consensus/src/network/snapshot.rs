@@ -53,6 +53,7 @@ pub(super) async fn send(
         vote: Some(codec::vote_message(&vote)),
         meta: Some(codec::snapshot_meta_message(&snapshot.meta)),
         bytes: file.bytes,
+        to: Some(route.to.clone()),
     };
     let mut sending = Box::pin(send_file(env, file.reader, header, &outgoing));
     let mut all_sent = false;

@@ -16,6 +16,8 @@ pub(crate) struct Identity {
     pub member_id: u64,
     /// Empty: not known yet.
     pub cluster_id: Vec<u8>,
+    /// The member has had a log before; not part of the mark.
+    pub had_log: bool,
 }
 
 /// What a disk held when it was opened.
@@ -69,7 +71,10 @@ pub(crate) fn check_identity(
 ) -> Result<Option<Identity>, StartError> {
     use seawall_model::MemberId;
     let Some(found) = found else {
-        return Ok(Some(expected.clone()));
+        return match expected.had_log {
+            true => Err(StartError::LogGone(folder.to_owned())),
+            false => Ok(Some(expected.clone())),
+        };
     };
     if found.member_id != expected.member_id {
         return Err(StartError::WrongMember {

@@ -139,7 +139,8 @@ impl SledDisk {
         };
         let damaged = || StartError::Corrupt(format!("the identity in {}", self.folder.display()));
         let (member_id, cluster_id) = value.split_first_chunk().ok_or_else(damaged)?;
-        Ok(Some(Identity { member_id: u64::from_be_bytes(*member_id), cluster_id: cluster_id.to_vec() }))
+        let member_id = u64::from_be_bytes(*member_id);
+        Ok(Some(Identity { member_id, cluster_id: cluster_id.to_vec(), had_log: true }))
     }
 
     fn last_entry(&self) -> Result<Option<LogId>, StartError> {

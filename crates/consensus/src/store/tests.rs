@@ -28,7 +28,7 @@ use crate::{
 type Built = (TempDir, LogStore, Machine);
 
 fn identity() -> Identity {
-    Identity { member_id: 1, cluster_id: b"cluster".to_vec() }
+    Identity { member_id: 1, cluster_id: b"cluster".to_vec(), had_log: false }
 }
 
 /// Runs a test on the machine.
@@ -238,7 +238,7 @@ fn a_log_of_another_member_or_cluster_is_refused() {
     on_machine(|env| async move {
         let folder = TempDir::new().unwrap();
         let disk = SledDisk::open(&env, &folder.path().join("log")).unwrap();
-        let forming = Identity { member_id: 1, cluster_id: Vec::new() };
+        let forming = Identity { member_id: 1, cluster_id: Vec::new(), had_log: false };
         disk.recover(&forming).unwrap();
         disk.recover(&identity()).expect("a member learns its cluster when it joins one");
         disk.recover(&forming).expect("not asked");

@@ -72,12 +72,20 @@ struct Lease {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MemberView {
     pub(crate) alive: bool,
+    last_heard: Instant,
     pub(crate) last_seen_ms: i64,
     pub(crate) clock_offset_ms: i64,
     pub(crate) applied_index: u64,
     pub(crate) log_bytes: u64,
     pub(crate) disk_low: bool,
     pub(crate) hash: Option<(u64, u128)>,
+}
+
+impl MemberView {
+    /// Whether the leader heard it lately.
+    pub(crate) fn is_heard_within(&self, node: &Node, limit: Duration) -> bool {
+        node.env.now() - self.last_heard < limit
+    }
 }
 
 impl Liveness {
@@ -217,10 +225,12 @@ impl Liveness {
         let now = node.env.now();
         let inner = lock(&self.inner);
         let view = |(id, m): (&MemberId, &Heard)| {
-            let alive = *id == node.identity.id() || now - m.at < MEMBER_SILENT;
+            let last_heard = if *id == node.identity.id() { now } else { m.at };
+            let alive = now - last_heard < MEMBER_SILENT;
             let hash = m.hashes.last().map(|p| (p.index, hash_of(p)));
             let view = MemberView {
                 alive,
+                last_heard,
                 last_seen_ms: m.wall_ms,
                 clock_offset_ms: m.offset_ms,
                 applied_index: m.applied_index,

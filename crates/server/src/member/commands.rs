@@ -21,7 +21,7 @@ pub(crate) async fn run(node: &Arc<Node>, operation: &str, body: Bytes) -> Resul
     match operation {
         "AddMember" => {
             let request: AddMemberRequest = decode(body)?;
-            let id = membership::add(node, &request.peer_address, None).await?;
+            let id = membership::add(node, &request.peer_address).await?;
             encode(AddMemberResponse { member: member(node, id).await })
         }
         "RemoveMember" => {
@@ -31,8 +31,7 @@ pub(crate) async fn run(node: &Arc<Node>, operation: &str, body: Bytes) -> Resul
         }
         "ReplaceMember" => {
             let request: ReplaceMemberRequest = decode(body)?;
-            membership::member_named(node, &request.name)?;
-            let id = membership::add(node, &request.peer_address, Some(&request.name)).await?;
+            let id = membership::replace(node, &request.name, &request.peer_address).await?;
             encode(ReplaceMemberResponse { member: member(node, id).await })
         }
         _ => {

@@ -85,6 +85,7 @@ fn identity_of(name: &str, zone: &str, answer: &JoinResponse) -> Identity {
         zone: zone.into(),
         epoch: answer.epoch,
         boot: 0,
+        had_log: false,
         forming: Vec::new(),
     }
 }
@@ -244,6 +245,7 @@ fn plan(env: &Env, config: &ServerConfig, members: &BTreeMap<String, (String, St
         zone: config.zone.clone(),
         epoch: 1,
         boot: 0,
+        had_log: false,
         forming,
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Identity {
     pub(crate) epoch: u64,
     /// Rises at each start: a write forwarded before a restart is never taken for one after it.
     pub(crate) boot: u64,
+    /// A log was made: without it this member must not vote again.
+    #[serde(default)]
+    pub(crate) had_log: bool,
     /// The members of a cluster that this one is to initialise; empty once it has. A crash in between is resumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) forming: Vec<FormingMember>,

@@ -10,6 +10,7 @@ use seawall_model::{ApiError, ErrorCode, MemberId, is_ecs_name, is_zone};
 use seawall_proto::internal::v1::{
     Command, DropMember, JoinResponse, MemberRow, Principal, PutMember, command, principal, reply,
 };
+use seawall_state::State;
 use tracing::info;
 
 use super::{
@@ -21,41 +22,52 @@ use crate::api::Node;
 const WRITE: Duration = Duration::from_secs(10);
 /// A learner that is behind by more would hold up every write as a voter.
 const CAUGHT_UP_ENTRIES: u64 = 1024;
+/// How long an operator waits for a new member to catch up.
+const CATCH_UP: Duration = Duration::from_secs(20);
+const CATCH_UP_LOOK: Duration = Duration::from_millis(100);
+/// A voter that is silent for this long gives way to a spare: longer than a restart takes.
+const DEAD: Duration = Duration::from_secs(10);
 const INVITE_CALL: Duration = Duration::from_secs(5);
 
-/// Takes a member in as a learner; the voters controller gives it a vote. A dead member of the same name makes room.
+/// Takes a member in as a learner; it gets a vote once it has caught up. A dead member of the same name makes room then.
 pub(crate) async fn admit(node: &Arc<Node>, row: MemberRow) -> Result<MemberId, String> {
     if !is_ecs_name(&row.name) || !is_zone(&row.zone) {
         return Err(format!("name {:?} or zone {:?} is not valid", row.name, row.zone));
     }
     let state = node.consensus.state();
-    let namesake = state.state.members.iter().find(|(_, m)| m.name == row.name).map(|(_, m)| m.clone());
-    if let Some(old) = &namesake
-        && form::probe(&node.env, &old.peer_address).await.is_ok_and(|p| p.me.is_some_and(|me| me.member_id == old.id))
-    {
-        return Err(format!(
-            "a member called {} answers at {}; give this one another --name, or stop that one first",
-            row.name, old.peer_address
-        ));
+    let namesakes = state.state.members.iter().filter(|(_, m)| m.name == row.name).map(|(_, m)| m);
+    for old in namesakes {
+        if form::probe(&node.env, &old.peer_address).await.is_ok_and(|p| p.me.is_some_and(|me| me.member_id == old.id))
+        {
+            return Err(format!(
+                "a member called {} answers at {}; give this one another --name, or stop that one first",
+                row.name, old.peer_address
+            ));
+        }
     }
     let address = PeerAddress(row.peer_address.clone());
     let id = put_member(node, MemberRow { id: 0, ..row.clone() }).await?;
     node.consensus.add_learner(id, address).await.map_err(|e| e.to_string())?;
     info!(name = %row.name, zone = %row.zone, %id, "admitted a member");
-    if let Some(old) = namesake {
-        replace(node, MemberId(old.id), id).await?;
-    }
     Ok(id)
 }
 
-/// Swaps a dead voter for a new member in one change, and forgets the dead one.
-async fn replace(node: &Arc<Node>, old: MemberId, new: MemberId) -> Result<(), String> {
-    let mut voters: BTreeSet<MemberId> = node.consensus.membership().voters.into_keys().collect();
-    if voters.remove(&old) {
-        voters.insert(new);
-        node.consensus.change_voters(voters, false).await.map_err(|e| e.to_string())?;
+/// Whether a newer member has this one's name: this one was lost, and will not come back under its id.
+fn is_replaced(state: &State, id: MemberId) -> bool {
+    let name = |row: &MemberRow| row.name.clone();
+    let Some(own) = state.members.get(&id.0).map(|row| name(row)) else { return false };
+    state.members.iter().any(|(other, row)| *other > id.0 && name(row) == own)
+}
+
+/// Forgets members that were replaced and no longer vote.
+async fn forget_replaced(node: &Arc<Node>) -> Result<(), String> {
+    let state = node.consensus.state();
+    let voters = node.consensus.membership().voters;
+    let ids = state.state.members.iter().map(|(id, _)| MemberId(*id));
+    for id in ids.filter(|id| !voters.contains_key(id) && is_replaced(&state.state, *id)) {
+        forget(node, id).await.map_err(|e| e.message)?;
     }
-    forget(node, old).await.map_err(|e| e.message)
+    Ok(())
 }
 
 async fn forget(node: &Arc<Node>, id: MemberId) -> Result<(), ApiError> {
@@ -94,7 +106,8 @@ async fn submit(node: &Arc<Node>, kind: command::Kind) -> Result<u64, ApiError> 
 pub(crate) async fn tend(node: &Arc<Node>) -> Result<(), String> {
     make_room(node).await?;
     correct_addresses(node).await?;
-    balance_voters(node).await
+    balance_voters(node).await?;
+    forget_replaced(node).await
 }
 
 /// A leader whose disk is nearly full hands over to a member that has room.
@@ -140,7 +153,7 @@ async fn balance_voters(node: &Arc<Node>) -> Result<(), String> {
                 id: *id,
                 zone: row.map(|r| r.zone.clone()).unwrap_or_default(),
                 voter,
-                live: view.is_some_and(|v| v.alive),
+                live: view.is_some_and(|v| v.is_heard_within(node, DEAD)) && !is_replaced(&state.state, *id),
                 caught_up: voter || view.is_some_and(|v| v.applied_index + CAUGHT_UP_ENTRIES >= state.index),
             }
         })
@@ -151,7 +164,7 @@ async fn balance_voters(node: &Arc<Node>) -> Result<(), String> {
 }
 
 /// Invites a server that waits on an empty folder.
-pub(crate) async fn add(node: &Arc<Node>, peer_address: &str, replacing: Option<&str>) -> Result<MemberId, ApiError> {
+pub(crate) async fn add(node: &Arc<Node>, peer_address: &str) -> Result<MemberId, ApiError> {
     let answer = form::probe(&node.env, peer_address)
         .await
         .map_err(|e| ApiError::invalid(format!("no server answers at {peer_address}: {e}")))?;
@@ -159,9 +172,6 @@ pub(crate) async fn add(node: &Arc<Node>, peer_address: &str, replacing: Option<
         return Err(ApiError::invalid(format!("the server at {peer_address} belongs to a cluster already")));
     }
     let me = answer.me.unwrap_or_default();
-    if let Some(name) = replacing {
-        remove_named(node, name, true).await?;
-    }
     let row = MemberRow { name: me.name, zone: me.zone, peer_address: peer_address.into(), ..Default::default() };
     let id = admit(node, row).await.map_err(ApiError::client)?;
     let invitation = JoinResponse {
@@ -172,12 +182,43 @@ pub(crate) async fn add(node: &Arc<Node>, peer_address: &str, replacing: Option<
     };
     let body = invitation.encode_to_vec().into();
     node.env.net().call(peer_address, Lane::Main, INVITE, body, INVITE_CALL).await.map_err(|e| {
-        ApiError::new(
-            ErrorCode::Server,
-            format!("the server at {peer_address} was admitted but did not take the invitation: {e}"),
-        )
+        let why = format!("the server at {peer_address} was admitted but did not take the invitation: {e}");
+        ApiError::new(ErrorCode::Server, why)
     })?;
     Ok(id)
+}
+
+/// Gives a member's place to a server that waits on an empty folder: once that has caught up, in one change.
+pub(crate) async fn replace(node: &Arc<Node>, name: &str, peer_address: &str) -> Result<MemberId, ApiError> {
+    let old = member_named(node, name)?;
+    let new = add(node, peer_address).await?;
+    if !wait_caught_up(node, new).await {
+        return Err(ApiError::new(
+            ErrorCode::Server,
+            format!(
+                "member {new} has joined and still catches up; when `seawall member ls` shows it as a voter: seawall member rm {name}"
+            ),
+        ));
+    }
+    let mut voters: BTreeSet<MemberId> = node.consensus.membership().voters.into_keys().collect();
+    if voters.remove(&old) {
+        voters.insert(new);
+        node.consensus.change_voters(voters, false).await.map_err(refused)?;
+    }
+    forget(node, old).await?;
+    Ok(new)
+}
+
+async fn wait_caught_up(node: &Arc<Node>, id: MemberId) -> bool {
+    let until = node.env.now() + CATCH_UP;
+    while node.env.now() < until {
+        let applied = node.liveness.views(node).get(&id).map_or(0, |view| view.applied_index);
+        if applied + CAUGHT_UP_ENTRIES >= node.consensus.state().index && applied > 0 {
+            return true;
+        }
+        node.env.sleep(CATCH_UP_LOOK).await;
+    }
+    false
 }
 
 /// Removes a member. Without `force` only where enough voters stay.

@@ -146,8 +146,12 @@ pub(crate) async fn start(
     mount: &dyn Mount,
     store: StoreKind,
 ) -> Result<Arc<Node>, ServerError> {
-    let identity = identify(&env, &config, mount).await?;
+    let mut identity = identify(&env, &config, mount).await?;
     let consensus = Consensus::start(env.clone(), consensus_config(&config, &identity), store).await?;
+    if !identity.had_log {
+        identity.had_log = true;
+        identity.save(&env, &config.data_dir)?;
+    }
     let (proposer, jobs) = Proposer::new();
     let (sessions, reports) = Sessions::new();
     let node = Arc::new(Node {
@@ -215,6 +219,8 @@ fn check(identity: Identity, config: &ServerConfig) -> Result<Identity, ServerEr
 fn consensus_config(config: &ServerConfig, identity: &Identity) -> seawall_consensus::Config {
     seawall_consensus::Config {
         cluster_id: identity.cluster_bytes(),
+        epoch: identity.epoch,
+        had_log: identity.had_log,
         heartbeat_ms: config.heartbeat_ms,
         election_min_ms: config.election_min_ms,
         election_max_ms: config.election_max_ms,
