@@ -6,13 +6,14 @@ use seawall_proto::{
     v1::{KeyValuePair, PortMapping},
 };
 
-use crate::machine::{Machine, container, lines, new_assignment, owner, program, shell, started, text};
+use crate::machine::{Machine, UNTIL_TOLD, container, lines, new_assignment, owner, program, shell, started, text};
 
 pub async fn exit_codes_are_told(machine: &Machine) {
     let runtime = machine.runtime();
     let mut events = runtime.events(&owner()).await.unwrap();
-    let container = started(&runtime, shell("sleep 0.5; exit 3")).await;
+    let container = started(&runtime, shell(&format!("{UNTIL_TOLD}; exit 3"))).await;
     machine.event(&mut events, EventKind::Started).await;
+    machine.tell(&container);
     machine.event(&mut events, EventKind::Exited(Some(3))).await;
     let observed = runtime.inspect(&container).await.unwrap().unwrap();
     assert_eq!((observed.phase, observed.exit_code, observed.oom), (Phase::Exited, Some(3), false));

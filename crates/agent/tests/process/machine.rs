@@ -30,6 +30,9 @@ use tokio::sync::mpsc;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// A command of the shell that waits for [`Machine::tell`].
+pub const UNTIL_TOLD: &str = "while [ ! -e told ]; do sleep 0.05; done";
+
 /// Ids of tasks, unique over all tests of the run.
 static NEXT_TASK: AtomicU64 = AtomicU64::new(1);
 
@@ -68,6 +71,11 @@ impl Machine {
     /// Where a container's files are.
     pub fn container_folder(&self, container: &ContainerSpec) -> PathBuf {
         self.data_dir().join("process").join(container.task.id.to_string()).join(container.index.to_string())
+    }
+
+    /// Lets a container go on that waits with [`UNTIL_TOLD`].
+    pub fn tell(&self, container: &ContainerSpec) {
+        std::fs::write(self.container_folder(container).join("work/told"), "").unwrap();
     }
 
     /// How the shim says a container stands.

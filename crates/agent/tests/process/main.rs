@@ -63,6 +63,7 @@ const TESTS: &[(&str, Body)] = tests![
     stop::a_container_without_its_folder_ends,
     logs::both_streams_are_kept_and_read_after_the_end,
     logs::a_log_is_followed_until_its_end,
+    logs::a_log_is_followed_from_file_to_file,
     logs::the_log_is_capped,
     health::a_check_tells_healthy_and_unhealthy,
     health::a_check_that_hangs_is_killed,

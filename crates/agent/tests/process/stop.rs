@@ -8,7 +8,7 @@ use seawall_agent::{
     spec::ContainerSpec,
 };
 
-use crate::machine::{Machine, lines, owner, runs, shell, signal, started, text};
+use crate::machine::{Machine, UNTIL_TOLD, lines, owner, runs, shell, signal, started, text};
 
 /// Waits until the program has said so many lines; the numbers it said.
 async fn numbers(machine: &Machine, runtime: &ProcessRuntime, container: &ContainerSpec, count: usize) -> Vec<u32> {
@@ -52,7 +52,7 @@ pub async fn a_stop_goes_on_without_the_agent(machine: &Machine) {
     tokio::select! {
         biased;
         _ = numbers(machine, &runtime, &container, 2) => {}
-        ended = runtime.stop(&container, 1500) => panic!("it ended at once: {ended:?}"),
+        ended = runtime.stop(&container, 3000) => panic!("it ended at once: {ended:?}"),
     }
     // Nobody waits for the stop any more.
     drop(runtime);
@@ -64,10 +64,11 @@ pub async fn what_the_main_process_leaves_is_killed(machine: &Machine) {
     let runtime = machine.runtime();
     // One in the group, one in a session of its own, one that was given up by its parent.
     let script = "sleep 1000 & echo $!; setsid sh -c 'echo $$; exec sleep 1000' & \
-                  (setsid sh -c 'echo $$; trap \"\" TERM; sleep 1000; :' &) ; sleep 0.5";
-    let container = started(&runtime, shell(script)).await;
+                  (setsid sh -c 'echo $$; trap \"\" TERM; sleep 1000; :' &)";
+    let container = started(&runtime, shell(&format!("{script}; {UNTIL_TOLD}"))).await;
     let left = numbers(machine, &runtime, &container, 3).await;
     assert!(left.iter().all(|pid| runs(*pid)));
+    machine.tell(&container);
     let observed = machine.until_exited(&runtime, &container).await;
     assert_eq!(observed.exit_code, Some(0));
     // They were gone before the end was told.
