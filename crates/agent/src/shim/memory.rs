@@ -1,4 +1,4 @@
-//! The hard memory limit: what the tree holds is looked at once a second, and over the limit it is killed.
+//! The hard memory limit: what the tree holds is looked at every second or few, and over the limit it is killed.
 //!
 //! Coarser than a control group: a burst between two looks goes unseen, and pages that forked processes share count for
 //! each. In return it needs no rights. Pages of files are left out, which a control group charges once for all.
@@ -9,9 +9,11 @@ use super::tree;
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Looking through a machine's processes takes longer where there are many: then it is done less often, so that it never
-/// takes more than one part in so many of a core.
-const PART_OF_A_CORE: u32 = 200;
+/// Looking through a machine's processes takes longer where there are many: then it is done less often, so that it takes
+/// no more than one part in so many of a core…
+const PART_OF_A_CORE: u32 = 500;
+/// …but never less often than this.
+const PERIOD_MAX: Duration = Duration::from_secs(5);
 
 /// Watches one container.
 pub struct Watch {
@@ -31,7 +33,7 @@ impl Watch {
         let begun = Instant::now();
         let held: u64 = tree::below(root, &tree::all()).iter().map(|process| held_bytes(process.pid)).sum();
         let now = Instant::now();
-        self.due = now + PERIOD.max((now - begun) * PART_OF_A_CORE);
+        self.due = now + ((now - begun) * PART_OF_A_CORE).clamp(PERIOD, PERIOD_MAX);
         held > self.limit_bytes
     }
 }

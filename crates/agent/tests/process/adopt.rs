@@ -11,7 +11,7 @@ use seawall_model::TaskId;
 use seawall_proto::internal::v1::{Assignment, StopCode, TaskStatus};
 
 use crate::{
-    machine::{Machine, signal},
+    machine::{Machine, runs, signal},
     programs::AGENTS_TASK,
 };
 
@@ -45,7 +45,7 @@ async fn after_a_killed_agent(machine: &Machine) -> (u32, u32) {
 
 pub async fn a_killed_agent_leaves_tasks_that_the_next_takes_up(machine: &Machine) {
     let (shim, program) = after_a_killed_agent(machine).await;
-    assert!(crate::machine::runs(shim) && crate::machine::runs(program));
+    assert!(runs(shim) && runs(program));
     // Its own files are gone too.
     std::fs::remove_dir_all(machine.data_dir().join("agent")).unwrap();
     let engine = machine.engine().await;
@@ -53,7 +53,7 @@ pub async fn a_killed_agent_leaves_tasks_that_the_next_takes_up(machine: &Machin
     assert_eq!(report.containers[0].last_status(), TaskStatus::Running);
     let mut log = engine.logs(TASK, "app", LogQuery::default()).await.unwrap().unwrap();
     assert_eq!(&log.recv().await.unwrap().unwrap().line[..], b"up");
-    assert!(crate::machine::runs(program));
+    assert!(runs(program));
     let stop = Assignment { task: Some(proto_id(TASK)), desired_running: false, ..Default::default() };
     engine.assign(2, vec![stop]);
     let report = machine.report(&engine, TASK, TaskStatus::Stopped).await;
@@ -62,8 +62,10 @@ pub async fn a_killed_agent_leaves_tasks_that_the_next_takes_up(machine: &Machin
 }
 
 pub async fn what_ended_without_an_agent_is_told_by_the_next(machine: &Machine) {
-    let (shim, _) = after_a_killed_agent(machine).await;
+    let (shim, program) = after_a_killed_agent(machine).await;
     signal(shim, Signal::KILL);
+    // The kernel sees to that: there is no agent.
+    machine.until("the program ends with its shim", async || (!runs(program)).then_some(())).await;
     let engine = machine.engine().await;
     let report = machine.report(&engine, TASK, TaskStatus::Stopped).await;
     assert_eq!((report.containers[0].exit_code, report.stop_code()), (Some(137), StopCode::EssentialContainerExited));

@@ -1,9 +1,9 @@
 //! Health checks.
 
-use seawall_agent::runtime::{EventKind, Runtime};
+use seawall_agent::runtime::{EventKind, LogQuery, Runtime};
 use seawall_proto::{internal::v1::Health, v1::HealthCheck};
 
-use crate::machine::{Machine, owner, shell, started};
+use crate::machine::{Machine, lines, owner, shell, started, text};
 
 fn check(command: &str, timeout: i32) -> Option<HealthCheck> {
     Some(HealthCheck {
@@ -43,4 +43,18 @@ pub async fn a_check_that_hangs_is_killed(machine: &Machine) {
     machine.until("the checks before are gone", few).await;
     runtime.stop(&container, 0).await.unwrap();
     machine.until_nothing_runs().await;
+}
+
+pub async fn a_check_that_cannot_run_is_told_in_the_log(machine: &Machine) {
+    let runtime = machine.runtime();
+    let mut events = runtime.events(&owner()).await.unwrap();
+    let mut definition = shell("exec sleep 1000");
+    let command = vec!["CMD".into(), "no-such-check".into()];
+    definition.health_check = check("", 1).map(|check| HealthCheck { command, ..check });
+    let container = started(&runtime, definition).await;
+    machine.event(&mut events, EventKind::Health(Health::Unhealthy)).await;
+    let told = lines(&runtime, &container, LogQuery::default()).await;
+    let wanted = "health check: exec \"no-such-check\": No such file or directory (os error 2)";
+    // Once, though it failed twice.
+    assert_eq!(told.iter().map(text).collect::<Vec<_>>(), [wanted]);
 }

@@ -67,6 +67,7 @@ const TESTS: &[(&str, Body)] = tests![
     logs::the_log_is_capped,
     health::a_check_tells_healthy_and_unhealthy,
     health::a_check_that_hangs_is_killed,
+    health::a_check_that_cannot_run_is_told_in_the_log,
     memory::over_its_limit_a_task_is_out_of_memory,
     adopt::a_killed_agent_leaves_tasks_that_the_next_takes_up,
     adopt::what_ended_without_an_agent_is_told_by_the_next,

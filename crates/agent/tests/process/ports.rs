@@ -6,7 +6,10 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-use seawall_agent::runtime::{Fault, Runtime};
+use seawall_agent::{
+    AgentConfig,
+    runtime::{Fault, Runtime, process::ProcessRuntime},
+};
 use seawall_proto::v1::{ContainerDefinition, PortMapping};
 
 use crate::machine::{Machine, container, own, shell, started};
@@ -66,12 +69,20 @@ pub async fn a_port_in_use_is_refused(machine: &Machine) {
 }
 
 pub async fn dynamic_ports_of_starts_at_the_same_time_differ(machine: &Machine) {
-    let runtime = machine.runtime();
-    let starts = (0..6).map(|_| async {
+    // No more are left than are needed.
+    let left = 65_000..65_006;
+    let kept_back = (49_153..=65_535).filter(|port| !left.contains(port)).collect();
+    let ip = Some("127.0.0.4".parse().unwrap());
+    let config = AgentConfig { host_ip: ip, reserved_ports: kept_back, ..machine.config() };
+    let runtime = ProcessRuntime::new(machine.env.clone(), &config).unwrap();
+    let starts = left.clone().map(|_| async {
         let container = started(&runtime, mapped(shell("sleep 1000"), 0)).await;
         runtime.inspect(&container).await.unwrap().unwrap().bindings[0].host_port
     });
     let ports: BTreeSet<u32> = futures::future::join_all(starts).await.into_iter().collect();
-    assert_eq!(ports.len(), 6);
-    assert!(ports.iter().all(|port| (49_153..=65_535).contains(port)), "{ports:?}");
+    assert!(ports.into_iter().eq(left.map(u32::from)));
+    let one_more = container(mapped(shell("sleep 1000"), 0));
+    runtime.create(&one_more).await.unwrap();
+    let error = runtime.start(&one_more).await.unwrap_err().to_string();
+    assert_eq!(error, "CannotStartContainerError: no dynamic port is free on 127.0.0.4");
 }

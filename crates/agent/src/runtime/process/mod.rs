@@ -1,6 +1,6 @@
 //! Containers that are plain processes of this machine, for development and the demo without Docker.
 //!
-//! A container is a tree of processes below one `seawall shim` ([`crate::shim`]), which goes on when the agent ends. The
+//! A container is a tree of processes below one `seawall shim` (`crate::shim`), which goes on when the agent ends. The
 //! truth is on disk, in `DATA_DIR/process/<task>/<index>/`: `kept` is the assignment and whose it is, `spec` what the shim
 //! runs, `status` how it stands, `log.N` its output, `lock` a file that the shim locks for as long as it lives (so that
 //! no reused pid is ever taken for ours), `control` the pipe by which it is told to stop, `work` its working directory
@@ -8,11 +8,11 @@
 //!
 //! What a process gets: the variables of its definition, PATH and HOME of the agent where it has none of its own,
 //! `SEAWALL_BIND_<containerPort>` with the address to listen on for each port mapping, and `PORT` with the host port of
-//! the first. Ports are on the agent's `--host-ip`, without it on all addresses of the machine, as Docker publishes them.
+//! the first; `SEAWALL_CONTAINER`, by which it is known as ours. Ports are on the agent's `--host-ip`, without it on all addresses of the machine, as Docker publishes them.
 //!
-//! What it does not get is refused by name ([`check`]). `cpu`, `memoryReservation` and `dockerLabels` are taken and change
+//! What it does not get is refused by name (`check`). `cpu`, `memoryReservation` and `dockerLabels` are taken and change
 //! nothing here: the first two place the task, nobody reads the third. `memory` is a hard limit that the shim watches
-//! once a second.
+//! every second or few.
 //!
 //! Files are read and written through [`seawall_env::Env`]; what it does not have (child processes, locks, pipes,
 //! sockets to probe ports with) is in `host` alone.
@@ -127,23 +127,31 @@ impl ProcessRuntime {
 
     async fn begin(&self, container: &ContainerSpec) -> RuntimeResult<Vec<PortBinding>> {
         let place = Place::of(container);
+        // A start whose answer was lost is not repeated: a container starts once.
+        if let Some(bindings) = self.begun(place).await? {
+            return Ok(bindings);
+        }
+        self.prepare(container, place).await?;
         loop {
-            let observed = self.look(place).await?.ok_or_else(gone)?;
-            // A start whose answer was lost is not repeated: a container starts once.
-            if observed.phase != Phase::Created {
-                return Ok(observed.bindings);
-            }
-            self.prepare(container, place).await?;
             match host::launch(&self.shim_exe, &self.folders.path(place)).await {
-                Answer::Started => {}
-                // A shim that an agent before this one started: it will show, or give up.
-                Answer::Taken => self.env.sleep(LOOK_AGAIN).await,
+                // The other shim is one that an agent before this one started: it will show, or give up.
+                Answer::Started | Answer::Taken => {}
                 Answer::Failed(why) => {
                     self.on_files(move |folders| folders.unprepare(place)).await?;
                     return Err(RuntimeError::new(Fault::Start, why));
                 }
             }
+            if let Some(bindings) = self.begun(place).await? {
+                return Ok(bindings);
+            }
+            self.env.sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// The ports of a container that has started.
+    async fn begun(&self, place: Place) -> RuntimeResult<Option<Vec<PortBinding>>> {
+        let observed = self.look(place).await?.ok_or_else(gone)?;
+        Ok((observed.phase != Phase::Created).then_some(observed.bindings))
     }
 
     /// Chooses the ports and writes what the shim is to run.

@@ -21,7 +21,7 @@ use crate::{
     spec::Owner,
 };
 
-/// Between two looks: fifty containers then take under 1 % of a core, and an end is told well before anyone waits for it.
+/// Between two looks: fifty containers take about 1 % of a core then, and an end is told before anyone waits for it.
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// One stream of events.
