@@ -149,11 +149,9 @@ fn take(folder: &Path) -> io::Result<Option<File>> {
 
 fn listen(folder: &Path, events: &SyncSender<Event>) -> io::Result<()> {
     let pipe = control::open(folder)?;
-    let (of_pipe, of_signals) = (events.clone(), events.clone());
+    let of_pipe = events.clone();
     thread::spawn(move || control::listen(pipe, &of_pipe));
-    // Without it SIGTERM ends the shim, and the kernel its container.
-    thread::spawn(move || signals::listen(&of_signals));
-    Ok(())
+    signals::listen(events.clone())
 }
 
 fn pump(

@@ -14,7 +14,7 @@ mod stop;
 
 use std::{
     ffi::OsString,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     process::ExitCode,
     sync::{
         Mutex,
@@ -29,6 +29,9 @@ use machine::Machine;
 const TOGETHER: usize = 4;
 /// Longest test.
 const TEST_MAX: Duration = Duration::from_secs(120);
+
+/// Longest wait for an agent's files to be closed.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// A test's body on a fresh machine.
 type Body = fn(&tokio::runtime::Runtime, &Machine);
@@ -127,5 +130,11 @@ fn one(body: Body) {
         let _entered = runtime.enter();
         Machine::new()
     };
-    body(&runtime, &machine);
+    let outcome = catch_unwind(AssertUnwindSafe(|| body(&runtime, &machine)));
+    // First the agents: they would go on writing into the folder while it is removed.
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    drop(machine);
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
 }

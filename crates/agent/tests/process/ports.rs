@@ -44,18 +44,20 @@ pub async fn two_agents_have_one_port_on_two_addresses(machine: &Machine) {
 }
 
 pub async fn a_port_in_use_is_refused(machine: &Machine) {
-    let runtime = machine.runtime_on("a", "127.0.0.1");
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let runtime = machine.runtime_on("a", "127.0.0.5");
+    // An address from which nobody else connects: the port stays free when it is given back.
+    let listener = TcpListener::bind("127.0.0.5:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let first = container(mapped(shell("sleep 1000"), port));
     runtime.create(&first).await.unwrap();
     let error = runtime.start(&first).await.unwrap_err();
     assert_eq!(error.fault, Fault::Start);
-    let text = format!("CannotStartContainerError: Bind for 127.0.0.1:{port} failed: port is already in use");
+    let text = format!("CannotStartContainerError: Bind for 127.0.0.5:{port} failed: port is already in use");
     assert_eq!(error.to_string(), text);
     drop(listener);
+    // A process that another test is starting may have a copy of the socket for a moment.
+    machine.until("the port is free again", async || runtime.start(&first).await.ok()).await;
     // It sleeps and binds nothing, and has the port all the same.
-    runtime.start(&first).await.unwrap();
     let second = container(mapped(shell("sleep 1000"), port));
     runtime.create(&second).await.unwrap();
     assert_eq!(runtime.start(&second).await.unwrap_err().to_string(), text);

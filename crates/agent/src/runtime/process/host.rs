@@ -9,6 +9,7 @@ use std::{
     os::fd::OwnedFd,
     path::Path,
     process::Stdio,
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -33,6 +34,10 @@ use crate::shim::{
 const LOOKS_MAX: u32 = 200;
 /// …and so long after each other.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Held while a port is probed, and while a process is started: between its fork and its program a new process has a copy
+/// of every open socket, and a probe that ended would keep its port from the container that it was for.
+static PROBE_OR_FORK: Mutex<()> = Mutex::new(());
 
 /// What a shim said.
 pub enum Answer {
@@ -60,12 +65,20 @@ async fn try_launch(exe: &Path, folder: &Path) -> io::Result<String> {
     let handed_on = ["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     command.env_clear().envs(handed_on);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::from(errors(folder)?));
-    let mut shim = command.spawn()?;
+    let mut shim = {
+        let _no_probe = alone();
+        command.spawn()?
+    };
     let mut line = String::new();
     if let Some(out) = shim.stdout.take() {
         BufReader::new(out).read_line(&mut line).await?;
     }
     Ok(line)
+}
+
+fn alone() -> MutexGuard<'static, ()> {
+    // It guards no value.
+    PROBE_OR_FORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn errors(folder: &Path) -> io::Result<OwnedFd> {
@@ -110,6 +123,7 @@ pub fn send(folder: &Path, line: &str) -> io::Result<bool> {
 /// # Errors
 /// It cannot.
 pub fn probe(address: SocketAddr, udp: bool) -> io::Result<()> {
+    let _no_fork = alone();
     if udp { UdpSocket::bind(address).map(drop) } else { TcpListener::bind(address).map(drop) }
 }
 
