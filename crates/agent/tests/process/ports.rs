@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::Read,
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream},
 };
 
 use seawall_agent::{
@@ -74,8 +74,10 @@ pub async fn dynamic_ports_of_starts_at_the_same_time_differ(machine: &Machine) 
     // No more are left than are needed.
     let left = 65_000..65_006;
     let kept_back = (49_153..=65_535).filter(|port| !left.contains(port)).collect();
-    let ip = Some("127.0.0.4".parse().unwrap());
-    let config = AgentConfig { host_ip: ip, reserved_ports: kept_back, ..machine.config() };
+    // An address of this run of the tests.
+    let [_, _, c, d] = std::process::id().to_be_bytes();
+    let ip = IpAddr::from([127, 99, c, d]);
+    let config = AgentConfig { host_ip: Some(ip), reserved_ports: kept_back, ..machine.config() };
     let runtime = ProcessRuntime::new(machine.env.clone(), &config).unwrap();
     let starts = left.clone().map(|_| async {
         let container = started(&runtime, mapped(shell("sleep 1000"), 0)).await;
@@ -86,5 +88,5 @@ pub async fn dynamic_ports_of_starts_at_the_same_time_differ(machine: &Machine) 
     let one_more = container(mapped(shell("sleep 1000"), 0));
     runtime.create(&one_more).await.unwrap();
     let error = runtime.start(&one_more).await.unwrap_err().to_string();
-    assert_eq!(error, "CannotStartContainerError: no dynamic port is free on 127.0.0.4");
+    assert_eq!(error, format!("CannotStartContainerError: no dynamic port is free on {ip}"));
 }
