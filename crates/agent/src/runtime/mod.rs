@@ -5,6 +5,7 @@
 
 mod error;
 pub mod fake;
+pub mod process;
 
 use seawall_env::BoxFuture;
 use seawall_model::TaskId;

@@ -180,13 +180,15 @@ fn read<T: Message + Default>(fs: &dyn Fs, path: &Path) -> Option<T> {
     message
 }
 
-fn frame(body: &[u8]) -> Vec<u8> {
+/// A body after its checksum.
+pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
     let mut bytes = crc32c::crc32c(body).to_le_bytes().to_vec();
     bytes.extend_from_slice(body);
     bytes
 }
 
-fn unframe(bytes: &[u8]) -> Option<&[u8]> {
+/// The body of what [`frame`] made; `None` where it is damaged.
+pub(crate) fn unframe(bytes: &[u8]) -> Option<&[u8]> {
     let (checksum, body) = bytes.split_first_chunk::<CHECKSUM_BYTES>()?;
     (crc32c::crc32c(body).to_le_bytes() == *checksum).then_some(body)
 }
