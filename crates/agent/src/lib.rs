@@ -25,7 +25,7 @@ pub use error::AgentError;
 pub use shim::shim_main;
 pub use trust::Trust;
 
-use runtime::{Runtime, fake::FakeRuntime};
+use runtime::{Runtime, fake::FakeRuntime, process::ProcessRuntime};
 use session::Agent;
 use store::Store;
 
@@ -97,6 +97,9 @@ async fn serve(env: Env, config: AgentConfig, store: Arc<Store>, instance_id: St
 fn runtime(env: &Env, config: &AgentConfig) -> Result<Arc<dyn Runtime>, AgentError> {
     match &config.runtime {
         RuntimeKind::Fake(fake) => Ok(Arc::new(FakeRuntime::new(env.clone(), fake.clone()))),
-        RuntimeKind::Docker | RuntimeKind::Process => Err(AgentError::Config("this runtime is not built in".into())),
+        RuntimeKind::Process => ProcessRuntime::new(env.clone(), config)
+            .map(|runtime| Arc::new(runtime) as Arc<dyn Runtime>)
+            .map_err(|error| AgentError::DataFolder { path: config.data_dir.clone(), why: error.to_string() }),
+        RuntimeKind::Docker => Err(AgentError::Config("this runtime is not built in".into())),
     }
 }

@@ -161,13 +161,6 @@ pub enum Command {
     /// The demo's web service
     #[command(hide = true)]
     Web(WebArgs),
-    /// Holds one process task of an agent
-    #[command(hide = true, disable_help_flag = true)]
-    Shim {
-        /// As the agent gives them
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<std::ffi::OsString>,
-    },
 }
 
 /// `seawall server`.

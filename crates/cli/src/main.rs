@@ -19,6 +19,11 @@ use std::process::ExitCode;
 use failure::Failure;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "shim") {
+        // One a task: without a runtime's threads, and on this one, to which the kernel ties the task.
+        return seawall_agent::shim_main(arguments);
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
