@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use crate::values::{Port, duration, key_value};
 
 /// openraft says in many lines what a member says in one.
-const DEFAULT_LOG: &str = "info,openraft=error";
+const DEFAULT_LOG: &str = "info,openraft=off";
 
 /// Runs the Amazon ECS API on your own machines and keeps services up through the loss of a zone.
 #[derive(Parser, Debug)]

@@ -167,7 +167,8 @@ impl Node {
         let leader = leadership.leader.filter(|id| *id != self.identity.id());
         let Some(address) = leader.and_then(|id| self.peer_address(id)) else { return Err(WriteError::NotLeader) };
         let limit = (deadline - self.env.now()).min(FORWARD_TRY);
-        Ok(self.forward_to(&address, request.clone(), limit).await??)
+        let question = self.forward_to(&address, request.clone(), limit);
+        Ok(self.unless_another_leads(question).await.ok_or(WriteError::Unknown)???)
     }
 
     /// The outer error says that there is no answer yet.
@@ -179,8 +180,7 @@ impl Node {
     ) -> Result<Result<Bytes, ApiError>, WriteError> {
         request.timeout_ms = limit.as_millis() as u32;
         let body = request.encode_to_vec().into();
-        let call = self.env.net().call(address, Lane::Main, peers::FORWARD, body, limit);
-        let answer = self.unless_another_leads(call).await.ok_or(WriteError::Unknown)?.map_err(|error| {
+        let answer = self.env.net().call(address, Lane::Main, peers::FORWARD, body, limit).await.map_err(|error| {
             // A connection that was refused carried nothing.
             if matches!(error, NetError::Unreachable { .. }) { WriteError::NotLeader } else { WriteError::Unknown }
         })?;

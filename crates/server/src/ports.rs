@@ -67,16 +67,13 @@ pub(crate) struct Ports {
     /// What clients are answered by: until this member serves, by what it waits for.
     front: Arc<ArcSwap<Router>>,
     running: Mutex<Vec<Task>>,
-    shutdown: watch::Receiver<bool>,
+    /// The ports stay open until leadership is handed over: the next leader may need this member's vote.
+    stop: watch::Sender<bool>,
 }
 
 impl Ports {
     /// Takes the ports and starts answering peers. The environment that comes back dials as this member.
-    pub(crate) async fn open(
-        env: Env,
-        config: &ServerConfig,
-        shutdown: watch::Receiver<bool>,
-    ) -> Result<(Env, Ports), ServerError> {
+    pub(crate) async fn open(env: Env, config: &ServerConfig) -> Result<(Env, Ports), ServerError> {
         let secret = Secret::read(&config.secret_file).map_err(|e| ServerError::Secret(e.to_string()))?;
         let ca = Arc::new(Ca::of(&secret).map_err(|e| ServerError::Secret(e.to_string()))?);
         let identity = Identity::issue(&ca, &format!("member:{}", config.name), env.wall_ms())
@@ -103,14 +100,14 @@ impl Ports {
             client_address,
             front: Arc::new(ArcSwap::from_pointee(waiting("this member starts".into()))),
             running: Mutex::default(),
-            shutdown,
+            stop: watch::Sender::new(false),
         };
         let serving = Serving {
             router: grpc::service(env.clone(), ports.peers.clone()),
             tls: Some(ports.identity.server_config()),
             plain: Plain::Refuse,
             connections_max: PEER_CONNECTIONS_MAX,
-            shutdown: ports.shutdown.clone(),
+            shutdown: ports.stop.subscribe(),
         };
         ports.run(&env, peer_listener.serve(env.clone(), serving));
         ports.answer_clients(config, client_listener, socket);
@@ -123,7 +120,7 @@ impl Ports {
             tls: Some(self.clients_tls.clone()),
             plain: if config.insecure { Plain::Allow } else { Plain::Loopback },
             connections_max: CLIENT_CONNECTIONS_MAX,
-            shutdown: self.shutdown.clone(),
+            shutdown: self.stop.subscribe(),
         };
         let local = Serving { connections_max: LOCAL_CONNECTIONS_MAX, tls: None, ..serving.clone() };
         self.run(&self.clients, listener.serve(self.clients.clone(), serving));
@@ -134,8 +131,9 @@ impl Ports {
         lock(&self.running).push(threads.spawn(SERVE, work));
     }
 
-    /// Waits until requests that run have ended.
+    /// Takes no new requests, and waits until those that run have ended.
     pub(crate) async fn close(self) {
+        self.stop.send_replace(true);
         let running = std::mem::take(&mut *lock(&self.running));
         for port in running {
             port.await;

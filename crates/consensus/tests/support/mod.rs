@@ -40,6 +40,7 @@ pub fn init() -> Command {
         region: "us-local-1".into(),
         account: "000000000000".into(),
         limits: None,
+        first_id: 0,
     };
     Command { kind: Some(Kind::InitCluster(cluster)), cluster_time_ms: 1, ..Default::default() }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::command;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::api::Node;
@@ -35,6 +36,8 @@ pub(crate) struct Condition {
     diverged: AtomicBool,
     /// As [`Room`].
     room: AtomicU8,
+    /// The cluster has taken this member out.
+    removed: Notify,
 }
 
 impl Condition {
@@ -49,6 +52,15 @@ impl Condition {
 
     pub(crate) fn set_diverged(&self, diverged: bool) {
         self.diverged.store(diverged, Ordering::Release);
+    }
+
+    pub(crate) fn set_removed(&self) {
+        self.removed.notify_one();
+    }
+
+    /// Resolves once a peer says that this member was taken out of the cluster.
+    pub(crate) async fn removed(&self) {
+        self.removed.notified().await;
     }
 
     pub(crate) fn room(&self) -> Room {

@@ -179,7 +179,12 @@ async fn probe_all(env: &Env, config: &ServerConfig, own_address: &str) -> Resul
 
 /// Asks one peer who it is.
 pub(crate) async fn probe(env: &Env, address: &str) -> Result<ProbeResponse, NetError> {
-    let body = ProbeRequest::default().encode_to_vec().into();
+    probe_as(env, address, None).await
+}
+
+/// The same, saying who asks.
+pub(crate) async fn probe_as(env: &Env, address: &str, from: Option<PeerIdentity>) -> Result<ProbeResponse, NetError> {
+    let body = ProbeRequest { from }.encode_to_vec().into();
     let answer = env.net().call(address, Lane::Main, PROBE, body, CALL).await?;
     ProbeResponse::decode(answer).map_err(|e| NetError::Broken(e.to_string()))
 }

@@ -86,6 +86,9 @@ pub enum ServerError {
         /// For people, with the next step.
         why: String,
     },
+    /// An operator removed it, or another took its name.
+    #[error("this member was removed from the cluster; to let it join again under a new id, empty its data folder {0}")]
+    Removed(PathBuf),
     /// Replication ended by itself: on damage, or on a command that this version does not know.
     #[error("this member takes part no longer: {0}")]
     Stopped(String),
@@ -121,7 +124,7 @@ pub async fn run(env: Env, config: ServerConfig, shutdown: watch::Receiver<bool>
     env.fs()
         .create_dir_all(&config.data_dir)
         .map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))?;
-    let (env, ports) = crate::ports::Ports::open(env, &config, shutdown.clone()).await?;
+    let (env, ports) = crate::ports::Ports::open(env, &config).await?;
     let mut stop = shutdown.clone();
     let started = tokio::select! {
         biased;
@@ -245,6 +248,7 @@ async fn initialise(node: &Arc<Node>) -> Result<(), ServerError> {
         region: node.config.region.clone(),
         account: node.config.account.clone(),
         limits: None,
+        first_id: node.identity.forming.iter().map(|member| member.id + 1).max().unwrap_or_default(),
     });
     let command = Command { kind: Some(init), ..Default::default() };
     node.submit(command, node.env.now() + FORM).await.map_err(|e| ServerError::Join(e.message))?;
@@ -281,6 +285,10 @@ async fn serve_until(node: &Arc<Node>, mut shutdown: watch::Receiver<bool>) -> R
         // A sender that is gone means that nobody will ever ask.
         Ok(_) = shutdown.wait_for(|stop| *stop) => {}
         why = node.consensus.stopped() => return Err(ServerError::Stopped(why)),
+        () = node.condition.removed() => {
+            node.consensus.shutdown().await;
+            return Err(ServerError::Removed(node.config.data_dir.clone()));
+        }
     }
     if node.consensus.leadership().borrow().is_leader
         && let Some(to) = membership::best_successor(node)

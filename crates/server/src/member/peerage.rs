@@ -74,7 +74,10 @@ pub(crate) async fn probe_loop(node: Arc<Node>) {
         let probes = others.filter_map(|id| Some((*id, node.peer_address(*id)?))).map(|(id, address)| {
             let node = node.clone();
             async move {
-                let answer = form::probe(&node.env, &address).await.ok()?;
+                let answer = form::probe_as(&node.env, &address, Some(node.identity_message())).await.ok()?;
+                if answer.removed {
+                    node.condition.set_removed();
+                }
                 (answer.me?.member_id == id.0).then_some(id)
             }
         });

@@ -8,9 +8,10 @@ use seawall_env::{
     BoxFuture,
     net::{Caller, Handler, MessageReceiver, MessageSender, NetError},
 };
+use seawall_model::MemberId;
 use seawall_proto::internal::v1::{
-    ForwardRequest, ForwardResponse, JoinRequest, JoinResponse, PeerLogRequest, ProbeResponse, Refusal, RelayRequest,
-    SubmitRequest, SubmitResponse,
+    ForwardRequest, ForwardResponse, JoinRequest, JoinResponse, PeerIdentity, PeerLogRequest, ProbeRequest,
+    ProbeResponse, Refusal, RelayRequest, SubmitRequest, SubmitResponse,
 };
 
 use super::{
@@ -55,7 +56,7 @@ impl Handler for Peers {
         let node = self.node.clone();
         Box::pin(async move {
             match method.as_str() {
-                PROBE => Ok(encode(&probe(&node))),
+                PROBE => Ok(encode(&probe(&node, &decode(body)?))),
                 JOIN => Ok(encode(&join(&node, decode(body)?).await)),
                 FORWARD => Ok(encode(&forward(&node, decode(body)?).await)),
                 RELAY => Ok(encode(&node.liveness.relay(&node, decode::<RelayRequest>(body)?))),
@@ -95,7 +96,7 @@ fn decode<M: Message + Default>(body: Bytes) -> Result<M, NetError> {
     M::decode(body).map_err(|e| NetError::Broken(format!("a message of a peer does not decode: {e}")))
 }
 
-fn probe(node: &Node) -> ProbeResponse {
+fn probe(node: &Node, request: &ProbeRequest) -> ProbeResponse {
     let leadership = *node.consensus.leadership().borrow();
     let leader = leadership.leader.unwrap_or_default();
     ProbeResponse {
@@ -104,7 +105,21 @@ fn probe(node: &Node) -> ProbeResponse {
         leader_id: leader.0,
         leader_address: node.peer_address(leader).unwrap_or_default(),
         member: Some(node.own_member()),
+        removed: request.from.as_ref().is_some_and(|from| was_removed(node, from)),
     }
+}
+
+/// Whether the cluster gave out this id and has no such member any more. Ids are drawn in the entry that adds the row, so
+/// one that this member has not heard of yet is higher than all that it knows.
+fn was_removed(node: &Node, from: &PeerIdentity) -> bool {
+    let state = node.consensus.state();
+    let members = node.consensus.membership();
+    let id = MemberId(from.member_id);
+    from.cluster_id == node.identity.cluster_bytes()
+        && from.member_id < state.state.meta.next_id
+        && state.state.members.get(&from.member_id).is_none()
+        && !members.voters.contains_key(&id)
+        && !members.learners.contains_key(&id)
 }
 
 async fn join(node: &Arc<Node>, request: JoinRequest) -> JoinResponse {

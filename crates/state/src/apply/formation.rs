@@ -37,6 +37,7 @@ impl Apply<'_> {
         meta.region = it.region.clone();
         meta.account = it.account.clone();
         meta.created_at_ms = now_ms;
+        meta.next_id = meta.next_id.max(it.first_id);
         meta.limits = Some(it.limits.unwrap_or(DEFAULT_LIMITS));
         self.changed(Change::Meta);
         if self.state.cluster_by_name(ACCOUNT, DEFAULT_CLUSTER).is_none() {

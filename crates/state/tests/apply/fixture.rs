@@ -209,6 +209,7 @@ pub fn init() -> Kind {
         region: "us-local-1".into(),
         account: "000000000000".into(),
         limits: None,
+        first_id: 4,
     })
 }
 
