@@ -41,6 +41,8 @@ struct Inner {
     containers: BTreeMap<(TaskId, usize), Container>,
     calls: Vec<String>,
     events: Vec<(Owner, Event)>,
+    /// Streams of events of an earlier one have ended.
+    engine_life: u64,
 }
 
 struct Container {
@@ -60,6 +62,14 @@ impl FakeHost {
         let inner = self.lock();
         let runs = inner.containers.values().filter(|c| c.observed.phase == Phase::Running);
         runs.map(|c| c.spec.runtime_name()).collect()
+    }
+
+    /// The tasks of which a container is left, running or not.
+    pub fn kept(&self) -> Vec<TaskId> {
+        let inner = self.lock();
+        let mut tasks: Vec<TaskId> = inner.containers.keys().map(|(task, _)| *task).collect();
+        tasks.dedup();
+        tasks
     }
 
     /// What the runtime was asked to do so far, the newest last.
@@ -89,6 +99,12 @@ impl FakeHost {
             container.observed.phase = Phase::Exited;
             container.observed.exit_code = Some(255);
         }
+    }
+
+    /// The engine restarts under its containers: streams of events end, and until they are open again nobody is told.
+    pub fn restart_engine(&self) {
+        self.lock().engine_life += 1;
+        self.shared.happened.notify_waiters();
     }
 
     pub(super) fn note(&self, call: String) {
@@ -159,7 +175,7 @@ impl FakeHost {
         }
         inner.events.push((spec.task.owner.clone(), Event { task: spec.task.id, index: spec.index, kind }));
         drop(inner);
-        self.shared.happened.notify_one();
+        self.shared.happened.notify_waiters();
     }
 
     pub(super) fn remove(&self, spec: &ContainerSpec) {
@@ -170,11 +186,17 @@ impl FakeHost {
         let (out, receiver) = mpsc::channel(EVENTS_WAITING);
         let (host, owner) = (self.clone(), owner.clone());
         // Nobody was told of what happened before: the caller looks at its containers.
-        self.lock().events.clear();
+        self.take_events(&owner);
+        let life = self.lock().engine_life;
         env.spawn(TaskKind::request("fake events"), async move {
             loop {
-                let events = std::mem::take(&mut host.lock().events);
-                for (_, event) in events.into_iter().filter(|(of, _)| *of == owner) {
+                let mut happened = std::pin::pin!(host.shared.happened.notified());
+                // Before looking: what happens while it looks wakes it, too.
+                happened.as_mut().enable();
+                if host.lock().engine_life != life {
+                    return;
+                }
+                for event in host.take_events(&owner) {
                     if out.send(event).await.is_err() {
                         return;
                     }
@@ -182,11 +204,16 @@ impl FakeHost {
                 tokio::select! {
                     biased;
                     () = out.closed() => return,
-                    () = host.shared.happened.notified() => {}
+                    () = happened => {}
                 }
             }
         });
         receiver
+    }
+
+    /// Several agents may share the machine: each takes its own.
+    fn take_events(&self, owner: &Owner) -> Vec<Event> {
+        self.lock().events.extract_if(.., |(of, _)| of == owner).map(|(_, event)| event).collect()
     }
 
     pub(super) fn log_line(&self, spec: &ContainerSpec, at_ms: i64) -> LogRecord {

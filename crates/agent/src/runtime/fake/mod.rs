@@ -21,6 +21,9 @@ use crate::{
 use behaviour::Behaviour;
 pub use host::FakeHost;
 
+/// How late is late.
+const OOM_LATE: Duration = Duration::from_millis(50);
+
 /// How fake containers behave.
 #[derive(Clone, Debug)]
 pub struct FakeConfig {
@@ -160,8 +163,12 @@ async fn live(env: Env, host: FakeHost, container: ContainerSpec, behaviour: Beh
     }
     let Some(run) = behaviour.run else { return };
     env.sleep(run).await;
-    if behaviour.oom {
+    if behaviour.oom && !behaviour.oom_is_late {
         host.tell(&container, EventKind::Oom);
     }
     host.exit(&container, behaviour.exit_code);
+    if behaviour.oom_is_late {
+        env.sleep(OOM_LATE).await;
+        host.tell(&container, EventKind::Oom);
+    }
 }

@@ -1,0 +1,67 @@
+//! What the engine holds of an agent's.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+
+use bollard::{models::ContainerSummary, query_parameters::ListContainersOptions};
+use futures::{StreamExt, stream};
+
+use super::{
+    api::{ANSWER, Api},
+    labels::{self, Marks},
+    observe,
+};
+use crate::{
+    runtime::{Held, Observed, RuntimeResult},
+    spec::{ContainerSpec, Kept, TaskSpec},
+};
+
+/// An engine with thousands of containers is slow to list them.
+const LIST: Duration = Duration::from_secs(60);
+/// Containers looked at together.
+const LOOKS_AT_ONCE: usize = 8;
+
+/// Every container that an agent of `instance` made, of whatever cluster.
+pub async fn list(api: &Api, host_ip: Option<IpAddr>, instance: &str) -> RuntimeResult<Vec<Held>> {
+    let label = format!("{}={instance}", labels::INSTANCE_ID);
+    let filters = HashMap::from([("label".to_owned(), vec![label])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+    let found = api.ask("list its containers", LIST, api.docker.list_containers(Some(options))).await?;
+    let ours: Vec<(Marks, Kept)> =
+        found.iter().filter_map(marked).filter(|(m, _)| m.owner.instance == instance).collect();
+    let looks: Vec<_> = ours.into_iter().map(|(marks, kept)| look_at(api, host_ip, marks, kept)).collect();
+    let looked: Vec<RuntimeResult<Option<Held>>> = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).collect().await;
+    looked.into_iter().filter_map(RuntimeResult::transpose).collect()
+}
+
+/// One container; `None` where it is not on the engine, or is a stranger's of the same name.
+pub async fn inspect(api: &Api, host_ip: Option<IpAddr>, container: &ContainerSpec) -> RuntimeResult<Option<Observed>> {
+    let name = container.runtime_name();
+    let found = match api.ask("show a container", ANSWER, api.docker.inspect_container(&name, None)).await {
+        Ok(found) => found,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+    let is_ours = labels.and_then(Marks::read) == Some(Marks::of(container));
+    Ok(is_ours.then(|| observe::observed(container, host_ip, &found)))
+}
+
+fn marked(found: &ContainerSummary) -> Option<(Marks, Kept)> {
+    let labels = found.labels.as_ref()?;
+    let marks = Marks::read(labels);
+    let whole = marks.zip(labels::kept(labels));
+    if whole.is_none() {
+        tracing::warn!(id = found.id, "a container of this instance has damaged labels: it is left alone");
+    }
+    whole
+}
+
+async fn look_at(api: &Api, host_ip: Option<IpAddr>, marks: Marks, kept: Kept) -> RuntimeResult<Option<Held>> {
+    let task = Arc::new(TaskSpec::new(marks.owner.clone(), kept.clone()));
+    if marks.index >= task.containers.len() || task.id != marks.task {
+        tracing::warn!(task = %marks.task, "the labels of a container contradict each other: it is left alone");
+        return Ok(None);
+    }
+    let observed = inspect(api, host_ip, &ContainerSpec { task, index: marks.index }).await?;
+    Ok(observed.map(|observed| Held { owner: marks.owner, kept, index: marks.index, observed }))
+}
