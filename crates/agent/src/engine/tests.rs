@@ -498,6 +498,24 @@ fn only_so_many_stopped_tasks_keep_their_containers() {
 }
 
 #[test]
+fn what_an_engine_does_not_let_go_is_tried_again_soon() {
+    let agent = Agent::with(EngineSettings {
+        image_pull: ImagePull::Default,
+        stopped_tasks_kept: 0,
+        stopped_task_kept_for: SECOND * 3600,
+    });
+    agent.host.refuse_removals(2);
+    agent.assign(1, vec![app()]);
+    agent.until(1, TaskStatus::Running);
+    agent.stop(1);
+    agent.until(1, TaskStatus::Stopped);
+    agent.sim.run_for(SECOND * 10);
+    assert_eq!(agent.host.kept(), [task(1)]);
+    agent.sim.run_for(SECOND * 60);
+    assert!(agent.host.kept().is_empty());
+}
+
+#[test]
 fn the_log_of_a_container_is_found_by_names() {
     let agent = Agent::new();
     agent.assign(1, vec![app()]);

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
-use bollard::{models::ContainerSummary, query_parameters::ListContainersOptions};
+use bollard::{
+    models::{ContainerSummary, ContainerSummaryStateEnum as State},
+    query_parameters::ListContainersOptions,
+};
 use futures::{StreamExt, stream};
 
 use super::{
@@ -11,7 +14,7 @@ use super::{
     observe,
 };
 use crate::{
-    runtime::{Held, Observed, RuntimeResult},
+    runtime::{Held, Observed, Phase, RuntimeResult},
     spec::{ContainerSpec, Kept, TaskSpec},
 };
 
@@ -26,11 +29,10 @@ pub async fn list(api: &Api, host_ip: Option<IpAddr>, instance: &str) -> Runtime
     let filters = HashMap::from([("label".to_owned(), vec![label])]);
     let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
     let found = api.ask("list its containers", LIST, api.docker.list_containers(Some(options))).await?;
-    let ours: Vec<(Marks, Kept)> =
-        found.iter().filter_map(marked).filter(|(m, _)| m.owner.instance == instance).collect();
-    let looks: Vec<_> = ours.into_iter().map(|(marks, kept)| look_at(api, host_ip, marks, kept)).collect();
-    let looked: Vec<RuntimeResult<Option<Held>>> = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).collect().await;
-    looked.into_iter().filter_map(RuntimeResult::transpose).collect()
+    let ours: Vec<Listed> =
+        found.iter().filter_map(listed).filter(|one| one.marks.owner.instance == instance).collect();
+    let looks: Vec<_> = ours.into_iter().map(|one| look_at(api, host_ip, one)).collect();
+    Ok(stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).filter_map(async |held| held).collect().await)
 }
 
 /// One container; `None` where it is not on the engine, or is a stranger's of the same name.
@@ -46,22 +48,41 @@ pub async fn inspect(api: &Api, host_ip: Option<IpAddr>, container: &ContainerSp
     Ok(is_ours.then(|| observe::observed(container, host_ip, &found)))
 }
 
-fn marked(found: &ContainerSummary) -> Option<(Marks, Kept)> {
+/// What the list tells of one.
+struct Listed {
+    marks: Marks,
+    kept: Kept,
+    observed: Observed,
+}
+
+fn listed(found: &ContainerSummary) -> Option<Listed> {
     let labels = found.labels.as_ref()?;
-    let marks = Marks::read(labels);
-    let whole = marks.zip(labels::kept(labels));
+    let whole = Marks::read(labels).zip(labels::kept(labels));
     if whole.is_none() {
         tracing::warn!(id = found.id, "a container of this instance has damaged labels: it is left alone");
     }
-    whole
+    let (marks, kept) = whole?;
+    let phase = match found.state {
+        Some(State::CREATED) => Phase::Created,
+        Some(State::EXITED | State::DEAD | State::REMOVING) => Phase::Exited,
+        _ => Phase::Running,
+    };
+    let runtime_id = found.id.clone().unwrap_or_default();
+    Some(Listed { marks, kept, observed: Observed { phase, runtime_id, ..Default::default() } })
 }
 
-async fn look_at(api: &Api, host_ip: Option<IpAddr>, marks: Marks, kept: Kept) -> RuntimeResult<Option<Held>> {
+/// `None` where it has gone meanwhile. One that the engine cannot describe must not keep the others from being taken up: it
+/// is as far as the list says.
+async fn look_at(api: &Api, host_ip: Option<IpAddr>, one: Listed) -> Option<Held> {
+    let Listed { marks, kept, observed } = one;
     let task = Arc::new(TaskSpec::new(marks.owner.clone(), kept.clone()));
     if marks.index >= task.containers.len() || task.id != marks.task {
         tracing::warn!(task = %marks.task, "the labels of a container contradict each other: it is left alone");
-        return Ok(None);
+        return None;
     }
-    let observed = inspect(api, host_ip, &ContainerSpec { task, index: marks.index }).await?;
-    Ok(observed.map(|observed| Held { owner: marks.owner, kept, index: marks.index, observed }))
+    let seen = inspect(api, host_ip, &ContainerSpec { task, index: marks.index }).await.unwrap_or_else(|error| {
+        tracing::warn!(task = %marks.task, %error, "the engine does not describe a container that it lists");
+        Some(observed)
+    });
+    seen.map(|observed| Held { owner: marks.owner, kept, index: marks.index, observed })
 }

@@ -30,8 +30,8 @@ pub fn wanted(container: &ContainerSpec, host_ip: Option<IpAddr>) -> (Option<Vec
 
 /// The ports of a container that runs, where no engine need be asked: it chose none of them.
 pub fn known(container: &ContainerSpec, host_ip: Option<IpAddr>) -> Option<Vec<PortBinding>> {
-    let mappings = &container.definition().port_mappings;
     let is_host = container.task.network_mode == "host";
+    let mappings = if is_host { &container.definition().port_mappings } else { published_by_engine(container) };
     let known = mappings.iter().map(|mapping| match mapping.host_port() {
         0 if is_host => Some(binding(mapping, address(host_ip), mapping.container_port())),
         0 => None,
@@ -150,5 +150,12 @@ mod tests {
         let spec = spec("host", vec![mapping(80, 0, "tcp")]);
         assert_eq!(wanted(&spec, None), (None, None));
         assert_eq!(flat(&published(&spec, None, None)), [("0.0.0.0", 80, 80, false)]);
+    }
+
+    #[test]
+    fn without_a_network_there_are_no_ports() {
+        let spec = spec("none", vec![mapping(80, 8080, "tcp")]);
+        assert_eq!(wanted(&spec, None), (None, None));
+        assert_eq!(known(&spec, None), Some(Vec::new()));
     }
 }

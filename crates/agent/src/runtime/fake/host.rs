@@ -43,6 +43,7 @@ struct Inner {
     events: Vec<(Owner, Event)>,
     /// Streams of events of an earlier one have ended.
     engine_life: u64,
+    removals_refused: u32,
 }
 
 struct Container {
@@ -87,7 +88,7 @@ impl FakeHost {
         self.each_of(task, |host, spec| {
             host.exit(spec, 137);
             host.tell(spec, EventKind::Removed);
-            host.remove(spec);
+            host.lock().containers.remove(&key(spec));
         });
     }
 
@@ -105,6 +106,11 @@ impl FakeHost {
     pub fn restart_engine(&self) {
         self.lock().engine_life += 1;
         self.shared.happened.notify_waiters();
+    }
+
+    /// The next `count` removals fail.
+    pub fn refuse_removals(&self, count: u32) {
+        self.lock().removals_refused = count;
     }
 
     pub(super) fn note(&self, call: String) {
@@ -178,8 +184,14 @@ impl FakeHost {
         self.shared.happened.notify_waiters();
     }
 
-    pub(super) fn remove(&self, spec: &ContainerSpec) {
-        self.lock().containers.remove(&key(spec));
+    pub(super) fn remove(&self, spec: &ContainerSpec) -> Result<(), RuntimeError> {
+        let mut inner = self.lock();
+        if inner.removals_refused > 0 {
+            inner.removals_refused -= 1;
+            return Err(RuntimeError::new(Fault::Engine, "device or resource busy"));
+        }
+        inner.containers.remove(&key(spec));
+        Ok(())
     }
 
     pub(super) fn events(&self, env: &Env, owner: &Owner) -> mpsc::Receiver<Event> {

@@ -130,10 +130,7 @@ impl Runtime for FakeRuntime {
     }
 
     fn remove<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, ()> {
-        Box::pin(async move {
-            self.config.host.remove(container);
-            Ok(())
-        })
+        Box::pin(async move { self.config.host.remove(container) })
     }
 
     fn remove_task<'a>(&'a self, _task: &'a TaskSpec) -> Call<'a, ()> {
