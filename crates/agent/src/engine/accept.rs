@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use seawall_env::TaskKind;
 use seawall_model::TaskId;
 use seawall_proto::internal::v1::{Assignment, StopCode, TaskStatus};
 
 use super::{
-    Engine, Shared, driver,
+    Engine, Shared,
     slot::{Ending, Slot},
 };
 use crate::{
@@ -83,7 +82,7 @@ impl Shared {
         let slot = self.add(TaskSpec::new(self.owner.clone(), Kept { assignment: Some(assignment), epoch }));
         tracing::info!(task = %slot.id(), family = slot.spec.family, revision = slot.spec.revision, "task assigned");
         slot.change(|_| ());
-        self.env.spawn(TaskKind::request("task"), driver::drive(self.clone(), slot));
+        self.drive(slot);
     }
 
     /// A task of which nothing is here: reported, so that the cluster can close it.

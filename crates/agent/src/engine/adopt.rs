@@ -5,13 +5,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use seawall_env::TaskKind;
 use seawall_model::TaskId;
 use seawall_proto::internal::v1::{ContainerRow, TaskReport, TaskStatus};
 
 use super::{
-    Shared, driver,
-    slot::{Ending, Slot},
+    Shared, pump,
+    slot::{ContainerState, Ending, Slot, State},
 };
 use crate::{
     runtime::{Held, Phase, RuntimeResult},
@@ -47,6 +46,8 @@ fn take_up(shared: &Arc<Shared>, kept: Kept, containers: Vec<Held>, file: Option
     let slot = shared.add(TaskSpec::new(shared.owner.clone(), kept));
     let was_acknowledged = file.as_ref().is_some_and(|file| file.acknowledged);
     let has_containers = !containers.is_empty();
+    let runs = |held: &&Held| held.observed.phase == Phase::Running;
+    let running: Vec<usize> = containers.iter().filter(runs).map(|held| held.index).collect();
     if let Some(file) = file {
         restore(&slot, file);
     }
@@ -55,21 +56,18 @@ fn take_up(shared: &Arc<Shared>, kept: Kept, containers: Vec<Held>, file: Option
     }
     let status = slot.state().status;
     tracing::info!(task = %slot.id(), ?status, has_containers, "task taken up");
-    match status {
-        TaskStatus::Stopped => {
-            let now = shared.env.now();
-            let mut state = slot.state();
-            state.finished = Some(now);
-            state.cleaned = !has_containers;
-            drop(state);
-            if !was_acknowledged {
-                shared.board.changed(slot.id());
-            }
-        }
-        _ => {
-            lost_containers(&slot);
-            shared.env.spawn(TaskKind::request("task"), driver::drive(shared.clone(), slot));
-        }
+    if status != TaskStatus::Stopped {
+        lost_containers(&slot);
+        return shared.drive(slot);
+    }
+    let now = shared.env.now();
+    let mut state = slot.state();
+    state.finished = Some(now);
+    state.cleaned = !has_containers;
+    drop(state);
+    running.into_iter().for_each(|index| pump::stop_late(shared, &slot, index));
+    if !was_acknowledged {
+        shared.board.changed(slot.id());
     }
 }
 
@@ -105,7 +103,7 @@ fn restore(slot: &Slot, file: StoredTask) {
     }
 }
 
-fn restore_stopped(state: &mut super::slot::State, report: &TaskReport) {
+fn restore_stopped(state: &mut State, report: &TaskReport) {
     state.status = TaskStatus::Stopped;
     state.times.execution_stopped_ms = report.execution_stopped_at_ms;
     state.times.stopped_ms = report.stopped_at_ms;
@@ -115,7 +113,7 @@ fn restore_stopped(state: &mut super::slot::State, report: &TaskReport) {
     }
 }
 
-fn restore_ended(container: &mut super::slot::ContainerState, row: &ContainerRow) {
+fn restore_ended(container: &mut ContainerState, row: &ContainerRow) {
     container.phase = Phase::Exited;
     container.exit_code = row.exit_code;
     container.reason = row.reason.clone();

@@ -1,6 +1,6 @@
 //! Takes one task through its phases, from wherever it is: a task that was adopted enters the phase it is in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use seawall_proto::internal::v1::TaskStatus;
 
@@ -9,6 +9,9 @@ use super::{
     slot::{Ending, Slot},
     start, stop,
 };
+
+/// How long the news that a container was killed for memory may follow that of its exit.
+const OOM_EVENT: Duration = Duration::from_millis(300);
 
 /// Drives the task until it is STOPPED.
 pub async fn drive(shared: Arc<Shared>, slot: Arc<Slot>) {
@@ -22,9 +25,27 @@ pub async fn drive(shared: Arc<Shared>, slot: Arc<Slot>) {
 
 async fn live(shared: &Shared, slot: &Slot) -> Ending {
     match begin(shared, slot).await {
-        Ok(()) => run::run(slot).await,
-        Err(ending) => ending,
+        Ok(()) => explained(shared, slot, run::run(slot).await).await,
+        Err(ending) => explained(shared, slot, ending).await,
     }
+}
+
+/// A report of an exit is final, and a runtime tells of the lack of memory that caused it before or after: it is asked, and
+/// waited for.
+async fn explained(shared: &Shared, slot: &Slot, ending: Ending) -> Ending {
+    let killed = slot.unexplained_kills();
+    for &index in &killed {
+        match shared.runtime.inspect(&slot.container(index)).await {
+            Ok(observed) => slot.found(index, observed),
+            Err(error) => tracing::warn!(task = %slot.id(), %error, "cannot tell why a container was killed"),
+        }
+    }
+    if slot.unexplained_kills().is_empty() {
+        return if killed.is_empty() { ending } else { slot.must_end().unwrap_or(ending) };
+    }
+    let at = shared.env.now() + OOM_EVENT;
+    slot.until(Some(at), |slot| slot.unexplained_kills().is_empty().then_some(())).await;
+    slot.must_end().unwrap_or(ending)
 }
 
 async fn begin(shared: &Shared, slot: &Slot) -> Result<(), Ending> {
@@ -37,7 +58,9 @@ async fn begin(shared: &Shared, slot: &Slot) -> Result<(), Ending> {
     let wall_ms = shared.env.wall_ms();
     slot.change(|state| {
         state.status = TaskStatus::Running;
-        state.times.started_ms = wall_ms;
+        // A task that was taken up without the agent's own files started before now.
+        let seen_ms = state.containers.iter().map(|c| c.started_at_ms).max().unwrap_or_default();
+        state.times.started_ms = if seen_ms > 0 { seen_ms } else { wall_ms };
     });
     shared.board.save(slot.id());
     Ok(())

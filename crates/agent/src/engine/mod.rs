@@ -10,6 +10,7 @@ mod driver;
 mod health;
 mod images;
 mod journal;
+mod look;
 mod order;
 mod pull;
 mod pump;
@@ -82,6 +83,10 @@ pub(crate) struct Shared {
     starts: Semaphore,
     tasks: Mutex<BTreeMap<TaskId, Arc<Slot>>>,
     stopped: Notify,
+    /// Events may have been missed.
+    look: Notify,
+    /// The engine is gone: what drives its tasks ends, too.
+    closed: watch::Sender<bool>,
 }
 
 /// The tasks of this machine. Dropping it leaves their containers as they are.
@@ -112,6 +117,8 @@ impl Engine {
             starts: Semaphore::new(STARTS_AT_ONCE),
             tasks: Mutex::default(),
             stopped: Notify::new(),
+            look: Notify::new(),
+            closed: watch::Sender::new(false),
         });
         // Events first: what happens while the engine lists what it holds is not missed.
         let events = shared.runtime.events(&shared.owner).await?;
@@ -119,6 +126,7 @@ impl Engine {
         let env = &shared.env;
         let helpers = vec![
             env.spawn(TaskKind::vital("runtime events"), pump::run(shared.clone(), events)),
+            env.spawn(TaskKind::vital("look at containers"), look::run(shared.clone())),
             env.spawn(TaskKind::vital("task journal"), journal::run(shared.clone(), store.clone())),
             env.spawn(TaskKind::vital("task sweeper"), sweep::run(shared.clone())),
         ];
@@ -175,6 +183,8 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.helpers.iter().for_each(Task::abort);
+        // Two drivers of one task would start and stop the same containers.
+        self.shared.closed.send_replace(true);
     }
 }
 
@@ -187,6 +197,18 @@ impl Shared {
 
     fn slot(&self, task: TaskId) -> Option<Arc<Slot>> {
         self.tasks().get(&task).cloned()
+    }
+
+    /// Drives a task until it is STOPPED or the engine is gone.
+    fn drive(self: &Arc<Self>, slot: Arc<Slot>) {
+        let (shared, mut closed) = (self.clone(), self.closed.subscribe());
+        self.env.spawn(TaskKind::request("task"), async move {
+            tokio::select! {
+                biased;
+                _ = closed.wait_for(|closed| *closed) => {}
+                () = driver::drive(shared, slot) => {}
+            }
+        });
     }
 
     /// Adds a task. Only the session and the adoption before it add tasks, one at a time.

@@ -17,28 +17,33 @@ pub async fn run(shared: &Shared, slot: &Slot) -> Result<(), Ending> {
     let begun = shared.env.wall_ms();
     slot.change(|state| state.times.pull_started_ms = begun);
     for (image, containers) in wanted {
-        let pulled = tokio::select! {
-            biased;
-            ending = slot.stop_wanted() => return Err(ending),
-            pulled = shared.images.get(&image) => pulled,
-        };
-        match pulled {
-            Ok(digest) => {
-                let mut state = slot.state();
-                containers
-                    .iter()
-                    .for_each(|&index| state.containers[index].digest = digest.clone().unwrap_or_default());
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                slot.change(|state| containers.iter().for_each(|&i| state.containers[i].reason = reason.clone()));
-                return Err(Ending::failed(reason));
-            }
-        }
+        one(shared, slot, &image, &containers).await?;
     }
     let ended = shared.env.wall_ms();
     slot.change(|state| state.times.pull_stopped_ms = ended);
     Ok(())
+}
+
+/// Makes one image be there, for these containers.
+pub async fn one(shared: &Shared, slot: &Slot, image: &str, containers: &[usize]) -> Result<(), Ending> {
+    let pulled = tokio::select! {
+        biased;
+        ending = slot.stop_wanted() => return Err(ending),
+        pulled = shared.images.get(image) => pulled,
+    };
+    match pulled {
+        Ok(digest) => {
+            let digest = digest.unwrap_or_default();
+            let mut state = slot.state();
+            containers.iter().for_each(|&index| state.containers[index].digest = digest.clone());
+            Ok(())
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            slot.change(|state| containers.iter().for_each(|&i| state.containers[i].reason = reason.clone()));
+            Err(Ending::failed(reason))
+        }
+    }
 }
 
 /// Images by name, with the containers that need them.

@@ -66,6 +66,8 @@ pub struct ContainerState {
     pub digest: String,
     /// When it was seen to start.
     pub started: Option<Instant>,
+    /// When it started by its runtime's clock, where that was asked; epoch milliseconds.
+    pub started_at_ms: i64,
     /// A signal was sent to it by this agent.
     pub stopped_by_us: bool,
 }
@@ -219,28 +221,21 @@ impl Slot {
     /// An event of one of its containers.
     pub fn observe(&self, index: usize, event: EventKind) {
         let now = self.env.now();
-        let known = |state: &State| index < state.containers.len();
-        if !known(&self.state()) {
-            return;
-        }
-        self.change(|state| {
-            let container = &mut state.containers[index];
-            match event {
-                EventKind::Started => container.reach(Phase::Running, now),
-                EventKind::Oom => container.out_of_memory(),
-                EventKind::Exited(code) => container.exit(code),
-                EventKind::Health(health) => container.health = health,
-                EventKind::Removed => container.removed(),
-            }
+        self.see(index, |container| match event {
+            EventKind::Started => container.reach(Phase::Running, now),
+            EventKind::Oom => container.out_of_memory(),
+            EventKind::Exited(code) => container.exit(code),
+            EventKind::Health(health) => container.health = health,
+            EventKind::Removed => container.removed(),
         });
     }
 
     /// How a container was found to be; `None`: not there.
     pub fn found(&self, index: usize, observed: Option<Observed>) {
         let now = self.env.now();
-        self.change(|state| {
-            let container = &mut state.containers[index];
+        self.see(index, |container| {
             let Some(observed) = observed else { return container.removed() };
+            container.started_at_ms = container.started_at_ms.max(observed.started_at_ms);
             container.oom |= observed.oom;
             container.health = observed.health;
             if !observed.runtime_id.is_empty() {
@@ -254,6 +249,28 @@ impl Slot {
                 phase => container.reach(phase, now),
             }
         });
+    }
+
+    /// What was seen of a container. Only news is reported: looking at a thousand idle tasks must not fill the cluster's log.
+    fn see(&self, index: usize, change: impl FnOnce(&mut ContainerState)) {
+        let mut state = self.state();
+        let status = state.status;
+        let Some(container) = state.containers.get_mut(index) else { return };
+        let before = container.row(status);
+        change(container);
+        let is_news = container.row(status) != before;
+        drop(state);
+        if is_news {
+            self.board.changed(self.id());
+        }
+        self.wake();
+    }
+
+    /// Containers that SIGKILL ended, not sent by this agent: perhaps for memory.
+    pub fn unexplained_kills(&self) -> Vec<usize> {
+        let state = self.state();
+        let unexplained = |c: &ContainerState| c.exit_code == Some(KILLED) && !c.oom && !c.stopped_by_us;
+        (0..state.containers.len()).filter(|&index| unexplained(&state.containers[index])).collect()
     }
 
     /// The report as it stands.
@@ -328,7 +345,9 @@ impl ContainerState {
         if self.phase == Phase::Absent || self.phase == Phase::Unsure {
             return;
         }
-        if self.exit_code.is_none() && self.reason.is_empty() && !self.stopped_by_us {
+        // Whoever removes one that runs kills it first.
+        let was_killed = self.exit_code.is_none_or(|code| code == KILLED);
+        if was_killed && self.reason.is_empty() && !self.stopped_by_us {
             self.reason = REMOVED_OUTSIDE.to_owned();
         }
         self.phase = Phase::Removed;

@@ -6,9 +6,10 @@ use seawall_proto::internal::v1::PortBinding;
 use super::{
     Shared,
     order::{self, Next},
+    pull,
     slot::{Ending, Slot},
 };
-use crate::runtime::{Fault, Phase, RuntimeError, RuntimeResult};
+use crate::runtime::{Fault, Phase, RuntimeResult};
 
 /// Starts them all.
 pub async fn run(shared: &Shared, slot: &Slot) -> Result<(), Ending> {
@@ -35,18 +36,18 @@ async fn wait(shared: &Shared, slot: &Slot, until: Option<Instant>) {
 }
 
 async fn start(shared: &Shared, slot: &Slot, index: usize) -> Result<(), Ending> {
-    let permit = tokio::select! {
-        biased;
-        ending = slot.stop_wanted() => return Err(ending),
-        permit = shared.starts.acquire() => permit,
-    };
-    // The semaphore is never closed; without a permit the start would only be less orderly.
-    let _permit = permit.ok();
-    // From here on the container may be there, whatever the answers are.
-    slot.reached(index, Phase::Unsure);
-    match make_and_start(shared, slot, index).await {
+    let mut made = make_and_start(shared, slot, index).await?;
+    let image_is_gone = made.as_ref().is_err_and(|error| error.fault == Fault::NoImage);
+    if image_is_gone {
+        // It was removed between its pull and its use: once more, and without holding up others' starts.
+        let image = slot.spec.containers[index].image();
+        shared.images.forget(image);
+        pull::one(shared, slot, image, &[index]).await?;
+        made = make_and_start(shared, slot, index).await?;
+    }
+    let now = shared.env.now();
+    match made {
         Ok((id, bindings)) => {
-            let now = shared.env.now();
             slot.change(|state| {
                 let container = &mut state.containers[index];
                 container.runtime_id = id.unwrap_or_else(|| container.runtime_id.clone());
@@ -63,29 +64,30 @@ async fn start(shared: &Shared, slot: &Slot, index: usize) -> Result<(), Ending>
     }
 }
 
-async fn make_and_start(
-    shared: &Shared,
-    slot: &Slot,
-    index: usize,
-) -> RuntimeResult<(Option<String>, Vec<PortBinding>)> {
-    let container = slot.container(index);
-    let is_made = slot.phase(index) >= Phase::Created;
-    let id = if is_made { None } else { Some(make(shared, slot, index).await?) };
-    slot.reached(index, Phase::Created);
-    let bindings = shared.runtime.start(&container).await.map_err(|error| error.or(Fault::Start))?;
-    Ok((id, bindings))
+/// Its id, where it was made only now, and its ports.
+type Made = (Option<String>, Vec<PortBinding>);
+
+async fn make_and_start(shared: &Shared, slot: &Slot, index: usize) -> Result<RuntimeResult<Made>, Ending> {
+    let permit = tokio::select! {
+        biased;
+        ending = slot.stop_wanted() => return Err(ending),
+        permit = shared.starts.acquire() => permit,
+    };
+    // The semaphore is never closed; without a permit the start would only be less orderly.
+    let _permit = permit.ok();
+    let made = make(shared, slot, index).await;
+    let Ok(id) = made else { return Ok(made.map(|id| (id, Vec::new()))) };
+    let started = shared.runtime.start(&slot.container(index)).await;
+    Ok(started.map(|bindings| (id, bindings)).map_err(|error| error.or(Fault::Start)))
 }
 
-/// An image may be removed between its pull and its use: then it is pulled once more.
-async fn make(shared: &Shared, slot: &Slot, index: usize) -> RuntimeResult<String> {
-    let container = slot.container(index);
-    let made = shared.runtime.create(&container).await;
-    let gone = matches!(&made, Err(RuntimeError { fault: Fault::NoImage, .. }));
-    if !gone {
-        return made.map_err(|error| error.or(Fault::Create));
+async fn make(shared: &Shared, slot: &Slot, index: usize) -> RuntimeResult<Option<String>> {
+    if slot.phase(index) >= Phase::Created {
+        return Ok(None);
     }
-    let image = container.definition().image();
-    shared.images.forget(image);
-    shared.images.get(image).await?;
-    shared.runtime.create(&container).await.map_err(|error| error.or(Fault::Create))
+    // From here on the container may be there, whatever the answers are.
+    slot.reached(index, Phase::Unsure);
+    let id = shared.runtime.create(&slot.container(index)).await.map_err(|error| error.or(Fault::Create))?;
+    slot.reached(index, Phase::Created);
+    Ok(Some(id))
 }

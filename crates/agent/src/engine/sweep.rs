@@ -6,6 +6,7 @@ use seawall_env::Instant;
 use seawall_model::TaskId;
 
 use super::{Shared, slot::Slot};
+use crate::runtime::RuntimeResult;
 
 /// Between two attempts to remove what an engine did not let go.
 const RETRY: Duration = Duration::from_secs(30);
@@ -14,11 +15,12 @@ const RETRY: Duration = Duration::from_secs(30);
 pub async fn run(shared: Arc<Shared>) {
     loop {
         let stopped = stopped(&shared);
+        let mut all_clean = true;
         for slot in surplus(&shared, &stopped) {
-            clean(&shared, &slot).await;
+            all_clean &= clean(&shared, &slot).await;
         }
         forget(&shared);
-        wait(&shared, &stopped).await;
+        wait(&shared, &stopped, all_clean).await;
     }
 }
 
@@ -41,16 +43,21 @@ fn surplus(shared: &Shared, stopped: &[(Instant, Arc<Slot>)]) -> Vec<Arc<Slot>> 
     old.map(|(_, (_, slot))| slot.clone()).collect()
 }
 
-async fn clean(shared: &Shared, slot: &Slot) {
-    for index in 0..slot.spec.containers.len() {
-        if let Err(error) = shared.runtime.remove(&slot.container(index)).await {
-            return tracing::warn!(task = %slot.id(), %error, "cannot remove a stopped container");
-        }
-    }
-    match shared.runtime.remove_task(&slot.spec).await {
+/// False where the runtime did not let it go.
+async fn clean(shared: &Shared, slot: &Slot) -> bool {
+    let removed = remove(shared, slot).await;
+    match &removed {
         Ok(()) => slot.state().cleaned = true,
         Err(error) => tracing::warn!(task = %slot.id(), %error, "cannot remove what a stopped task left"),
     }
+    removed.is_ok()
+}
+
+async fn remove(shared: &Shared, slot: &Slot) -> RuntimeResult<()> {
+    for index in 0..slot.spec.containers.len() {
+        shared.runtime.remove(&slot.container(index)).await?;
+    }
+    shared.runtime.remove_task(&slot.spec).await
 }
 
 /// A task is forgotten when nothing of it is left and the cluster knows how it ended.
@@ -64,12 +71,15 @@ fn forget(shared: &Shared) {
 }
 
 /// Until another task stops, or the oldest is old enough.
-async fn wait(shared: &Shared, stopped: &[(Instant, Arc<Slot>)]) {
+async fn wait(shared: &Shared, stopped: &[(Instant, Arc<Slot>)], all_clean: bool) {
     let kept = stopped.iter().rev().find(|(_, slot)| !slot.state().cleaned);
     let due = kept.map(|(at, _)| *at + shared.settings.stopped_task_kept_for);
-    let Some(due) = due else { return shared.stopped.notified().await };
-    // What is due already was tried just now.
-    let at = due.max(shared.env.now() + RETRY);
+    let retry = shared.env.now() + RETRY;
+    let at = match due {
+        None => return shared.stopped.notified().await,
+        Some(_) if !all_clean => retry,
+        Some(due) => due.max(shared.env.now()),
+    };
     tokio::select! {
         biased;
         () = shared.stopped.notified() => {}

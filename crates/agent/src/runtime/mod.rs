@@ -3,6 +3,7 @@
 //! Containers are named by what they are of (task and place in its definition), never by an id that an answer gave: an
 //! answer may be lost. Events tell what happened; [`Runtime::inspect`] is asked only where they may have been missed.
 
+pub mod docker;
 mod error;
 pub mod fake;
 pub mod process;

@@ -20,6 +20,8 @@ pub struct Behaviour {
     pub exit_code: i32,
     /// `FAKE_OOM`: killed for memory.
     pub oom: bool,
+    /// `FAKE_OOM=late`: which is told only after the exit, as an engine may.
+    pub oom_is_late: bool,
     /// `FAKE_HEALTHY_MS` or `FAKE_UNHEALTHY_MS`: its health check says so after this long.
     pub healthy: Option<Duration>,
     /// What the health check says.
@@ -36,7 +38,8 @@ impl Behaviour {
         };
         let number = |name: &str| variable(name).and_then(|text| text.parse::<u64>().ok());
         let length = |name: &str| number(name).map(Duration::from_millis);
-        let oom = variable("FAKE_OOM").is_some();
+        let oom_word = variable("FAKE_OOM");
+        let oom = oom_word.is_some();
         let code = number("FAKE_EXIT_CODE").and_then(|code| i32::try_from(code).ok());
         let unhealthy = length("FAKE_UNHEALTHY_MS");
         Behaviour {
@@ -45,6 +48,7 @@ impl Behaviour {
             run: length("FAKE_RUN_MS").or_else(|| config.run.map(|range| between(env, range))),
             exit_code: code.unwrap_or(if oom { 137 } else { 0 }),
             oom,
+            oom_is_late: oom_word.is_some_and(|word| word == "late"),
             health: if unhealthy.is_some() { Health::Unhealthy } else { Health::Healthy },
             healthy: unhealthy.or_else(|| length("FAKE_HEALTHY_MS")),
             stop: length("FAKE_STOP_MS").unwrap_or(Duration::ZERO),

@@ -41,6 +41,9 @@ struct Inner {
     containers: BTreeMap<(TaskId, usize), Container>,
     calls: Vec<String>,
     events: Vec<(Owner, Event)>,
+    /// Streams of events of an earlier one have ended.
+    engine_life: u64,
+    removals_refused: u32,
 }
 
 struct Container {
@@ -62,6 +65,14 @@ impl FakeHost {
         runs.map(|c| c.spec.runtime_name()).collect()
     }
 
+    /// The tasks of which a container is left, running or not.
+    pub fn kept(&self) -> Vec<TaskId> {
+        let inner = self.lock();
+        let mut tasks: Vec<TaskId> = inner.containers.keys().map(|(task, _)| *task).collect();
+        tasks.dedup();
+        tasks
+    }
+
     /// What the runtime was asked to do so far, the newest last.
     pub fn calls(&self) -> Vec<String> {
         self.lock().calls.clone()
@@ -77,7 +88,7 @@ impl FakeHost {
         self.each_of(task, |host, spec| {
             host.exit(spec, 137);
             host.tell(spec, EventKind::Removed);
-            host.remove(spec);
+            host.lock().containers.remove(&key(spec));
         });
     }
 
@@ -89,6 +100,17 @@ impl FakeHost {
             container.observed.phase = Phase::Exited;
             container.observed.exit_code = Some(255);
         }
+    }
+
+    /// The engine restarts under its containers: streams of events end, and until they are open again nobody is told.
+    pub fn restart_engine(&self) {
+        self.lock().engine_life += 1;
+        self.shared.happened.notify_waiters();
+    }
+
+    /// The next `count` removals fail.
+    pub fn refuse_removals(&self, count: u32) {
+        self.lock().removals_refused = count;
     }
 
     pub(super) fn note(&self, call: String) {
@@ -159,22 +181,34 @@ impl FakeHost {
         }
         inner.events.push((spec.task.owner.clone(), Event { task: spec.task.id, index: spec.index, kind }));
         drop(inner);
-        self.shared.happened.notify_one();
+        self.shared.happened.notify_waiters();
     }
 
-    pub(super) fn remove(&self, spec: &ContainerSpec) {
-        self.lock().containers.remove(&key(spec));
+    pub(super) fn remove(&self, spec: &ContainerSpec) -> Result<(), RuntimeError> {
+        let mut inner = self.lock();
+        if inner.removals_refused > 0 {
+            inner.removals_refused -= 1;
+            return Err(RuntimeError::new(Fault::Engine, "device or resource busy"));
+        }
+        inner.containers.remove(&key(spec));
+        Ok(())
     }
 
     pub(super) fn events(&self, env: &Env, owner: &Owner) -> mpsc::Receiver<Event> {
         let (out, receiver) = mpsc::channel(EVENTS_WAITING);
         let (host, owner) = (self.clone(), owner.clone());
         // Nobody was told of what happened before: the caller looks at its containers.
-        self.lock().events.clear();
+        self.take_events(&owner);
+        let life = self.lock().engine_life;
         env.spawn(TaskKind::request("fake events"), async move {
             loop {
-                let events = std::mem::take(&mut host.lock().events);
-                for (_, event) in events.into_iter().filter(|(of, _)| *of == owner) {
+                let mut happened = std::pin::pin!(host.shared.happened.notified());
+                // Before looking: what happens while it looks wakes it, too.
+                happened.as_mut().enable();
+                if host.lock().engine_life != life {
+                    return;
+                }
+                for event in host.take_events(&owner) {
                     if out.send(event).await.is_err() {
                         return;
                     }
@@ -182,11 +216,16 @@ impl FakeHost {
                 tokio::select! {
                     biased;
                     () = out.closed() => return,
-                    () = host.shared.happened.notified() => {}
+                    () = happened => {}
                 }
             }
         });
         receiver
+    }
+
+    /// Several agents may share the machine: each takes its own.
+    fn take_events(&self, owner: &Owner) -> Vec<Event> {
+        self.lock().events.extract_if(.., |(of, _)| of == owner).map(|(_, event)| event).collect()
     }
 
     pub(super) fn log_line(&self, spec: &ContainerSpec, at_ms: i64) -> LogRecord {

@@ -21,6 +21,9 @@ use crate::{
 use behaviour::Behaviour;
 pub use host::FakeHost;
 
+/// How late is late.
+const OOM_LATE: Duration = Duration::from_millis(50);
+
 /// How fake containers behave.
 #[derive(Clone, Debug)]
 pub struct FakeConfig {
@@ -127,10 +130,7 @@ impl Runtime for FakeRuntime {
     }
 
     fn remove<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, ()> {
-        Box::pin(async move {
-            self.config.host.remove(container);
-            Ok(())
-        })
+        Box::pin(async move { self.config.host.remove(container) })
     }
 
     fn remove_task<'a>(&'a self, _task: &'a TaskSpec) -> Call<'a, ()> {
@@ -160,8 +160,12 @@ async fn live(env: Env, host: FakeHost, container: ContainerSpec, behaviour: Beh
     }
     let Some(run) = behaviour.run else { return };
     env.sleep(run).await;
-    if behaviour.oom {
+    if behaviour.oom && !behaviour.oom_is_late {
         host.tell(&container, EventKind::Oom);
     }
     host.exit(&container, behaviour.exit_code);
+    if behaviour.oom_is_late {
+        env.sleep(OOM_LATE).await;
+        host.tell(&container, EventKind::Oom);
+    }
 }

@@ -1,0 +1,189 @@
+//! Containers of a Docker engine.
+//!
+//! Everything is named by the task and the container's place in it, and labelled with whose it is: an answer that is lost
+//! leads to no second container, and what runs is found again with all of the agent's files gone. Several agents may
+//! share the engine. Memory that a definition gives a task as a whole limits each container that has no limit of its
+//! own; it does not limit their sum.
+
+mod api;
+mod body;
+mod events;
+mod held;
+mod labels;
+mod lines;
+mod logs;
+mod observe;
+mod ports;
+mod pull;
+mod reference;
+mod unsupported;
+mod volumes;
+
+use std::{net::IpAddr, time::Duration};
+
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, StopContainerOptions};
+use seawall_env::Env;
+use seawall_proto::internal::v1::PortBinding;
+use tokio::sync::mpsc;
+
+use crate::{
+    config::{AgentConfig, ImagePull},
+    runtime::{
+        Call, Description, Event, Fault, Held, LogLines, LogQuery, Observed, Runtime, RuntimeError, RuntimeResult,
+    },
+    spec::{ContainerSpec, Owner, TaskSpec},
+};
+use api::{ANSWER, Api};
+use pull::Puller;
+
+/// Makes the layers of a container.
+const CREATE: Duration = Duration::from_secs(120);
+/// Sets up its network and starts its process.
+const START: Duration = Duration::from_secs(180);
+/// Removes its layers.
+const REMOVE: Duration = Duration::from_secs(60);
+/// After the grace: SIGKILL, and taking the network down.
+const STOP_MARGIN: Duration = Duration::from_secs(30);
+const MS_PER_S: u64 = 1000;
+/// Of the attribute by which the cluster knows that an instance has a log driver.
+const LOG_DRIVER: &str = "com.amazonaws.ecs.capability.logging-driver.";
+/// The agent's own, whatever the engine has.
+const OWN_LOG_DRIVER: &str = "awslogs";
+
+/// The runtime.
+pub struct DockerRuntime {
+    api: Api,
+    host_ip: Option<IpAddr>,
+    puller: Puller,
+}
+
+impl DockerRuntime {
+    /// Containers of the engine at `config.docker_socket`.
+    ///
+    /// # Errors
+    /// It does not answer; the text says where and what to do.
+    pub async fn connect(env: Env, config: &AgentConfig) -> RuntimeResult<Self> {
+        let api = Api::connect(env, &config.docker_socket).await?;
+        Ok(DockerRuntime { api, host_ip: config.host_ip, puller: Puller::default() })
+    }
+
+    async fn describe(&self) -> RuntimeResult<Description> {
+        let info = self.api.ask("describe itself", ANSWER, self.api.docker.info()).await?;
+        let drivers = info.plugins.and_then(|plugins| plugins.log).unwrap_or_default();
+        let mut capabilities: Vec<String> =
+            drivers.iter().map(String::as_str).chain([OWN_LOG_DRIVER]).map(|d| format!("{LOG_DRIVER}{d}")).collect();
+        capabilities.sort();
+        capabilities.dedup();
+        Ok(Description { kind: "docker", version: info.server_version.unwrap_or_default(), capabilities })
+    }
+
+    async fn create(&self, container: &ContainerSpec) -> RuntimeResult<String> {
+        volumes::provide(&self.api, container).await?;
+        let options = CreateContainerOptions { name: Some(container.runtime_name()), ..Default::default() };
+        let made = self.api.docker.create_container(Some(options), body::of(container, self.host_ip));
+        match self.api.ask("make a container", CREATE, made).await {
+            Ok(made) => Ok(made.id),
+            Err(error) if error.is_conflict() => self.made_before(container).await,
+            Err(error) if error.is_not_found() && error.says("No such image") => Err(error.of(Fault::NoImage)),
+            Err(error) => Err(error.of(Fault::Create)),
+        }
+    }
+
+    /// The answer to an earlier create was lost.
+    async fn made_before(&self, container: &ContainerSpec) -> RuntimeResult<String> {
+        match held::inspect(&self.api, self.host_ip, container).await? {
+            Some(observed) => Ok(observed.runtime_id),
+            None => Err(RuntimeError::new(
+                Fault::Create,
+                format!("a container named {} is there that this agent did not make", container.runtime_name()),
+            )),
+        }
+    }
+
+    async fn start(&self, container: &ContainerSpec) -> RuntimeResult<Vec<PortBinding>> {
+        let name = container.runtime_name();
+        let started = self.api.docker.start_container(&name, None);
+        if let Err(error) = self.api.ask("start a container", START, started).await {
+            let is_gone = error.is_not_found() && error.says("No such container");
+            return Err(error.of(if is_gone { Fault::Gone } else { Fault::Start }));
+        }
+        match ports::known(container, self.host_ip) {
+            Some(known) => Ok(known),
+            None => Ok(held::inspect(&self.api, self.host_ip, container).await?.unwrap_or_default().bindings),
+        }
+    }
+
+    async fn stop(&self, container: &ContainerSpec, grace_ms: u64) -> RuntimeResult<()> {
+        let grace_s = i32::try_from(grace_ms.div_ceil(MS_PER_S)).unwrap_or(i32::MAX);
+        let options = StopContainerOptions { t: Some(grace_s), ..Default::default() };
+        let name = container.runtime_name();
+        let stopped = self.api.docker.stop_container(&name, Some(options));
+        let limit = Duration::from_secs(grace_s.unsigned_abs().into()) + STOP_MARGIN;
+        self.api.ask("stop a container", limit, stopped).await.map_err(|error| {
+            let fault = if error.is_not_found() { Fault::Gone } else { Fault::Stop };
+            error.of(fault)
+        })
+    }
+
+    /// The name holds the task's id, which no other container can have by chance.
+    async fn remove(&self, container: &ContainerSpec) -> RuntimeResult<()> {
+        let options = RemoveContainerOptions { v: true, force: true, link: false };
+        let name = container.runtime_name();
+        let removed = self.api.docker.remove_container(&name, Some(options));
+        match self.api.ask("remove a container", REMOVE, removed).await {
+            // The conflict is a removal under way.
+            Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Runtime for DockerRuntime {
+    fn describe(&self) -> Call<'_, Description> {
+        Box::pin(self.describe())
+    }
+
+    fn held<'a>(&'a self, instance: &'a str) -> Call<'a, Vec<Held>> {
+        Box::pin(held::list(&self.api, self.host_ip, instance))
+    }
+
+    fn unsupported(&self, task: &TaskSpec) -> Option<String> {
+        unsupported::find(task)
+    }
+
+    fn pull<'a>(&'a self, image: &'a str, policy: ImagePull) -> Call<'a, Option<String>> {
+        Box::pin(self.puller.get(&self.api, image, policy))
+    }
+
+    fn create<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, String> {
+        Box::pin(self.create(container))
+    }
+
+    fn start<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>> {
+        Box::pin(self.start(container))
+    }
+
+    fn stop<'a>(&'a self, container: &'a ContainerSpec, grace_ms: u64) -> Call<'a, ()> {
+        Box::pin(self.stop(container, grace_ms))
+    }
+
+    fn inspect<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Option<Observed>> {
+        Box::pin(held::inspect(&self.api, self.host_ip, container))
+    }
+
+    fn remove<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, ()> {
+        Box::pin(self.remove(container))
+    }
+
+    fn remove_task<'a>(&'a self, task: &'a TaskSpec) -> Call<'a, ()> {
+        Box::pin(volumes::remove(&self.api, task))
+    }
+
+    fn events<'a>(&'a self, owner: &'a Owner) -> Call<'a, mpsc::Receiver<Event>> {
+        Box::pin(async move { Ok(events::open(&self.api, owner).await?) })
+    }
+
+    fn logs<'a>(&'a self, container: &'a ContainerSpec, query: LogQuery) -> Call<'a, LogLines> {
+        Box::pin(async move { Ok(logs::open(&self.api, container, query)) })
+    }
+}

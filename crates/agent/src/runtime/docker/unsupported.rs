@@ -1,0 +1,109 @@
+//! Members of a definition that this runtime cannot honour. A newer cluster may accept what an older agent does not know
+//! how to do: the task then fails by name instead of running without it. Pure.
+
+use seawall_proto::v1::{ContainerDefinition, LogConfiguration, Volume};
+
+use crate::spec::TaskSpec;
+
+const NETWORK_MODES: [&str; 3] = ["bridge", "host", "none"];
+
+/// The first of them, in words.
+pub fn find(task: &TaskSpec) -> Option<String> {
+    let of_containers = || task.containers.iter().find_map(|container| in_container(task, container));
+    in_task(task).or_else(|| task.volumes.iter().find_map(in_volume)).or_else(of_containers)
+}
+
+fn in_task(task: &TaskSpec) -> Option<String> {
+    if !NETWORK_MODES.contains(&task.network_mode.as_str()) {
+        return Some(format!("networkMode {}", task.network_mode));
+    }
+    let definition = task.assignment.definition.clone().unwrap_or_default();
+    first(&[
+        ("pidMode", is_set(&definition.pid_mode)),
+        ("ipcMode", is_set(&definition.ipc_mode)),
+        ("proxyConfiguration", definition.proxy_configuration.is_some()),
+        ("inferenceAccelerators", !definition.inference_accelerators.is_empty()),
+        ("ephemeralStorage", definition.ephemeral_storage.is_some()),
+        ("enableFaultInjection", definition.enable_fault_injection()),
+        ("trustedExecutionConfiguration", definition.trusted_execution_configuration.is_some()),
+    ])
+    .map(str::to_owned)
+}
+
+fn in_volume(volume: &Volume) -> Option<String> {
+    let path = volume.host.as_ref().map_or("", |host| host.source_path());
+    let member = first(&[
+        ("efsVolumeConfiguration", volume.efs_volume_configuration.is_some()),
+        ("s3filesVolumeConfiguration", volume.s3files_volume_configuration.is_some()),
+        ("fsxWindowsFileServerVolumeConfiguration", volume.fsx_windows_file_server_volume_configuration.is_some()),
+        ("configuredAtLaunch", volume.configured_at_launch()),
+        ("host.sourcePath with a colon", path.contains(':')),
+    ])?;
+    Some(format!("{member} of volume {}", volume.name()))
+}
+
+fn in_container(task: &TaskSpec, container: &ContainerDefinition) -> Option<String> {
+    let is_unknown = |volume: &str| task.volume(volume).is_none();
+    let mounts = &container.mount_points;
+    let logs_secrets = |log: &LogConfiguration| !log.secret_options.is_empty();
+    let member = first(&[
+        ("repositoryCredentials", container.repository_credentials.is_some()),
+        ("restartPolicy", container.restart_policy.as_ref().is_some_and(|policy| policy.enabled())),
+        ("environmentFiles", !container.environment_files.is_empty()),
+        ("linuxParameters", container.linux_parameters.is_some()),
+        ("secrets", !container.secrets.is_empty()),
+        ("disableNetworking", container.disable_networking()),
+        ("readonlyRootFilesystem", container.readonly_root_filesystem()),
+        ("dnsServers", !container.dns_servers.is_empty()),
+        ("dnsSearchDomains", !container.dns_search_domains.is_empty()),
+        ("extraHosts", !container.extra_hosts.is_empty()),
+        ("dockerSecurityOptions", !container.docker_security_options.is_empty()),
+        ("interactive", container.interactive()),
+        ("pseudoTerminal", container.pseudo_terminal()),
+        ("systemControls", !container.system_controls.is_empty()),
+        ("resourceRequirements", !container.resource_requirements.is_empty()),
+        ("firelensConfiguration", container.firelens_configuration.is_some()),
+        ("credentialSpecs", !container.credential_specs.is_empty()),
+        ("logConfiguration.secretOptions", container.log_configuration.as_ref().is_some_and(logs_secrets)),
+        ("containerPortRange in portMappings", container.port_mappings.iter().any(|m| is_set(&m.container_port_range))),
+        ("containerPath with a colon in mountPoints", mounts.iter().any(|m| m.container_path().contains(':'))),
+        ("mountPoints without a volume", mounts.iter().any(|m| is_unknown(m.source_volume()))),
+    ])?;
+    Some(format!("{member} of container {}", container.name()))
+}
+
+/// The first that is used.
+fn first(members: &[(&'static str, bool)]) -> Option<&'static str> {
+    members.iter().find(|(_, used)| *used).map(|(name, _)| *name)
+}
+
+fn is_set(text: &Option<String>) -> bool {
+    text.as_ref().is_some_and(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_proto::v1::{LinuxParameters, MountPoint};
+
+    use super::*;
+    use crate::engine::testing;
+
+    #[test]
+    fn what_cannot_be_honoured_is_named() {
+        assert_eq!(find(&testing::task(vec![testing::container("app")])), None);
+        let mut container = testing::container("app");
+        container.linux_parameters = Some(LinuxParameters::default());
+        let mut task = testing::task(vec![testing::container("init"), container]);
+        assert_eq!(find(&task).unwrap(), "linuxParameters of container app");
+        task.network_mode = "awsvpc".into();
+        assert_eq!(find(&task).unwrap(), "networkMode awsvpc");
+    }
+
+    #[test]
+    fn a_mount_of_nothing_is_not_left_out() {
+        let mut container = testing::container("app");
+        container.mount_points = vec![MountPoint { source_volume: Some("data".into()), ..Default::default() }];
+        let task = testing::task(vec![container]);
+        assert_eq!(find(&task).unwrap(), "mountPoints without a volume of container app");
+    }
+}

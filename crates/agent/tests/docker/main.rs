@@ -1,0 +1,17 @@
+//! The engine and the Docker runtime against a real Docker engine, with an image of a static busybox made on the spot.
+//!
+//! Each test is an agent with an instance id and an address of its own, and removes what it made. Without an engine or a
+//! static busybox a test says SKIP and passes, except under CI, where that is a failure.
+
+mod adopt;
+mod bench;
+mod faults;
+mod ground;
+mod image;
+mod images;
+mod logs;
+mod ports;
+mod proxy;
+mod registry;
+mod running;
+mod volumes;
