@@ -4,6 +4,8 @@ mod args;
 mod client;
 mod commands;
 mod context;
+mod demo;
+mod dev;
 mod failure;
 mod input;
 mod names;
@@ -18,7 +20,14 @@ use std::process::ExitCode;
 
 use failure::Failure;
 
+/// Holds one process task of an agent: a program of its own that needs none of the rest.
+const SHIM: &str = "shim";
+
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == SHIM) {
+        return seawall_agent::shim_main(words);
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
