@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
+use serde::{Deserialize, Serialize};
 
 use crate::values::{Port, duration, key_value};
 
@@ -83,6 +84,10 @@ pub enum Command {
     /// Run an agent: this machine becomes a container instance of --cluster
     Agent(Box<AgentArgs>),
     /// Three zones on this machine, to try things on, until interrupted
+    ///
+    /// Runs three members and their agents as processes of this machine, on loopback and without keys. Clients find them
+    /// by themselves: `seawall status` in another shell. The data stays: started again, dev goes on where it was, with
+    /// its services; the tasks themselves end with dev. To start afresh, remove the folder.
     Dev(DevArgs),
     /// Lose a zone and watch a service survive it; cleans up after itself
     Demo(DemoArgs),
@@ -323,7 +328,8 @@ pub enum LogFormat {
 }
 
 /// What runs tasks.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RuntimeKind {
     /// Docker's containers.
     Docker,
@@ -349,13 +355,15 @@ pub enum RuntimeChoice {
 /// `seawall dev`.
 #[derive(Args, Clone, Debug)]
 pub struct DevArgs {
-    /// Folder of everything; started again on it, dev goes on where it was
+    /// Folder of everything; started again on it, dev goes on where it was [default: ~/.local/state/seawall/dev]
     #[arg(long, env = "SEAWALL_DEV_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Port of the first member; the others follow at +10 and +20, peers one above each
-    #[arg(long, env = "SEAWALL_PORT", default_value_t = 7400)]
-    pub port: u16,
-    /// What runs the tasks
+    /// Port of the first member; the others follow at +10 and +20, peers one above each [default: that of the folder, 7400
+    /// in a new one]
+    #[arg(long, env = "SEAWALL_PORT")]
+    pub port: Option<u16>,
+    /// What runs the tasks; auto is Docker where its socket answers, else processes, and in a folder that was used before
+    /// what ran there
     #[arg(long, env = "SEAWALL_RUNTIME", value_enum, default_value_t = RuntimeChoice::Auto)]
     pub runtime: RuntimeChoice,
     /// Instances in each zone
@@ -737,7 +745,7 @@ pub enum ZoneCommand {
 pub struct ZoneArgs {
     /// Its name, or a unique end of it (b)
     pub zone: String,
-    /// dev's folder
+    /// dev's folder [default: ~/.local/state/seawall/dev]
     #[arg(long, env = "SEAWALL_DEV_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

@@ -4,6 +4,8 @@ mod args;
 mod client;
 mod commands;
 mod context;
+mod demo;
+mod dev;
 mod failure;
 mod input;
 mod names;
@@ -18,11 +20,14 @@ use std::process::ExitCode;
 
 use failure::Failure;
 
+/// Holds one process task of an agent: a program of its own that needs none of the rest, without a runtime's threads and on
+/// this one, to which the kernel ties the task.
+const SHIM: &str = "shim";
+
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == "shim") {
-        // One a task: without a runtime's threads, and on this one, to which the kernel ties the task.
-        return seawall_agent::shim_main(arguments);
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == SHIM) {
+        return seawall_agent::shim_main(words);
     }
     match run() {
         Ok(()) => ExitCode::SUCCESS,

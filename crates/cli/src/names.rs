@@ -114,13 +114,6 @@ pub fn short(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-/// The cluster that an ARN of a service, task or instance stands in.
-pub fn cluster_of(arn: &str) -> Option<&str> {
-    let mut parts = arn.splitn(6, ':').nth(5)?.split('/');
-    let (_, cluster, id) = (parts.next()?, parts.next()?, parts.next());
-    id.map(|_| cluster)
-}
-
 /// The first eight characters of an id, which people read and type.
 pub fn abbreviated(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
@@ -197,8 +190,6 @@ mod tests {
         assert_eq!(parse(Kind::Definition, definition).unwrap().id, "web:7");
         assert!(parse(Kind::Task, "arn:aws:ecs").is_err());
         assert_eq!(short(definition), "web:7");
-        assert_eq!(cluster_of(arn), Some("prod"));
-        assert_eq!(cluster_of(definition), None);
     }
 
     #[test]

@@ -3,23 +3,26 @@
 mod agent;
 mod cluster;
 mod completion;
+mod dev;
 mod events;
 mod instance;
 mod logs;
 mod member;
 mod run;
 mod scale;
-mod secret;
+pub mod secret;
 mod server;
 mod service;
 mod set;
 mod status;
 mod task;
-mod taskdef;
+pub mod taskdef;
 mod token;
 mod version;
 mod wait;
+mod web;
 mod why;
+mod zone;
 
 use seawall_env::Env;
 
@@ -32,7 +35,8 @@ use crate::{
 /// Runs a command until it is done or interrupted.
 pub async fn run(env: Env, cli: Cli) -> Result<(), Failure> {
     let ctx = Context::new(env, cli.global);
-    if let Command::Server(_) | Command::Agent(_) = &cli.command {
+    if let Command::Server(_) | Command::Agent(_) | Command::Dev(_) | Command::Demo(_) | Command::Web(_) = &cli.command
+    {
         // These take the signals themselves, and end in order.
         return dispatch(&ctx, cli.command).await;
     }
@@ -49,6 +53,8 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Server(args) => server::run(&ctx.env, *args).await,
         Command::Agent(args) => agent::run(ctx, *args).await,
+        Command::Dev(args) => dev::run(ctx, args).await,
+        Command::Demo(args) => crate::demo::run(ctx, args).await,
         Command::Secret(command) => secret::run(ctx, command),
         Command::Token(command) => token::run(ctx, command).await,
         Command::Status(args) => status::run(ctx, &args).await,
@@ -68,7 +74,9 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Completion { shell } => completion::run(shell),
         Command::Version => version::run(ctx).await,
         Command::Node { rest: _ } => Err(node()),
-        other => Err(Failure::refused(format!("{other:?} is not built in"))),
+        Command::Zone(command) => zone::run(ctx, command).await,
+        Command::Web(args) => web::run(ctx, args).await,
+        Command::Shim { .. } => Err(Failure::usage("`shim` must be the first word")),
     }
 }
 

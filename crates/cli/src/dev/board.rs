@@ -58,6 +58,11 @@ pub fn file(folder: &Path) -> PathBuf {
 }
 
 impl Board {
+    /// Where clients reach the members.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.processes.iter().filter_map(|process| process.endpoint.clone()).collect()
+    }
+
     /// Reads it; `None` where dev never ran.
     pub fn load(env: &Env, folder: &Path) -> Result<Option<Board>, Failure> {
         let path = file(folder);

@@ -80,6 +80,11 @@ impl Layout {
         ZONE_LETTERS.iter().map(|letter| format!("{DEFAULT_REGION}{letter}")).collect()
     }
 
+    /// The memory that the agents share.
+    pub fn memory_for_tasks_mib(&self) -> u64 {
+        self.memory_mib * MEMORY_PERCENT / 100
+    }
+
     /// Where the secret is.
     pub fn secret(&self) -> PathBuf {
         self.folder.join("secret")
@@ -103,7 +108,8 @@ impl Layout {
     /// Every process: the members, then the agents.
     pub fn specs(&self) -> Vec<Spec> {
         let zones = self.zones();
-        let members = ZONE_LETTERS.iter().zip(&zones).enumerate().map(|(i, (letter, zone))| self.server(i, *letter, zone));
+        let members =
+            ZONE_LETTERS.iter().zip(&zones).enumerate().map(|(i, (letter, zone))| self.server(i, *letter, zone));
         let agents = (0..u32::from(self.agents_per_zone)).flat_map(|nth| {
             let zones = zones.clone();
             ZONE_LETTERS.iter().enumerate().map(move |(i, letter)| (nth, i, *letter, zones[i].clone()))
@@ -155,8 +161,10 @@ impl Layout {
             ("instance-id", &name),
             ("host-ip", &format!("127.74.{}.{}", host >> 8, host & 0xff)),
             ("cpu", &(self.cpu_units / agents).to_string()),
-            ("memory-mib", &(self.memory_mib * MEMORY_PERCENT / 100 / u64::from(agents)).to_string()),
+            ("memory-mib", &(self.memory_for_tasks_mib() / u64::from(agents)).to_string()),
             ("reserve-memory-mib", "0"),
+            // Images that are here already are what one tries out; a registry may be out of reach.
+            ("image-pull", "prefer-cached"),
             ("log", &self.log),
         ]);
         Spec {

@@ -1,0 +1,119 @@
+//! `seawall zone …`: lose a zone of `seawall dev`, and bring it back.
+
+use std::time::Duration;
+
+use seawall_proto::v1::GetStatusResponse;
+
+use crate::{
+    args::{ZoneArgs, ZoneCommand},
+    context::Context,
+    dev::{
+        board::{Board, ZoneState},
+        cluster::Action,
+        control, folder,
+        layout::zone_called,
+        ready,
+    },
+    failure::{Exit, Failure},
+    output,
+};
+
+use super::wait::{self, Outlook};
+
+/// Longest wait for one answer while a zone comes back.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// Runs `seawall zone …`.
+pub async fn run(ctx: &Context, command: ZoneCommand) -> Result<(), Failure> {
+    let (action, args) = match command {
+        ZoneCommand::Kill(args) => (Action::Kill, args),
+        ZoneCommand::Cut(args) => (Action::Cut, args),
+        ZoneCommand::Return(args) => (Action::Return, args),
+    };
+    let folder = folder::choose(args.data_dir.as_deref())?;
+    let Some(board) = Board::load(&ctx.env, &folder)? else {
+        let what = format!("no dev runs on {}", folder.display());
+        return Err(Failure::new(Exit::NoConnection, what).next("seawall dev, or --data-dir of the one that runs"));
+    };
+    let zone = find(&board, &args)?;
+    let sentence = control::ask(&folder, action, &zone).await?;
+    let done = |sentence: &str| {
+        let resource = serde_json::json!({ "zone": zone, "done": sentence });
+        output::done(&ctx.global, &zone, sentence, &resource)
+    };
+    if action == Action::Return && !ctx.global.detach {
+        returned(ctx, &board, &zone).await?;
+        return done(&format!("zone {zone} is back"));
+    }
+    done(&sentence)?;
+    advise(ctx, &board, &zone, action)
+}
+
+fn find(board: &Board, args: &ZoneArgs) -> Result<String, Failure> {
+    let zones: Vec<String> = board.zones.keys().cloned().collect();
+    zone_called(&zones, &args.zone)
+        .cloned()
+        .ok_or_else(|| Failure::refused(format!("zone {:?} not found (there are: {})", args.zone, zones.join(", "))))
+}
+
+/// What to look at now, for people; and a word of warning where nobody can lead any more.
+fn advise(ctx: &Context, board: &Board, zone: &str, action: Action) -> Result<(), Failure> {
+    if ctx.global.quiet || action == Action::Return {
+        return Ok(());
+    }
+    let gone = board.zones.iter().filter(|(name, state)| *name == zone || **state != ZoneState::Up).count();
+    let warning = match gone * 2 > board.zones.len() {
+        true => format!("{gone} of {} zones are gone: nobody leads until one returns. ", board.zones.len()),
+        false => String::new(),
+    };
+    eprintln!("{warning}next: seawall status -w; seawall zone return {zone}");
+    Ok(())
+}
+
+/// Waits until the zone's members and instances are there again.
+async fn returned(ctx: &Context, board: &Board, zone: &str) -> Result<(), Failure> {
+    let endpoints: Vec<String> = board.endpoints();
+    let members = ready::context_of(ctx, &endpoints, ANSWER_MAX);
+    let agents = board.processes.iter().filter(|p| p.role == "agent" && p.zone == zone).count();
+    wait::until(ctx, async || Ok(stands(&ready::status(&members).await?, zone, agents))).await
+}
+
+fn stands(status: &GetStatusResponse, zone: &str, agents: usize) -> Outlook {
+    let Some(found) = status.zones.iter().find(|found| found.name == zone) else {
+        return Outlook::Waiting(format!("zone {zone} is not known yet"));
+    };
+    let connected = found.instances_connected as usize;
+    if found.members_alive == found.members && connected >= agents {
+        return Outlook::Done;
+    }
+    Outlook::Waiting(format!(
+        "zone {zone}: {} of {} members and {connected} of {agents} instances are back",
+        found.members_alive, found.members
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_proto::v1::ZoneStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_zone_is_back_with_its_member_and_its_agents() {
+        let zone = |members_alive, instances_connected| GetStatusResponse {
+            zones: vec![ZoneStatus {
+                name: "b".into(),
+                members: 1,
+                members_alive,
+                instances: 1,
+                instances_connected,
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        assert_eq!(stands(&zone(1, 1), "b", 1), Outlook::Done);
+        let waiting = Outlook::Waiting("zone b: 1 of 1 members and 0 of 1 instances are back".into());
+        assert_eq!(stands(&zone(1, 0), "b", 1), waiting);
+        assert_ne!(stands(&zone(0, 1), "b", 1), Outlook::Done);
+    }
+}
