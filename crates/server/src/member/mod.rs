@@ -2,6 +2,7 @@
 
 pub(crate) mod commands;
 pub(crate) mod form;
+mod hints;
 mod identity;
 pub(crate) mod membership;
 mod peerage;
@@ -33,6 +34,7 @@ use crate::{
     leader::{self, Liveness, Proposer},
     watch::Changes,
 };
+pub(crate) use hints::Hints;
 pub(crate) use identity::Identity;
 pub(crate) use peerage::Peerage;
 
@@ -84,6 +86,9 @@ pub enum ServerError {
         /// For people, with the next step.
         why: String,
     },
+    /// Replication ended by itself: on damage, or on a command that this version does not know.
+    #[error("this member halted: {0}")]
+    Halted(String),
     /// The secret is missing or wrong.
     #[error("secret: {0}")]
     Secret(String),
@@ -111,30 +116,61 @@ pub(crate) trait Mount: Send + Sync {
 /// What keeps it from starting; once it serves it ends only by `shutdown` or with the process.
 pub async fn run(env: Env, config: ServerConfig, shutdown: watch::Receiver<bool>) -> Result<(), ServerError> {
     config.check().map_err(ServerError::Config)?;
-    env.fs()
-        .create_dir_all(&config.data_dir)
-        .map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))?;
+    make_folder(&env, &config)?;
     let (env, ports) = crate::ports::Ports::open(env, &config, shutdown.clone()).await?;
-    let mut stop = shutdown.clone();
-    let started = tokio::select! {
-        biased;
-        // A member that waits for the others has nothing to hand over.
-        Ok(_) = stop.wait_for(|stop| *stop) => None,
-        node = start(env, config, &ports, StoreKind::Sled) => Some(node?),
-    };
-    if let Some(node) = started {
-        serve_until(&node, shutdown).await;
-    }
+    live(env, config, &ports, StoreKind::Sled, Hints::Delivered, shutdown, |_| ()).await?;
     ports.close().await;
     Ok(())
 }
 
-/// Brings a member from whatever its folder holds to serving.
-pub(crate) async fn start(
+/// The data folder, made if need be.
+pub(crate) fn make_folder(env: &Env, config: &ServerConfig) -> Result<(), ServerError> {
+    let made = env.fs().create_dir_all(&config.data_dir);
+    made.map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))
+}
+
+/// A member's life on its links, until `shutdown` turns true or it halts.
+pub(crate) async fn live(
     env: Env,
     config: ServerConfig,
     mount: &dyn Mount,
     store: StoreKind,
+    hints: Hints,
+    shutdown: watch::Receiver<bool>,
+    started: impl FnOnce(&Arc<Node>),
+) -> Result<(), ServerError> {
+    let mut stop = shutdown.clone();
+    let node = tokio::select! {
+        biased;
+        // A member that waits for the others has nothing to hand over.
+        Ok(_) = stop.wait_for(|stop| *stop) => return Ok(()),
+        node = start(env, config, mount, store, hints) => node?,
+    };
+    started(&node);
+    tokio::select! {
+        biased;
+        () = asked_to_stop(shutdown) => {}
+        why = node.consensus.stopped() => return Err(ServerError::Halted(why)),
+    }
+    hand_over(&node).await;
+    node.consensus.shutdown().await;
+    Ok(())
+}
+
+async fn asked_to_stop(mut shutdown: watch::Receiver<bool>) {
+    // A sender that is gone means that nobody will ever ask.
+    if shutdown.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Brings a member from whatever its folder holds to serving.
+async fn start(
+    env: Env,
+    config: ServerConfig,
+    mount: &dyn Mount,
+    store: StoreKind,
+    hints: Hints,
 ) -> Result<Arc<Node>, ServerError> {
     let identity = identify(&env, &config, mount).await?;
     let consensus = Consensus::start(env.clone(), consensus_config(&config, &identity), store).await?;
@@ -144,6 +180,7 @@ pub(crate) async fn start(
         peer_address: mount.peer_address(),
         client_address: mount.client_address(),
         agents_need_certificates: mount.agents_need_certificates(),
+        hints,
         fingerprint: mount.fingerprint(),
         env: env.clone(),
         config,
@@ -256,12 +293,8 @@ async fn announce(node: Arc<Node>) {
     }
 }
 
-/// Serves until told to stop; a leader hands over first.
-async fn serve_until(node: &Arc<Node>, mut shutdown: watch::Receiver<bool>) {
-    // A sender that is gone means that nobody will ever ask.
-    if shutdown.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
-    }
+/// A leader names its successor before it goes, so that nobody waits for an election.
+async fn hand_over(node: &Arc<Node>) {
     if node.consensus.leadership().borrow().is_leader
         && let Some(to) = membership::best_successor(node)
     {
@@ -272,7 +305,6 @@ async fn serve_until(node: &Arc<Node>, mut shutdown: watch::Receiver<bool>) {
             Err(_) => warn!("leadership was not handed over in time"),
         }
     }
-    node.consensus.shutdown().await;
 }
 
 /// Answers nothing: before the first handler is set.
