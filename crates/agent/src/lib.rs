@@ -25,7 +25,7 @@ pub use error::AgentError;
 pub use shim::shim_main;
 pub use trust::Trust;
 
-use runtime::{Runtime, fake::FakeRuntime, process::ProcessRuntime};
+use runtime::{Runtime, docker::DockerRuntime, fake::FakeRuntime, process::ProcessRuntime};
 use session::Agent;
 use store::Store;
 
@@ -75,7 +75,7 @@ async fn until(
 
 async fn serve(env: Env, config: AgentConfig, store: Arc<Store>, instance_id: String) -> AgentError {
     let prepared = async {
-        let runtime = runtime(&env, &config)?;
+        let runtime = runtime(&env, &config).await?;
         let description = runtime.describe().await.map_err(|error| AgentError::Runtime(error.to_string()))?;
         let machine = machine::describe(&env, &config, &instance_id, &description)?;
         tracing::info!(
@@ -94,12 +94,15 @@ async fn serve(env: Env, config: AgentConfig, store: Arc<Store>, instance_id: St
     }
 }
 
-fn runtime(env: &Env, config: &AgentConfig) -> Result<Arc<dyn Runtime>, AgentError> {
+async fn runtime(env: &Env, config: &AgentConfig) -> Result<Arc<dyn Runtime>, AgentError> {
     match &config.runtime {
+        RuntimeKind::Docker => match DockerRuntime::connect(env.clone(), config).await {
+            Ok(runtime) => Ok(Arc::new(runtime)),
+            Err(error) => Err(AgentError::Runtime(error.to_string())),
+        },
         RuntimeKind::Fake(fake) => Ok(Arc::new(FakeRuntime::new(env.clone(), fake.clone()))),
         RuntimeKind::Process => ProcessRuntime::new(env.clone(), config)
             .map(|runtime| Arc::new(runtime) as Arc<dyn Runtime>)
             .map_err(|error| AgentError::DataFolder { path: config.data_dir.clone(), why: error.to_string() }),
-        RuntimeKind::Docker => Err(AgentError::Config("this runtime is not built in".into())),
     }
 }

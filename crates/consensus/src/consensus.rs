@@ -378,7 +378,7 @@ fn snapshots_folder(data_dir: &Path) -> std::path::PathBuf {
 
 async fn open_disk(env: &Env, data_dir: &Path, store: StoreKind) -> Result<Arc<dyn Disk>, StartError> {
     match store {
-        StoreKind::Memory(memory) => Ok(memory.disk()),
+        StoreKind::Memory(memory) => Ok(memory.disk(env.fs(), data_dir.join("log"))),
         StoreKind::Sled => {
             let (on, folder) = (env.clone(), data_dir.join("log"));
             let disk = env.thread("log", move || SledDisk::open(&on, &folder)).await?;

@@ -144,7 +144,7 @@ fn barriers_that_wait_together_are_answered_together() {
     let took = cluster.run(follower, async move {
         let start = on.now();
         let reads = (0..1000).map(|_| reader.read_barrier(start + LIMIT));
-        futures::future::join_all(reads).await.into_iter().for_each(|r| drop(r.unwrap()));
+        futures::future::join_all(reads).await.into_iter().for_each(|r| assert!(r.is_ok()));
         on.now() - start
     });
     assert!(took < Duration::from_millis(200), "a thousand reads took {took:?}: they were asked one by one");
@@ -198,19 +198,35 @@ fn waiting_for_an_index_ends_at_the_deadline() {
     assert_eq!((have, lack), (Ok(()), Err(Elapsed)));
 }
 
+/// The leader stops first, and its followers as soon as one of them leads and commits the entry. The last one may never
+/// learn that it is committed, for want of a majority: it does not skip it either.
 #[test]
-fn an_unknown_command_stops_every_member_instead_of_being_skipped() {
-    let cluster = Cluster::formed(42, 3);
-    let leader = cluster.leader();
-    let before = cluster.names(leader);
-    let answer = cluster.propose(leader, vec![create("beside"), Command::default()]);
-    assert!(answer.is_err(), "{answer:?}");
-    for id in 1..=3 {
-        let consensus = cluster.get(id);
-        let reason = cluster.run(id, async move { consensus.stopped().await });
-        assert!(!reason.is_empty());
-        assert_eq!(cluster.names(id), before, "an entry takes effect as a whole or not at all");
-        assert_eq!(cluster.propose(id, vec![create("after")]), Err(ProposeError::Stopped));
+fn an_unknown_command_stops_a_majority_and_is_skipped_by_nobody() {
+    for seed in 42..50 {
+        let cluster = Cluster::formed(seed, 3);
+        let leader = cluster.leader();
+        let before = cluster.names(leader);
+        let last = cluster.get(leader).state().index;
+        let answer = cluster.propose(leader, vec![create("beside"), Command::default()]);
+        assert!(answer.is_err(), "{answer:?}");
+        let has_stopped = |c: &Cluster, id: u64| {
+            let consensus = c.get(id);
+            let env = &c.members[&id].env;
+            c.sim.run(env, Duration::from_millis(1), async move { consensus.stopped().await })
+        };
+        cluster.sim.run_for(LIMIT);
+        let reasons: Vec<_> = (1..=3).map(|id| has_stopped(&cluster, id)).collect();
+        let stopped = reasons.iter().flatten().count();
+        assert!(stopped >= 2, "seed {seed}: {reasons:?}");
+        assert!(reasons[leader as usize - 1].as_ref().is_some_and(|r| !r.is_empty()), "seed {seed}: {reasons:?}");
+        for id in 1..=3 {
+            assert_eq!(cluster.names(id), before, "an entry takes effect as a whole or not at all");
+            assert!(cluster.get(id).state().index <= last + 1, "seed {seed}: member {id} went on behind it");
+            let (consensus, on) = (cluster.get(id), cluster.members[&id].env.clone());
+            let after = async move { on.timeout(LIMIT / 2, consensus.propose(vec![create("after")], None)).await };
+            let after = cluster.run(id, after);
+            assert!(!matches!(after, Ok(Ok(_))), "seed {seed}: member {id} acknowledged {after:?}");
+        }
     }
 }
 
@@ -252,4 +268,31 @@ fn the_same_seed_gives_the_same_run() {
         (cluster.sim.event_hash(), cluster.leader(), cluster.get(cluster.leader()).state().state.hash())
     };
     assert_eq!(run(), run());
+}
+
+/// The process ends rather than acknowledge what may be lost; the others go on.
+#[test]
+fn a_disk_that_fails_or_is_full_ends_its_member_and_loses_nothing() {
+    for full in [false, true] {
+        let mut cluster = Cluster::formed(46, 3);
+        let victim = cluster.leader();
+        cluster.propose(victim, vec![create("before")]).unwrap();
+        match full {
+            true => cluster.sim.set_disk_bytes(&name(victim), 10),
+            false => cluster.sim.set_disk_fails(&name(victim), true),
+        }
+        let written = cluster.get(victim);
+        let env = cluster.members[&victim].env.clone();
+        let answer = cluster.sim.run(&env, LIMIT, async move { written.propose(vec![create("lost")], None).await });
+        assert_eq!(answer, None, "a write that is not on disk was answered");
+        assert!(!cluster.sim.is_alive(&name(victim)));
+        cluster.members.get_mut(&victim).unwrap().consensus = None;
+        cluster.wait_leader();
+        cluster.propose(cluster.leader(), vec![create("during")]).unwrap();
+        cluster.sim.set_disk_bytes(&name(victim), 1 << 30);
+        cluster.sim.set_disk_fails(&name(victim), false);
+        cluster.restart(victim).unwrap();
+        cluster.wait_equal();
+        assert!(cluster.names(victim).is_superset(&["before".into(), "during".into()].into()));
+    }
 }

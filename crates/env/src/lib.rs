@@ -63,6 +63,7 @@ pub(crate) trait Platform: Send + Sync + 'static {
     fn fs(&self) -> Arc<dyn fs::Fs>;
     fn net(&self) -> Arc<dyn net::Net>;
     fn is_simulated(&self) -> bool;
+    fn abort(&self) -> !;
     fn with_threads(&self, name: &'static str, threads: usize) -> std::io::Result<Arc<dyn Platform>>;
     /// For [`sim::Sim::serve`] alone: a machine has ports instead.
     fn serve_simulated(&self, address: &str, _: Arc<dyn net::Handler>) {
@@ -203,6 +204,13 @@ impl Env {
     /// Links to other processes.
     pub fn net(&self) -> Arc<dyn net::Net> {
         self.platform.net()
+    }
+
+    /// Ends the process at once: after a failed write nobody knows what is on disk, and going on would acknowledge what
+    /// may be lost. The simulation kills the node.
+    pub fn abort(&self, why: &str) -> ! {
+        tracing::error!("{why}: the process ends");
+        self.platform.abort()
     }
 
     /// True under [`sim::Sim`]. Only for choosing a store: behaviour never depends on it.

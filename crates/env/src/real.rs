@@ -139,6 +139,10 @@ impl Platform for Real {
         false
     }
 
+    fn abort(&self) -> ! {
+        std::process::abort()
+    }
+
     fn with_threads(&self, name: &'static str, threads: usize) -> std::io::Result<Arc<dyn Platform>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)

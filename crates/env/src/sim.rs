@@ -157,17 +157,13 @@ impl Sim {
     }
 
     fn end(&self, node: &str, power: bool) {
+        self.core.end(self.id(node), power);
+    }
+
+    /// Whether a node runs: it was neither killed nor has it ended itself by [`Env::abort`].
+    pub fn is_alive(&self, node: &str) -> bool {
         let id = self.id(node);
-        let disk = {
-            let mut state = self.core.lock();
-            state.links.forget(id);
-            state.nodes[id].alive = false;
-            state.nodes[id].life += 1;
-            state.nodes[id].disk.clone()
-        };
-        disk.cut_off(power);
-        self.core.drop_tasks(Some(id));
-        self.core.announce_change();
+        self.core.lock().nodes[id].alive
     }
 
     /// A killed node's next life, on its disk. What ran in it is started by the test, as by an init system.
@@ -250,6 +246,16 @@ impl Sim {
     /// How many of 1,000 packets are lost; TCP sends them again, so they come late.
     pub fn set_loss_permille(&self, permille: u32) {
         self.core.lock().links.loss_permille = permille;
+    }
+
+    /// The answers to the next `count` calls of `method` are lost with their connections; the calls have their effect.
+    pub fn lose_replies(&self, method: &'static str, count: u32) {
+        self.core.lock().links.lost_replies.insert(method, count);
+    }
+
+    /// How many of [`Sim::lose_replies`] are not lost yet.
+    pub fn replies_to_lose(&self, method: &'static str) -> u32 {
+        self.core.lock().links.lost_replies.get(method).copied().unwrap_or(0)
     }
 
     fn pairs(&self, from: &[&str], to: &[&str]) -> BTreeSet<(NodeId, NodeId)> {

@@ -38,7 +38,7 @@ impl TaskKind {
 
 /// A handle on a running task; waiting on it waits for its end. Dropping it leaves the task running.
 pub struct Task {
-    pub(crate) end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(crate) end: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     pub(crate) abort: Box<dyn Fn() + Send + Sync>,
 }
 

@@ -278,6 +278,30 @@ impl Restarted for Sim {
 }
 
 #[test]
+fn a_node_that_aborts_is_killed_and_nobody_else() {
+    let (sim, a, echo) = two_nodes(3);
+    let stream = collect(&sim, &a);
+    let b = sim.restart_of("b");
+    sim.serve(&b, "b:1", echo);
+    let on = b.clone();
+    b.spawn(TASK, async move { on.abort("the disk failed") });
+    sim.run_for(SECOND);
+    assert!(sim.is_alive("a") && !sim.is_alive("b"));
+    assert_eq!(stream.received(), [None]);
+    assert!(matches!(sim.run(&a, LIMIT, call(&a, SECOND)), Some(Err(NetError::Unreachable { .. }))));
+    assert!(sim.panics().is_empty());
+}
+
+#[test]
+fn a_lost_reply_leaves_the_call_its_effect() {
+    let (sim, a, echo) = two_nodes(3);
+    sim.lose_replies(CALL, 1);
+    assert!(matches!(sim.run(&a, LIMIT, call(&a, SECOND)), Some(Err(NetError::Broken(_)))));
+    assert_eq!((echo.calls.load(Ordering::Relaxed), sim.replies_to_lose(CALL)), (1, 0));
+    assert!(sim.run(&a, LIMIT, call(&a, SECOND)).unwrap().is_ok());
+}
+
+#[test]
 fn a_killed_caller_hears_no_answer() {
     let (sim, a, _) = two_nodes(3);
     sim.set_latency(&["b"], &["a"], SECOND, SECOND);

@@ -14,10 +14,10 @@ const SHARE_ONE: u64 = 1 << 16;
 pub struct Candidate<'a> {
     /// Its row.
     pub row: &'a InstanceRow,
-    /// CPU units left.
-    pub cpu_free: u32,
-    /// MiB left.
-    pub memory_free: u32,
+    /// CPU units left: negative on a machine that came back smaller than what its tasks hold.
+    pub cpu_free: i64,
+    /// MiB left, or lacking.
+    pub memory_free: i64,
     /// Tasks there that count for the spread.
     pub tasks: u32,
     /// Tasks that this plan put there: with a fixed port there is room for one.
@@ -37,8 +37,8 @@ impl<'a> Candidate<'a> {
         let held_now = held.map_or((0, 0), |h| (h.cpu, h.memory));
         Candidate {
             row,
-            cpu_free: cpu.saturating_sub(used.0).saturating_sub(held_now.0),
-            memory_free: memory.saturating_sub(used.1).saturating_sub(held_now.1),
+            cpu_free: i64::from(cpu) - i64::from(used.0) - i64::from(held_now.0),
+            memory_free: i64::from(memory) - i64::from(used.1) - i64::from(held_now.1),
             tasks: 0,
             placed: 0,
             given_back: Vec::new(),
@@ -54,23 +54,26 @@ impl<'a> Candidate<'a> {
 
     /// Takes what one task needs.
     pub fn take(&mut self, size: &TaskSize) {
-        self.cpu_free = self.cpu_free.saturating_sub(size.cpu);
-        self.memory_free = self.memory_free.saturating_sub(size.memory);
+        self.cpu_free -= i64::from(size.cpu);
+        self.memory_free -= i64::from(size.memory);
         self.tasks += 1;
         self.placed += 1;
     }
 
     /// Takes back what a task holds that is to stop.
     pub fn give_back(&mut self, cpu: u32, memory: u32, ports: impl IntoIterator<Item = (u16, bool)>) {
-        self.cpu_free = self.cpu_free.saturating_add(cpu);
-        self.memory_free = self.memory_free.saturating_add(memory);
+        self.cpu_free += i64::from(cpu);
+        self.memory_free += i64::from(memory);
         self.given_back.extend(ports);
     }
 
     /// The scarcer of the free shares of CPU and memory, for choosing the emptiest.
     pub fn free_share(&self) -> u32 {
         let registered = self.row.registered.as_ref();
-        let share = |free: u32, of: u32| (u64::from(free) * SHARE_ONE).checked_div(of.into()).unwrap_or(0) as u32;
+        let share = |free: i64, of: u32| {
+            let free = u64::try_from(free).unwrap_or(0).min(of.into());
+            (free * SHARE_ONE).checked_div(of.into()).unwrap_or(0) as u32
+        };
         registered.map_or(0, |r| share(self.cpu_free, r.cpu).min(share(self.memory_free, r.memory)))
     }
 

@@ -4,8 +4,8 @@
 mod support;
 
 use seawall_model::InstanceId;
-use seawall_proto::internal::v1::{InstanceStatus, PlaceTasks, PortNeed, TaskSize, place_tasks::Placement};
-use seawall_scheduler::{Overlay, PlaceRequest, Spread, explain, place};
+use seawall_proto::internal::v1::{InstanceStatus, PlaceTasks, PortNeed, TaskRow, TaskSize, place_tasks::Placement};
+use seawall_scheduler::{Overlay, PlaceRequest, Spread, explain, fits_after, place};
 use seawall_state::task_id_message;
 use support::{CLUSTER, World, attribute, size, with_port};
 
@@ -86,6 +86,23 @@ fn a_reserved_port_is_taken() {
     let mut world = World::default();
     world.instance("a", 4096, 4096);
     insta::assert_snapshot!(place(&world.state(), &Overlay::default(), &request(with_port(size(1, 1), 22), 1)));
+}
+
+/// `apply` refuses what does not fit a machine that came back smaller: a planner that saw room there would plan it again
+/// and again.
+#[test]
+fn a_machine_that_came_back_smaller_takes_nothing_until_its_tasks_fit_again() {
+    let mut world = World::default();
+    let id = world.instance("a", 800, 800);
+    for _ in 0..2 {
+        world.task(id, "family:other", &size(500, 100));
+    }
+    assert!(place(&world.state(), &Overlay::default(), &request(size(0, 100), 1)).placements.is_empty());
+    let state = world.state();
+    let held: Vec<&TaskRow> = state.tasks_of_instance(id).map(AsRef::as_ref).collect();
+    let fits = |cpu, stopped| fits_after(&state, &Overlay::default(), &size(cpu, 100), id, stopped);
+    assert!(fits(300, &held[..1]));
+    assert!(!fits(500, &held[..1]), "what a task gives back was not all there");
 }
 
 #[test]

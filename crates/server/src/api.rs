@@ -29,7 +29,7 @@ use crate::{
     ServerConfig,
     dispatch::Sessions,
     leader::{Liveness, Proposer},
-    member::{Condition, Identity, Peerage, commands, peers},
+    member::{Condition, Hints, Identity, Peerage, commands, peers},
     watch::Changes,
 };
 
@@ -37,6 +37,8 @@ use crate::{
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// A linearizable read's deadline unless the client sets one.
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(10);
+/// Changes of members take as long as the new one needs to catch up.
+pub(crate) const MEMBERS_DEADLINE: Duration = Duration::from_secs(30);
 /// Serials that one write may use, one for each of its commands.
 pub(crate) const SERIALS_A_WRITE: u64 = 64;
 /// Between two tries of a write that found no leader.
@@ -61,6 +63,8 @@ pub(crate) struct Node {
     pub(crate) client_address: String,
     /// False only in the simulation, whose links have none.
     pub(crate) agents_need_certificates: bool,
+    /// Dropped only in the simulation.
+    pub(crate) hints: Hints,
     /// Of the cluster's authority, for join tokens; `None` in the simulation.
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) serials: AtomicU64,

@@ -1,6 +1,7 @@
 //! One member: serves clients and agents, forwards writes, and runs the controllers while it leads.
 
 mod api;
+mod calls;
 mod config;
 mod dispatch;
 mod explain;
@@ -11,6 +12,7 @@ mod ops;
 mod ports;
 mod render;
 mod resolve;
+pub mod simulated;
 mod status;
 mod trust;
 mod validate;

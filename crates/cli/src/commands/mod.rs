@@ -76,7 +76,6 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Node { rest: _ } => Err(node()),
         Command::Zone(command) => zone::run(ctx, command).await,
         Command::Web(args) => web::run(ctx, args).await,
-        Command::Shim { .. } => Err(Failure::usage("`shim` must be the first word")),
     }
 }
 

@@ -98,9 +98,9 @@ impl LogStore {
         let last_on_disk = found.last.map(|l| l.index);
         let memory = Arc::new(Mutex::new(Memory::new(found)));
         let (jobs, waiting) = mpsc::channel(JOBS_WAITING_MAX);
-        let writer = Writer::new(disk.clone(), memory.clone(), waiting, last_on_disk);
+        let writer = Writer::new(env.clone(), disk.clone(), memory.clone(), waiting, last_on_disk);
         match env.is_simulated() {
-            true => drop(env.spawn(TaskKind::vital("log writer"), writer.run_as_task(env.clone()))),
+            true => drop(env.spawn(TaskKind::vital("log writer"), writer.run_as_task())),
             false => env.os_thread("log-writer", move || writer.run_on_thread()),
         }
         Ok(LogStore { env: env.clone(), disk: Arc::new(Mutex::new(Some(disk))), memory, jobs })

@@ -1,14 +1,16 @@
-//! A disk in memory: what a simulated machine keeps over a restart.
+//! A disk in memory: what a simulated machine keeps over a restart. It takes room on the machine's file system, and fails
+//! with it.
 
 use std::{
     collections::BTreeMap,
     io,
     ops::Range,
-    path::Path,
-    sync::{Arc, Mutex},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
+use seawall_env::fs::Fs;
 
 use super::{
     disk::{Change, Disk, Identity, Recovered, check_identity},
@@ -21,16 +23,17 @@ use crate::{
 
 /// A log in memory that outlives a simulated restart: clones share it.
 #[derive(Clone, Default)]
-pub struct MemoryStore(Arc<MemoryDisk>);
+pub struct MemoryStore(Arc<Mutex<Held>>);
 
 impl MemoryStore {
-    pub(crate) fn disk(&self) -> Arc<MemoryDisk> {
-        self.0.clone()
+    /// The disk, on a file system and in a folder of it.
+    pub(crate) fn disk(&self, fs: Arc<dyn Fs>, folder: PathBuf) -> Arc<MemoryDisk> {
+        Arc::new(MemoryDisk { held: self.0.clone(), fs, folder })
     }
 
     /// Changes one byte of an entry, as a failing disk does. False where there is no such entry.
     pub fn damage_entry(&self, index: u64) -> bool {
-        let mut held = self.0.held();
+        let mut held = lock(&self.0);
         let Some(record) = held.records.get_mut(&index) else {
             return false;
         };
@@ -42,8 +45,12 @@ impl MemoryStore {
     }
 }
 
-#[derive(Default)]
-pub(crate) struct MemoryDisk(Mutex<Held>);
+/// See the module.
+pub(crate) struct MemoryDisk {
+    held: Arc<Mutex<Held>>,
+    fs: Arc<dyn Fs>,
+    folder: PathBuf,
+}
 
 #[derive(Default)]
 struct Held {
@@ -52,35 +59,72 @@ struct Held {
     committed: Option<LogId>,
     purged: Option<LogId>,
     records: BTreeMap<u64, Bytes>,
+    /// Of the records.
+    bytes: u64,
 }
 
 impl MemoryDisk {
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.0.lock().expect("no panic while held")
+    fn held(&self) -> MutexGuard<'_, Held> {
+        lock(&self.held)
+    }
+
+    /// Fails where the machine's disk does.
+    fn check(&self) -> io::Result<()> {
+        self.fs.list(&self.folder).map(drop)
+    }
+
+    /// Fails where `more` bytes do not fit any more.
+    fn check_room(&self, more: u64) -> io::Result<()> {
+        let free_bytes = self.fs.space(&self.folder)?.free_bytes;
+        match self.held().bytes.saturating_add(more) <= free_bytes {
+            true => Ok(()),
+            false => Err(io::ErrorKind::StorageFull.into()),
+        }
     }
 }
 
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().expect("no panic while held")
+}
+
 impl Held {
+    fn free(&mut self, records: impl IntoIterator<Item = Bytes>) {
+        self.bytes -= records.into_iter().map(|record| record.len() as u64).sum::<u64>();
+    }
+
     fn change(&mut self, change: Change) {
         match change {
             Change::Vote(vote) => self.vote = Some(vote),
             Change::Committed(committed) => self.committed = Some(committed),
             Change::Append { index, record } => {
-                self.records.insert(index, record);
+                self.bytes += record.len() as u64;
+                let replaced = self.records.insert(index, record);
+                self.free(replaced);
             }
             Change::TruncateFrom(index) => {
-                self.records.split_off(&index);
+                let cut = self.records.split_off(&index);
+                self.free(cut.into_values());
             }
             Change::Purge(id) => {
-                self.records = self.records.split_off(&(id.index + 1));
+                let kept = self.records.split_off(&(id.index + 1));
+                let purged = std::mem::replace(&mut self.records, kept);
+                self.free(purged.into_values());
                 self.purged = Some(id);
             }
         }
     }
 }
 
+fn bytes_of(change: &Change) -> u64 {
+    match change {
+        Change::Append { record, .. } => record.len() as u64,
+        _ => 0,
+    }
+}
+
 impl Disk for MemoryDisk {
     fn recover(&self, identity: &Identity) -> Result<Recovered, StartError> {
+        self.check()?;
         let mut held = self.held();
         if let Some(mark) = check_identity(held.identity.clone(), identity, Path::new("memory"))? {
             held.identity = Some(mark);
@@ -97,12 +141,15 @@ impl Disk for MemoryDisk {
     }
 
     fn write(&self, changes: Vec<Change>) -> io::Result<()> {
+        self.check()?;
+        self.check_room(changes.iter().map(bytes_of).sum())?;
         let mut held = self.held();
         changes.into_iter().for_each(|c| held.change(c));
         Ok(())
     }
 
     fn read(&self, indexes: Range<u64>, bytes_max: usize) -> io::Result<Vec<(u64, Bytes)>> {
+        self.check()?;
         let held = self.held();
         let mut found = Vec::new();
         let mut bytes = 0;

@@ -10,7 +10,7 @@ use openraft::{
     testing::log::{StoreBuilder, Suite},
     vote::leader_id_std::CommittedLeaderId,
 };
-use seawall_env::{Env, RealConfig, net::grpc::GrpcNet};
+use seawall_env::{Env, RealConfig, net::grpc::GrpcNet, sim::Sim};
 use seawall_model::MemberId;
 use tempfile::TempDir;
 
@@ -40,6 +40,10 @@ fn on_machine<F: Future>(test: impl FnOnce(Env) -> F) -> F::Output {
     })
 }
 
+fn disk(store: &MemoryStore) -> Arc<dyn Disk> {
+    store.disk(Sim::new(1).node("disk").fs(), "/data".into())
+}
+
 async fn build(env: &Env, disk: impl FnOnce(&Path) -> Arc<dyn Disk>) -> Built {
     let folder = TempDir::new().unwrap();
     let log = LogStore::open(env, disk(folder.path()), &identity()).unwrap();
@@ -58,7 +62,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for OnSled {
 
 impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for InMemory {
     async fn build(&self) -> Result<Built, StorageError<TypeConfig>> {
-        Ok(build(&self.0, |_| MemoryStore::default().disk()).await)
+        Ok(build(&self.0, |folder| MemoryStore::default().disk(self.0.fs(), folder.into())).await)
     }
 }
 
@@ -184,10 +188,10 @@ fn an_idle_log_is_closed_with_its_committed_index_and_can_be_opened_again() {
 fn a_committed_index_past_the_log_on_disk_is_not_written() {
     on_machine(|env| async move {
         let store = MemoryStore::default();
-        let mut log = LogStore::open(&env, store.disk(), &identity()).unwrap();
+        let mut log = LogStore::open(&env, disk(&store), &identity()).unwrap();
         log.save_committed(Some(id(1, 9))).await.unwrap();
         log.blocking_append([entry(1, 0, 10)]).await.unwrap();
-        assert_eq!(store.disk().recover(&identity()).unwrap().committed, None);
+        assert_eq!(disk(&store).recover(&identity()).unwrap().committed, None);
         log.close().await;
     });
 }
@@ -228,9 +232,9 @@ fn a_damaged_entry_is_reported_and_never_read() {
 #[test]
 fn a_damaged_last_entry_stops_the_start() {
     let store = MemoryStore::default();
-    store.disk().write(vec![append(&entry(1, 0, 10))]).unwrap();
+    disk(&store).write(vec![append(&entry(1, 0, 10))]).unwrap();
     assert!(store.damage_entry(0));
-    assert!(matches!(store.disk().recover(&identity()), Err(StartError::Corrupt(_))));
+    assert!(matches!(disk(&store).recover(&identity()), Err(StartError::Corrupt(_))));
 }
 
 #[test]

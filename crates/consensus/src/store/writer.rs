@@ -54,6 +54,7 @@ pub(super) enum Job {
 
 /// See the module.
 pub(super) struct Writer {
+    env: Env,
     disk: Arc<dyn Disk>,
     memory: Arc<Mutex<Memory>>,
     jobs: mpsc::Receiver<Job>,
@@ -66,12 +67,13 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
+        env: Env,
         disk: Arc<dyn Disk>,
         memory: Arc<Mutex<Memory>>,
         jobs: mpsc::Receiver<Job>,
         last_on_disk: Option<u64>,
     ) -> Self {
-        Writer { disk, memory, jobs, last_on_disk, untidy: true, closing: None }
+        Writer { env, disk, memory, jobs, last_on_disk, untidy: true, closing: None }
     }
 
     /// Until the store is closed or dropped, on a thread of its own.
@@ -86,9 +88,9 @@ impl Writer {
     }
 
     /// The same as a task, for the simulation: a crash loses what is not synced, as on a machine.
-    pub(super) async fn run_as_task(mut self, env: Env) {
+    pub(super) async fn run_as_task(mut self) {
         while let Some(first) = self.jobs.recv().await {
-            env.sleep(env.jitter(SIMULATED_SYNC)).await;
+            self.env.sleep(self.env.jitter(SIMULATED_SYNC)).await;
             self.write_all_that_waits(first);
             if self.closing.is_some() {
                 break;
@@ -150,7 +152,7 @@ impl Writer {
         if !batch.changes.is_empty()
             && let Err(e) = self.disk.write(batch.changes)
         {
-            fatal("writing the log", &e);
+            self.fatal("writing the log", &e);
         }
         self.memory().tail.synced(batch.serial);
         batch.done.into_iter().for_each(Done::tell);
@@ -159,12 +161,17 @@ impl Writer {
     fn tidy(&mut self) {
         match self.disk.tidy() {
             Ok(more) => self.untidy = more,
-            Err(e) => fatal("removing purged entries", &e),
+            Err(e) => self.fatal("removing purged entries", &e),
         }
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
         self.memory.lock().expect("no panic while held")
+    }
+
+    /// After a failed write or sync nobody knows what is on the disk, and going on would acknowledge what may be lost.
+    fn fatal(&self, what: &str, error: &std::io::Error) -> ! {
+        self.env.abort(&format!("{what} failed, and what is on disk is unknown now ({error})"))
     }
 
     /// The committed index of an idle log rides in no batch: it is written here.
@@ -193,10 +200,4 @@ fn change_bytes(change: &Change) -> usize {
         Change::Append { record, .. } => record.len(),
         _ => 0,
     }
-}
-
-/// After a failed write or sync nobody knows what is on the disk, and going on would acknowledge what may be lost.
-fn fatal(what: &str, error: &std::io::Error) -> ! {
-    tracing::error!("{what} failed, and what is on disk is unknown now: the process ends. {error}");
-    std::process::abort()
 }

@@ -95,6 +95,9 @@ struct Slot {
     _end: oneshot::Sender<()>,
 }
 
+/// What [`Env::abort`] throws: the executor kills the node.
+pub(super) struct Aborted(pub(super) NodeId);
+
 struct TaskWaker {
     id: TaskId,
     woken: Arc<Mutex<BTreeSet<TaskId>>>,
@@ -176,6 +179,20 @@ impl Core {
         }
     }
 
+    /// Ends a node's tasks, as kill -9 does; with `power` what was not synced is gone too.
+    pub(super) fn end(&self, node: NodeId, power: bool) {
+        let disk = {
+            let mut state = self.lock();
+            state.links.forget(node);
+            state.nodes[node].alive = false;
+            state.nodes[node].life += 1;
+            state.nodes[node].disk.clone()
+        };
+        disk.cut_off(power);
+        self.drop_tasks(Some(node));
+        self.announce_change();
+    }
+
     /// Ends every task of a node, or of all.
     pub(super) fn drop_tasks(&self, of: Option<NodeId>) {
         loop {
@@ -239,8 +256,10 @@ impl Core {
         };
         drop(work);
         let slot = self.lock().tasks.remove(&id);
-        if let (Some(panic), Some(slot)) = (panic, slot) {
-            self.panicked(&slot, panic);
+        match (panic, slot) {
+            (Some(panic), _) if panic.is::<Aborted>() => self.aborted(panic.downcast_ref::<Aborted>()),
+            (Some(panic), Some(slot)) => self.panicked(&slot, panic),
+            _ => {}
         }
     }
 
@@ -253,6 +272,12 @@ impl Core {
                 drop(state);
                 drop(work);
             }
+        }
+    }
+
+    fn aborted(&self, by: Option<&Aborted>) {
+        if let Some(Aborted(node)) = by {
+            self.end(*node, false);
         }
     }
 

@@ -47,6 +47,8 @@ pub(super) struct Links {
     pub(super) latency: BTreeMap<(NodeId, NodeId), (Duration, Duration)>,
     /// How many of 1,000 packets are lost and sent again.
     pub(super) loss_permille: u32,
+    /// By method: how many answers are still to be lost.
+    pub(super) lost_replies: BTreeMap<&'static str, u32>,
 }
 
 #[derive(Clone)]
@@ -64,6 +66,7 @@ impl Links {
             cut: BTreeSet::new(),
             latency: BTreeMap::new(),
             loss_permille: 0,
+            lost_replies: BTreeMap::new(),
         }
     }
 
@@ -73,6 +76,16 @@ impl Links {
 
     pub(super) fn forget(&mut self, node: NodeId) {
         self.served.retain(|_, served| served.node != node);
+    }
+
+    fn loses_reply(&mut self, method: &str) -> bool {
+        match self.lost_replies.get_mut(method) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     fn travel_time(&mut self, from: NodeId, to: NodeId) -> Duration {
@@ -181,6 +194,7 @@ impl Link {
             let _ = done.send(answer);
         });
         let answer = match result.await {
+            Ok(_) if self.core.lock().links.loses_reply(method) => Err(NetError::Broken("the answer was lost".into())),
             Ok(answer) => answer.map_err(on_the_wire),
             Err(_) => Err(NetError::Broken("the process ended".into())),
         };

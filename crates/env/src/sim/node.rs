@@ -11,7 +11,7 @@ use std::{
 use rand::RngCore;
 
 use super::{
-    core::{Core, NodeId},
+    core::{Aborted, Core, NodeId},
     link::SimNet,
 };
 use crate::{
@@ -83,6 +83,11 @@ impl Platform for Node {
 
     fn is_simulated(&self) -> bool {
         true
+    }
+
+    fn abort(&self) -> ! {
+        // Without the panic's hook: nothing is wrong with the test.
+        std::panic::resume_unwind(Box::new(Aborted(self.id)))
     }
 
     fn with_threads(&self, _: &'static str, _: usize) -> std::io::Result<Arc<dyn Platform>> {

@@ -5,7 +5,7 @@ use seawall_proto::internal::v1::TaskSize;
 use super::Filter;
 use crate::Candidate;
 
-/// See the module.
+/// See the module. As `apply` has it: where more is held than there is, a task that needs none does not go either.
 pub struct Cpu;
 
 impl Filter for Cpu {
@@ -22,7 +22,7 @@ impl Filter for Cpu {
     }
 
     fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool {
-        size.cpu <= candidate.cpu_free
+        i64::from(size.cpu) <= candidate.cpu_free
     }
 
     fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {

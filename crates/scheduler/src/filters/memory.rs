@@ -5,7 +5,7 @@ use seawall_proto::internal::v1::TaskSize;
 use super::Filter;
 use crate::Candidate;
 
-/// See the module.
+/// See the module. As `apply` has it: where more is held than there is, a task that needs none does not go either.
 pub struct Memory;
 
 impl Filter for Memory {
@@ -22,7 +22,7 @@ impl Filter for Memory {
     }
 
     fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool {
-        size.memory <= candidate.memory_free
+        i64::from(size.memory) <= candidate.memory_free
     }
 
     fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {

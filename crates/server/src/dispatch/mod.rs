@@ -129,15 +129,16 @@ pub(crate) async fn pump(node: Arc<Node>) {
     let mut applied = node.consensus.applied();
     loop {
         match applied.recv().await {
-            Ok(entry) => wake_sessions(&node.sessions, &entry),
+            Ok(entry) => wake_sessions(&node, &entry),
             Err(RecvError::Lagged(_)) => node.sessions.all().iter().for_each(|live| live.mark_all()),
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-fn wake_sessions(sessions: &Sessions, entry: &AppliedEntry) {
-    for change in entry.effects.iter().flat_map(|effects| &effects.changes) {
+fn wake_sessions(node: &Node, entry: &AppliedEntry) {
+    let sessions = &node.sessions;
+    for change in node.hints.of(entry) {
         match change {
             Change::Task(id) => {
                 let instance = entry.state.tasks.get(id).map(|task| InstanceId(task.instance_id));

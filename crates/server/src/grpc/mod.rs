@@ -5,15 +5,16 @@ mod ecs;
 
 use std::{sync::Arc, time::Duration};
 
-use seawall_env::{Instant, net::grpc::Peer};
+use seawall_env::net::grpc::Peer;
 use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::{Principal, principal};
-use tonic::{Code, Request, Status, metadata::MetadataMap};
+use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
+use tracing::debug;
 
 pub(crate) use control::ControlService;
 pub(crate) use ecs::EcsService;
 
-use crate::api::Node;
+use crate::{api::Node, calls::Call};
 
 /// ECS's exception name.
 pub(crate) const ERROR: &str = "x-seawall-error";
@@ -24,28 +25,26 @@ const REQUEST_ID: &str = "x-request-id";
 /// Longest deadline that a client can set.
 const DEADLINE_MAX: Duration = Duration::from_secs(300);
 
-/// What every call carries.
-pub(crate) struct Call {
-    pub(crate) principal: Principal,
-    pub(crate) request_id: String,
-    pub(crate) stale: bool,
-    pub(crate) deadline: Instant,
+/// What the metadata of a request says of it.
+fn call_of<T>(node: &Node, request: &Request<T>, otherwise: Duration) -> Call {
+    let metadata = request.metadata();
+    let local = request.extensions().get::<Peer>().is_some_and(|peer| peer.local_socket);
+    let kind = if local { principal::Kind::LocalSocket } else { principal::Kind::Anonymous };
+    let limit = timeout(metadata).unwrap_or(otherwise).min(DEADLINE_MAX);
+    let request_id = text(metadata, REQUEST_ID).map_or_else(|| node.env.new_id().to_string(), str::to_owned);
+    Call {
+        principal: Principal { kind: kind.into(), name: String::new(), account: seawall_model::ACCOUNT },
+        request_id,
+        stale: text(metadata, STALE) == Some("true"),
+        deadline: node.env.now() + limit,
+    }
 }
 
-impl Call {
-    pub(crate) fn of<T>(node: &Node, request: &Request<T>, otherwise: Duration) -> Call {
-        let metadata = request.metadata();
-        let local = request.extensions().get::<Peer>().is_some_and(|peer| peer.local_socket);
-        let kind = if local { principal::Kind::LocalSocket } else { principal::Kind::Anonymous };
-        let limit = timeout(metadata).unwrap_or(otherwise).min(DEADLINE_MAX);
-        let request_id = text(metadata, REQUEST_ID).map_or_else(|| node.env.new_id().to_string(), str::to_owned);
-        Call {
-            principal: Principal { kind: kind.into(), name: String::new(), account: seawall_model::ACCOUNT },
-            request_id,
-            stale: text(metadata, STALE) == Some("true"),
-            deadline: node.env.now() + limit,
-        }
-    }
+fn answered<A>(call: &Call, answer: Result<A, ApiError>) -> Result<Response<A>, Status> {
+    answer.map(Response::new).map_err(|error| {
+        debug!(request_id = %call.request_id, %error, "refused");
+        status(&error, &call.request_id)
+    })
 }
 
 fn text<'a>(metadata: &'a MetadataMap, key: &str) -> Option<&'a str> {

@@ -132,7 +132,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
     let (finished, mut done) = mpsc::channel(IN_FLIGHT_MAX);
     let mut leadership = node.consensus.leadership();
     let mut applied = node.consensus.applied();
-    let wake = Wake::new(&node.env);
+    let wake = Wake::new(&node.env, node.hints);
     let mut this = Loop { node, term: 0, overlay: Overlay::default(), in_flight: 0, wake, again: Vec::new(), finished };
     loop {
         let room = this.in_flight < IN_FLIGHT_MAX;

@@ -12,6 +12,8 @@ use seawall_model::{InstanceId, ServiceId};
 use seawall_state::{Change, State};
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::member::Hints;
+
 /// Every service is looked at this often, whatever hints were lost.
 const EVERYTHING: Duration = Duration::from_secs(30);
 /// Longest sleep of the proposer.
@@ -20,6 +22,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Level-triggered: a hint only says when to look, never what is true.
 pub(super) struct Wake {
     env: Env,
+    hints: Hints,
     dirty: BTreeSet<ServiceId>,
     /// Their last decision is on its way.
     busy: BTreeSet<ServiceId>,
@@ -31,9 +34,10 @@ pub(super) struct Wake {
 }
 
 impl Wake {
-    pub(super) fn new(env: &Env) -> Wake {
+    pub(super) fn new(env: &Env, hints: Hints) -> Wake {
         Wake {
             env: env.clone(),
+            hints,
             dirty: BTreeSet::new(),
             busy: BTreeSet::new(),
             timers: BTreeMap::new(),
@@ -53,7 +57,7 @@ impl Wake {
     pub(super) fn note(&mut self, entry: Result<Arc<AppliedEntry>, RecvError>) {
         match entry {
             Ok(entry) => {
-                for change in entry.effects.iter().flat_map(|effects| &effects.changes) {
+                for change in self.hints.of(&entry) {
                     self.note_change(&entry.state, change);
                 }
             }

@@ -3,6 +3,7 @@
 pub(crate) mod commands;
 pub(crate) mod condition;
 pub(crate) mod form;
+mod hints;
 mod identity;
 pub(crate) mod membership;
 mod peerage;
@@ -35,6 +36,7 @@ use crate::{
     watch::Changes,
 };
 pub(crate) use condition::{Condition, Room};
+pub(crate) use hints::Hints;
 pub(crate) use identity::Identity;
 pub(crate) use peerage::Peerage;
 
@@ -90,8 +92,8 @@ pub enum ServerError {
     #[error("this member was removed from the cluster; to let it join again under a new id, empty its data folder {0}")]
     Removed(PathBuf),
     /// Replication ended by itself: on damage, or on a command that this version does not know.
-    #[error("this member takes part no longer: {0}")]
-    Stopped(String),
+    #[error("this member halted: {0}")]
+    Halted(String),
     /// The secret is missing or wrong.
     #[error("secret: {0}")]
     Secret(String),
@@ -121,33 +123,65 @@ pub(crate) trait Mount: Send + Sync {
 /// What keeps it from starting; once it serves it ends only by `shutdown` or with the process.
 pub async fn run(env: Env, config: ServerConfig, shutdown: watch::Receiver<bool>) -> Result<(), ServerError> {
     config.check().map_err(ServerError::Config)?;
-    env.fs()
-        .create_dir_all(&config.data_dir)
-        .map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))?;
+    make_folder(&env, &config)?;
     let (env, ports) = crate::ports::Ports::open(env, &config).await?;
-    let mut stop = shutdown.clone();
-    let started = tokio::select! {
-        biased;
-        // A member that waits for the others has nothing to hand over.
-        Ok(_) = stop.wait_for(|stop| *stop) => None,
-        node = start(env, config, &ports, StoreKind::Sled) => Some(node?),
-    };
-    let ended = match started {
-        Some(node) => serve_until(&node, shutdown).await,
-        None => Ok(()),
-    };
-    if ended.is_ok() {
-        ports.close().await;
-    }
-    ended
+    live(env, config, &ports, StoreKind::Sled, Hints::Delivered, shutdown, |_| ()).await?;
+    ports.close().await;
+    Ok(())
 }
 
-/// Brings a member from whatever its folder holds to serving.
-pub(crate) async fn start(
+/// The data folder, made if need be.
+pub(crate) fn make_folder(env: &Env, config: &ServerConfig) -> Result<(), ServerError> {
+    let made = env.fs().create_dir_all(&config.data_dir);
+    made.map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))
+}
+
+/// A member's life on its links, until `shutdown` turns true or it halts.
+pub(crate) async fn live(
     env: Env,
     config: ServerConfig,
     mount: &dyn Mount,
     store: StoreKind,
+    hints: Hints,
+    shutdown: watch::Receiver<bool>,
+    started: impl FnOnce(&Arc<Node>),
+) -> Result<(), ServerError> {
+    let mut stop = shutdown.clone();
+    let node = tokio::select! {
+        biased;
+        // A member that waits for the others has nothing to hand over.
+        Ok(_) = stop.wait_for(|stop| *stop) => return Ok(()),
+        node = start(env, config, mount, store, hints) => node?,
+    };
+    started(&node);
+    tokio::select! {
+        biased;
+        () = asked_to_stop(shutdown) => {}
+        why = node.consensus.stopped() => return Err(ServerError::Halted(why)),
+        () = node.condition.removed() => {
+            node.consensus.shutdown().await;
+            return Err(ServerError::Removed(node.config.data_dir.clone()));
+        }
+    }
+    hand_over(&node).await;
+    node.consensus.shutdown().await;
+    Ok(())
+}
+
+async fn asked_to_stop(mut shutdown: watch::Receiver<bool>) {
+    // A sender that is gone means that nobody will ever ask.
+    if shutdown.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Brings a member from whatever its folder holds to serving.
+async fn start(
+    env: Env,
+    config: ServerConfig,
+    mount: &dyn Mount,
+    store: StoreKind,
+    hints: Hints,
 ) -> Result<Arc<Node>, ServerError> {
     let mut identity = identify(&env, &config, mount).await?;
     let consensus = Consensus::start(env.clone(), consensus_config(&config, &identity), store).await?;
@@ -161,6 +195,7 @@ pub(crate) async fn start(
         peer_address: mount.peer_address(),
         client_address: mount.client_address(),
         agents_need_certificates: mount.agents_need_certificates(),
+        hints,
         fingerprint: mount.fingerprint(),
         env: env.clone(),
         config,
@@ -278,18 +313,8 @@ async fn announce(node: Arc<Node>) {
     }
 }
 
-/// Serves until told to stop; a leader hands over first.
-async fn serve_until(node: &Arc<Node>, mut shutdown: watch::Receiver<bool>) -> Result<(), ServerError> {
-    tokio::select! {
-        biased;
-        // A sender that is gone means that nobody will ever ask.
-        Ok(_) = shutdown.wait_for(|stop| *stop) => {}
-        why = node.consensus.stopped() => return Err(ServerError::Stopped(why)),
-        () = node.condition.removed() => {
-            node.consensus.shutdown().await;
-            return Err(ServerError::Removed(node.config.data_dir.clone()));
-        }
-    }
+/// A leader names its successor before it goes, so that nobody waits for an election.
+async fn hand_over(node: &Arc<Node>) {
     if node.consensus.leadership().borrow().is_leader
         && let Some(to) = membership::best_successor(node)
     {
@@ -300,8 +325,6 @@ async fn serve_until(node: &Arc<Node>, mut shutdown: watch::Receiver<bool>) -> R
             Err(_) => warn!("leadership was not handed over in time"),
         }
     }
-    node.consensus.shutdown().await;
-    Ok(())
 }
 
 /// Answers nothing: before the first handler is set.

@@ -40,6 +40,8 @@ struct Shared {
 struct Inner {
     containers: BTreeMap<(TaskId, usize), Container>,
     calls: Vec<String>,
+    /// How often each container was started, removed ones included: a task is never started twice.
+    starts: BTreeMap<(TaskId, usize), u32>,
     events: Vec<(Owner, Event)>,
     /// Streams of events of an earlier one have ended.
     engine_life: u64,
@@ -71,6 +73,18 @@ impl FakeHost {
         let mut tasks: Vec<TaskId> = inner.containers.keys().map(|(task, _)| *task).collect();
         tasks.dedup();
         tasks
+    }
+
+    /// Tasks with a container that runs.
+    pub fn running_tasks(&self) -> BTreeSet<TaskId> {
+        let inner = self.lock();
+        let runs = inner.containers.values().filter(|c| c.observed.phase == Phase::Running);
+        runs.map(|c| c.spec.task.id).collect()
+    }
+
+    /// How often each container was started, by its task and its place in the definition.
+    pub fn starts(&self) -> BTreeMap<(TaskId, usize), u32> {
+        self.lock().starts.clone()
     }
 
     /// What the runtime was asked to do so far, the newest last.
@@ -151,6 +165,9 @@ impl FakeHost {
             container.observed.bindings = bind(&spec.definition().port_mappings, taken)?;
             container.observed.phase = Phase::Running;
             container.observed.started_at_ms = wall_ms;
+            let bindings = container.observed.bindings.clone();
+            *inner.starts.entry(key(spec)).or_default() += 1;
+            return Ok(bindings);
         }
         Ok(container.observed.bindings.clone())
     }

@@ -1,0 +1,214 @@
+//! What Seawall has beyond ECS.
+
+use std::sync::Arc;
+
+use prost::Message;
+use seawall_model::{ApiError, ErrorCode, InstanceId, MemberId};
+use seawall_proto::{
+    internal::v1::{Command, DropToken, LogChunk, LogRequest, PutToken, TokenRow, command, reply},
+    millis, timestamp_of, timestamp_unless_zero,
+    v1::{
+        AddMemberRequest, AddMemberResponse, CreateTokenRequest, CreateTokenResponse, DescribeMembersRequest,
+        DescribeMembersResponse, ExplainRequest, ExplainResponse, GetStatusRequest, GetStatusResponse,
+        ListEndpointsRequest, ListEndpointsResponse, ListTokensRequest, ListTokensResponse, LogLine,
+        RemoveMemberRequest, RemoveMemberResponse, ReplaceMemberRequest, ReplaceMemberResponse, RevokeTokenRequest,
+        RevokeTokenResponse, TaskLogsRequest, Token, TransferLeadershipRequest, TransferLeadershipResponse,
+    },
+};
+use tokio::sync::mpsc;
+
+use super::{Call, undecodable};
+use crate::{api::Node, dispatch::logs, explain as explanation, render, resolve, status, trust};
+
+/// Calls `$callback!` with every operation that has one answer: `Name, method_name, Request, Response, deadline;` …
+macro_rules! for_each_control {
+    ($callback:ident) => {
+        $callback! {
+            Explain, explain, ExplainRequest, ExplainResponse, READ_DEADLINE;
+            ListEndpoints, list_endpoints, ListEndpointsRequest, ListEndpointsResponse, READ_DEADLINE;
+            GetStatus, get_status, GetStatusRequest, GetStatusResponse, READ_DEADLINE;
+            DescribeMembers, describe_members, DescribeMembersRequest, DescribeMembersResponse, READ_DEADLINE;
+            AddMember, add_member, AddMemberRequest, AddMemberResponse, MEMBERS_DEADLINE;
+            RemoveMember, remove_member, RemoveMemberRequest, RemoveMemberResponse, MEMBERS_DEADLINE;
+            ReplaceMember, replace_member, ReplaceMemberRequest, ReplaceMemberResponse, MEMBERS_DEADLINE;
+            TransferLeadership, transfer_leadership, TransferLeadershipRequest, TransferLeadershipResponse, MEMBERS_DEADLINE;
+            CreateToken, create_token, CreateTokenRequest, CreateTokenResponse, WRITE_DEADLINE;
+            ListTokens, list_tokens, ListTokensRequest, ListTokensResponse, READ_DEADLINE;
+            RevokeToken, revoke_token, RevokeTokenRequest, RevokeTokenResponse, WRITE_DEADLINE;
+        }
+    };
+}
+
+pub(crate) use for_each_control;
+
+pub(crate) async fn explain(node: &Arc<Node>, call: &Call, ask: &ExplainRequest) -> Result<ExplainResponse, ApiError> {
+    let state = node.read(call.stale, call.deadline).await?;
+    explanation::explain(&state, ask.cluster.as_deref(), &ask.resource)
+}
+
+pub(crate) async fn list_endpoints(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &ListEndpointsRequest,
+) -> Result<ListEndpointsResponse, ApiError> {
+    let state = node.read(call.stale, call.deadline).await?;
+    let cluster = resolve::cluster(&state, ask.cluster.as_deref())?;
+    let service = resolve::service(&state, cluster, &ask.service)
+        .ok_or_else(|| ApiError::new(ErrorCode::ServiceNotFound, "Service not found."))?;
+    Ok(ListEndpointsResponse { endpoints: render::endpoint::of_service(&state, &service) })
+}
+
+pub(crate) async fn get_status(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &GetStatusRequest,
+) -> Result<GetStatusResponse, ApiError> {
+    let state = node.read(call.stale || ask.stale, call.deadline).await?;
+    let members = status::members(node).await.members;
+    Ok(status::status(node, &state, &members))
+}
+
+pub(crate) async fn describe_members(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &DescribeMembersRequest,
+) -> Result<DescribeMembersResponse, ApiError> {
+    node.read(call.stale || ask.stale, call.deadline).await?;
+    Ok(status::members(node).await)
+}
+
+pub(crate) async fn add_member(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &AddMemberRequest,
+) -> Result<AddMemberResponse, ApiError> {
+    lead(node, call, "AddMember", ask).await
+}
+
+pub(crate) async fn remove_member(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &RemoveMemberRequest,
+) -> Result<RemoveMemberResponse, ApiError> {
+    lead(node, call, "RemoveMember", ask).await
+}
+
+pub(crate) async fn replace_member(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &ReplaceMemberRequest,
+) -> Result<ReplaceMemberResponse, ApiError> {
+    lead(node, call, "ReplaceMember", ask).await
+}
+
+pub(crate) async fn transfer_leadership(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &TransferLeadershipRequest,
+) -> Result<TransferLeadershipResponse, ApiError> {
+    lead(node, call, "TransferLeadership", ask).await
+}
+
+/// Passes an operation on members to the leader.
+async fn lead<A: Message + Default>(
+    node: &Arc<Node>,
+    call: &Call,
+    operation: &'static str,
+    ask: &impl Message,
+) -> Result<A, ApiError> {
+    let answer = node.lead(operation, ask.encode_to_vec().into(), &call.request_id, call.deadline).await?;
+    A::decode(answer).map_err(|error| undecodable(&error))
+}
+
+pub(crate) async fn create_token(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &CreateTokenRequest,
+) -> Result<CreateTokenResponse, ApiError> {
+    if ask.role != "agent" {
+        return Err(ApiError::invalid(format!("role {:?}: tokens are for agents (role agent)", ask.role)));
+    }
+    let (row, secret) = trust::new_token(node, ask)?;
+    submit(node, call, command::Kind::PutToken(PutToken { token: Some(row.clone()) })).await?;
+    Ok(CreateTokenResponse { token: Some(token(&row)), secret })
+}
+
+pub(crate) async fn list_tokens(
+    node: &Arc<Node>,
+    call: &Call,
+    _: &ListTokensRequest,
+) -> Result<ListTokensResponse, ApiError> {
+    let state = node.read(call.stale, call.deadline).await?;
+    Ok(ListTokensResponse { tokens: state.tokens.iter().map(|(_, row)| token(row)).collect() })
+}
+
+pub(crate) async fn revoke_token(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &RevokeTokenRequest,
+) -> Result<RevokeTokenResponse, ApiError> {
+    submit(node, call, command::Kind::DropToken(DropToken { id: ask.id.clone() })).await?;
+    Ok(RevokeTokenResponse {})
+}
+
+async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<(), ApiError> {
+    let command = Command {
+        request_id: call.request_id.clone(),
+        principal: Some(call.principal.clone()),
+        kind: Some(kind),
+        ..Default::default()
+    };
+    let (_, reply) = node.submit(command, call.deadline).await?;
+    match reply.kind {
+        Some(reply::Kind::Refusal(refusal)) => Err(ApiError::new(ErrorCode::from_name(&refusal.code), refusal.message)),
+        _ => Ok(()),
+    }
+}
+
+fn token(row: &TokenRow) -> Token {
+    Token {
+        id: row.id.clone(),
+        role: row.role.clone(),
+        expires_at: timestamp_unless_zero(row.expires_at_ms),
+        uses_left: row.limited.then_some(row.uses_left),
+    }
+}
+
+/// The chunks of a task's logs, with the task's id.
+pub(crate) async fn task_logs(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &TaskLogsRequest,
+) -> Result<(mpsc::Receiver<LogChunk>, String), ApiError> {
+    let state = node.read(call.stale, call.deadline).await?;
+    let cluster = resolve::cluster(&state, ask.cluster.as_deref())?;
+    let task = resolve::task(&state, cluster, &ask.task)?
+        .ok_or_else(|| ApiError::invalid(format!("The referenced task was not found: {}", ask.task)))?;
+    let instance = InstanceId(task.instance_id);
+    let member = state.instances.get(&instance).map(|row| MemberId(row.member_id)).unwrap_or_default();
+    let order = LogRequest {
+        request_id: 0,
+        task: task.id,
+        container: ask.container.clone().unwrap_or_default(),
+        follow: ask.follow,
+        tail: ask.tail.unwrap_or_default(),
+        since_ms: ask.since.as_ref().map(millis).unwrap_or_default(),
+    };
+    let chunks = logs::read(node, instance, member, order).await?;
+    Ok((chunks, render::task::id(&task).to_string()))
+}
+
+/// A chunk's lines; its error ends the stream.
+pub(crate) fn log_lines(chunk: LogChunk, task_id: &str) -> Vec<Result<LogLine, String>> {
+    let lines = chunk.records.into_iter().map(|record| {
+        Ok(LogLine {
+            time: Some(timestamp_of(record.at_ms)),
+            container: record.container,
+            stream: if record.stderr { "stderr" } else { "stdout" }.into(),
+            line: record.line.to_vec(),
+            task_id: task_id.to_owned(),
+        })
+    });
+    let error = (!chunk.error.is_empty()).then_some(Err(chunk.error));
+    lines.chain(error).collect()
+}

@@ -1,0 +1,29 @@
+//! Every call of a client, whatever carries it: gRPC, the JSON protocol, the simulation.
+//!
+//! An adapter decodes a request, says who asks and by when ([`Call`]), and encodes the answer. What the call does stands
+//! here once.
+
+pub(crate) mod control;
+mod ecs;
+
+use seawall_env::Instant;
+use seawall_model::{ApiError, ErrorCode};
+use seawall_proto::internal::v1::Principal;
+
+pub(crate) use ecs::{read, write};
+
+/// What every call carries.
+pub(crate) struct Call {
+    /// Who asks.
+    pub(crate) principal: Principal,
+    /// In every answer and log line.
+    pub(crate) request_id: String,
+    /// Answer from this member's state without asking the leader.
+    pub(crate) stale: bool,
+    /// Past it the caller is told whom the cluster waits for.
+    pub(crate) deadline: Instant,
+}
+
+fn undecodable(error: &prost::DecodeError) -> ApiError {
+    ApiError::new(ErrorCode::Server, format!("the leader's answer does not decode: {error}"))
+}

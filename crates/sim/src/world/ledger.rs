@@ -1,0 +1,75 @@
+//! What clients were promised, and what they were shown that breaks a promise.
+
+use std::collections::BTreeSet;
+
+use super::{Shared, lock};
+
+/// Clones share it.
+#[derive(Clone, Default)]
+pub struct Ledger(Shared<Book>);
+
+#[derive(Default)]
+struct Book {
+    /// Names of clusters whose creation was acknowledged.
+    acknowledged: BTreeSet<String>,
+    /// Writes that were not answered: they may have happened.
+    unknown: usize,
+    /// Reads that were answered.
+    reads: usize,
+    /// Every cluster that a watch has told of.
+    watched: BTreeSet<String>,
+    broken: Vec<String>,
+}
+
+impl Ledger {
+    /// A write was answered.
+    pub fn acknowledge(&self, name: &str) {
+        lock(&self.0).acknowledged.insert(name.to_owned());
+    }
+
+    /// A write may have happened.
+    pub fn unknown(&self) {
+        lock(&self.0).unknown += 1;
+    }
+
+    /// A read was answered.
+    pub fn read(&self) {
+        lock(&self.0).reads += 1;
+    }
+
+    /// A watch told of a cluster.
+    pub fn watched(&self, name: &str) {
+        lock(&self.0).watched.insert(name.to_owned());
+    }
+
+    /// A promise was broken before the eyes of a client.
+    pub fn broke(&self, how: String) {
+        lock(&self.0).broken.push(how);
+    }
+
+    /// What was acknowledged so far.
+    pub fn acknowledged(&self) -> BTreeSet<String> {
+        lock(&self.0).acknowledged.clone()
+    }
+
+    /// The last name that was acknowledged; names rise.
+    pub fn newest(&self) -> Option<String> {
+        lock(&self.0).acknowledged.last().cloned()
+    }
+
+    /// What watches told of so far.
+    pub fn told(&self) -> BTreeSet<String> {
+        lock(&self.0).watched.clone()
+    }
+
+    /// Promises that were broken.
+    pub fn broken(&self) -> Vec<String> {
+        lock(&self.0).broken.clone()
+    }
+
+    /// Acknowledged writes, writes of unknown outcome, answered reads.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let book = lock(&self.0);
+        (book.acknowledged.len(), book.unknown, book.reads)
+    }
+}
