@@ -33,6 +33,7 @@ use crate::image;
 
 /// Two cores build and test at once: far more than any step takes.
 const LIMIT: Duration = Duration::from_secs(120);
+const CLEANING_ROUNDS_MAX: usize = 100;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const EPOCH: u64 = 1;
 
@@ -67,6 +68,7 @@ impl Ground {
         let image = format!("seawall-{instance}:1");
         image::import(&docker, &image, &[]).await;
         let mut config = AgentConfig::new("default", "us-local-1a", folder.path());
+        config.docker_socket = socket();
         config.host_ip = Some(own_address(&env));
         change(&mut config);
         let runtime = Arc::new(DockerRuntime::connect(env.clone(), &config).await.unwrap());
@@ -230,7 +232,10 @@ impl Drop for Ground {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(clean(&instance, volumes, images));
         });
-        cleaning.join().unwrap();
+        // A panic here would hide the one that may be under way.
+        if cleaning.join().is_err() {
+            eprintln!("could not clean up after {}", self.owner.instance);
+        }
     }
 }
 
@@ -248,21 +253,26 @@ pub fn port(container_port: i32, host_port: i32, protocol: &str) -> PortMapping 
     }
 }
 
+/// Where the engine listens: as the docker command finds it.
 pub fn socket() -> PathBuf {
-    PathBuf::from(seawall_agent::DEFAULT_DOCKER_SOCKET)
+    let named = std::env::var("DOCKER_HOST").ok();
+    let path = named.as_ref().and_then(|host| host.strip_prefix("unix://"));
+    PathBuf::from(path.unwrap_or(seawall_agent::DEFAULT_DOCKER_SOCKET))
+}
+
+async fn engine() -> Option<Docker> {
+    let socket = socket().display().to_string();
+    let docker = Docker::connect_with_unix(&socket, LIMIT.as_secs(), bollard::API_DEFAULT_VERSION).ok()?;
+    docker.negotiate_version().await.ok()
 }
 
 /// The engine, if this test can run here.
 async fn engine_there() -> Option<Docker> {
-    let docker = Docker::connect_with_socket_defaults().ok();
-    let answers = match docker {
-        Some(docker) => docker.negotiate_version().await.ok(),
-        None => None,
-    };
-    let lacks = match (&answers, image::busybox()) {
+    let engine = engine().await;
+    let lacks = match (&engine, image::busybox()) {
         (None, _) => "Docker does not answer",
         (_, None) => "there is no static busybox (Debian: busybox-static)",
-        _ => return answers,
+        _ => return engine,
     };
     skip(lacks);
     None
@@ -288,9 +298,9 @@ async fn list(docker: &Docker, instance: &str) -> Vec<(String, String)> {
 }
 
 async fn clean(instance: &str, mut volumes: Vec<String>, images: Vec<String>) {
-    let docker = Docker::connect_with_socket_defaults().unwrap().negotiate_version().await.unwrap();
+    let docker = engine().await.unwrap();
     // A start under way may make one while the others are removed.
-    loop {
+    for _ in 0..CLEANING_ROUNDS_MAX {
         let left = list(&docker, instance).await;
         if left.is_empty() {
             break;

@@ -1,8 +1,8 @@
 //! From a definition to a process and back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use seawall_agent::runtime::Runtime;
+use seawall_agent::runtime::{EventKind, Runtime};
 use seawall_proto::{
     internal::v1::{Health, StopCode, TaskStatus},
     v1::{ContainerDefinition, ContainerDependency, HealthCheck, LogConfiguration, Ulimit},
@@ -66,6 +66,24 @@ async fn a_container_over_its_memory_is_killed_and_the_task_says_so() {
         assert_eq!(ended.containers[0].exit_code, Some(137));
         assert_eq!(ended.containers[0].reason, OUT_OF_MEMORY);
         assert_eq!(ended.stopped_reason, format!("Essential container in task exited: {OUT_OF_MEMORY}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_tells_of_a_lack_of_memory_in_an_event_too() {
+    let Some(ground) = Ground::new().await else { return };
+    let greedy = ground.shell("app", "x=a; while true; do x=$x$x; done");
+    let assignment = ground.assignment(vec![ContainerDefinition { memory: Some(16), ..greedy }]);
+    let spec = ground.spec(&assignment, 0);
+    let mut events = ground.runtime.events(&ground.owner).await.unwrap();
+    ground.runtime.create(&spec).await.unwrap();
+    ground.runtime.start(&spec).await.unwrap();
+    let mut missing = vec![EventKind::Started, EventKind::Oom, EventKind::Exited(Some(137))];
+    while !missing.is_empty() {
+        let event = ground.env.timeout(Duration::from_secs(60), events.recv()).await;
+        let kind = event.unwrap_or_else(|_| panic!("no {missing:?}")).unwrap().kind;
+        // The order of the last two is the engine's.
+        missing.retain(|wanted| *wanted != kind);
     }
 }
 

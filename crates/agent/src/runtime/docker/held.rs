@@ -32,7 +32,8 @@ pub async fn list(api: &Api, host_ip: Option<IpAddr>, instance: &str) -> Runtime
     let ours: Vec<Listed> =
         found.iter().filter_map(listed).filter(|one| one.marks.owner.instance == instance).collect();
     let looks: Vec<_> = ours.into_iter().map(|one| look_at(api, host_ip, one)).collect();
-    Ok(stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).filter_map(async |held| held).collect().await)
+    let looked: Vec<Option<Held>> = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).collect().await;
+    Ok(looked.into_iter().flatten().collect())
 }
 
 /// One container; `None` where it is not on the engine, or is a stranger's of the same name.
