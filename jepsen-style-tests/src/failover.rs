@@ -32,6 +32,8 @@ const DOWN: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(1);
 /// After a write that failed.
 const RETRY: Duration = Duration::from_millis(5);
+/// A writer whose member failed uses another for this long.
+const AWAY: Duration = Duration::from_secs(1);
 /// Syncs that tell what the disk does on its own.
 const SYNCS: usize = 200;
 /// The register that is written.
@@ -103,17 +105,23 @@ pub async fn run(options: &Options) -> Result<Failover> {
     Ok(report(options, fdatasync, &windows, &writes))
 }
 
-/// Writes until told to stop, to the next member when one fails; (acknowledged, how long it took) of each write.
+/// Writes until told to stop: to a member of its own, and for a while to the next one when that fails. So the writers stay
+/// spread over the members, and a member that is lost never has them all. (acknowledged, how long it took) of each write.
 async fn write(registers: ClusterTags, clock: Arc<Recorder>, stop: Stop, id: usize) -> Vec<(u64, u64)> {
-    let mut member = id % registers.members();
+    let home = id % registers.members();
+    let (mut member, mut away_until_ns) = (home, 0);
     let mut written = Vec::new();
     while !stop.stopped() {
+        if clock.now_ns() >= away_until_ns {
+            member = home;
+        }
         let invoked_ns = clock.now_ns();
         if registers.write(member, KEY, id as u64, None).await.is_ok() {
             let now_ns = clock.now_ns();
             written.push((now_ns, now_ns - invoked_ns));
         } else {
             member = (member + 1) % registers.members();
+            away_until_ns = clock.now_ns() + AWAY.as_nanos() as u64;
             sleep(RETRY).await;
         }
     }

@@ -88,7 +88,9 @@ impl Client {
                     simulated::call(&self.env, &address, "DescribeClusters", &request, self.options()).await;
                 match answer {
                     Ok(answer) if answer.clusters.len() == 1 => self.ledger.read(),
-                    Ok(_) => self.ledger.broke(format!("{address} does not show {name}, which was acknowledged before")),
+                    Ok(_) => {
+                        self.ledger.broke(format!("{address} does not show {name}, which was acknowledged before"))
+                    }
                     Err(_) => {}
                 }
             }
