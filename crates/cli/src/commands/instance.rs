@@ -16,7 +16,7 @@ use crate::{
     names,
     output::{
         self, Listing,
-        table::{Table, column, text, wide},
+        table::{Table, column, wide},
     },
     terminal,
 };
@@ -73,7 +73,7 @@ fn listing(instances: &[ContainerInstance], failures: &[EcsFailure]) -> Listing 
         column("MEMORY FREE"),
         wide("VERSION"),
         wide("ARN"),
-        text("ID"),
+        column("ID"),
     ]);
     for instance in instances {
         let (free, whole) = (&instance.remaining_resources, &instance.registered_resources);
