@@ -5,7 +5,7 @@ mod support;
 use std::process::Stdio;
 
 use serde_json::Value;
-use support::{processes_of, program, run, signal, until};
+use support::{Guard, processes_of, program, run, signal, until};
 
 /// Processes of any demo, and its folders.
 fn left(folder: &std::path::Path) -> Vec<String> {
@@ -40,13 +40,17 @@ fn the_whole_story_holds_and_leaves_nothing() {
 fn an_interrupted_demo_cleans_up() {
     let folder = tempfile::Builder::new().prefix("swdt").tempdir().unwrap();
     let mut command = program();
-    command.args(["demo", "--runtime", "fake"]).env("TMPDIR", folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
+    command
+        .args(["demo", "--runtime", "fake"])
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = Guard(command.spawn().unwrap());
     until("members run", || match processes_of(folder.path()).len() {
         0..=3 => Err("too few".into()),
         _ => Ok(()),
     });
-    signal(child.id(), "INT");
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    signal(child.0.id(), "INT");
+    assert_eq!(child.0.wait().unwrap().code(), Some(130));
     assert_eq!(left(folder.path()), Vec::<String>::new());
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::{fs, net::TcpListener, process::Stdio};
 
-use support::{Dev, ZONES, program, run, signal, until};
+use support::{Dev, Guard, ZONES, program, run, signal, until};
 
 const FAKE: &[&str] = &["--runtime", "fake"];
 
@@ -30,8 +30,7 @@ fn three_zones_come_up_lose_one_and_get_it_back() {
     dev.start(&["--runtime", "fake", "--port", &port.to_string(), "--restart-after", "100ms"]);
 
     let board = dev.board().unwrap();
-    let names: Vec<&str> =
-        board["processes"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = board["processes"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["a", "b", "c", "i-a1", "i-b1", "i-c1"]);
     assert_eq!(board["processes"][1]["role"], "server");
     assert_eq!(board["processes"][1]["zone"], ZONES[1]);
@@ -130,7 +129,10 @@ fn what_cannot_start_is_refused_with_the_reason() {
     let held = listener.local_addr().unwrap().port();
     let taken = dev_on(&other, &["--runtime", "fake", "--port", &held.to_string()]).refused(1);
     let own = std::process::id();
-    assert!(taken.starts_with(&format!("port {held} is in use by ")) && taken.contains(&format!("(pid {own})")), "{taken}");
+    assert!(
+        taken.starts_with(&format!("port {held} is in use by ")) && taken.contains(&format!("(pid {own})")),
+        "{taken}"
+    );
 
     let unknown = dev.run(&["zone", "kill", "d"]).refused(1);
     assert_eq!(unknown, "zone \"d\" not found (there are: us-local-1a, us-local-1b, us-local-1c)");
@@ -166,7 +168,10 @@ fn bad_flags_are_refused_before_anything_is_made() {
     command.args(["dev", "--data-dir", &format!("{in_the_way}/below")]).args(FAKE);
     let refused = run(command).refused(1);
     assert!(refused.contains("Not a directory"), "{refused}");
-    assert_eq!(dev.run(&["zone", "kill", "b"]).refused(3).split(". next").next().unwrap(), format!("no dev runs on {}", dev.folder().display()));
+    assert_eq!(
+        dev.run(&["zone", "kill", "b"]).refused(3).split(". next").next().unwrap(),
+        format!("no dev runs on {}", dev.folder().display())
+    );
 }
 
 #[test]
@@ -186,7 +191,7 @@ fn the_web_service_answers_where_it_is_told_and_ends_at_once() {
     let port = support::free_port();
     let mut command = program();
     command.args(["web", "--answer-version", "7"]).env("SEAWALL_BIND_8080", format!("127.0.0.1:{port}"));
-    let mut child = command.env("PORT", "1").stdout(Stdio::null()).spawn().unwrap();
+    let mut child = Guard(command.env("PORT", "1").stdout(Stdio::null()).spawn().unwrap());
     let answer = until("it answers", || {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
         stream.write_all(b"GET /any HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
@@ -194,8 +199,8 @@ fn the_web_service_answers_where_it_is_told_and_ends_at_once() {
         stream.read_to_string(&mut text).unwrap();
         Ok(text)
     });
-    signal(child.id(), "TERM");
-    let status = child.wait().unwrap();
+    signal(child.0.id(), "TERM");
+    let status = child.0.wait().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("version 7, task "), "{answer}");
     assert_eq!(status.code(), Some(0));
 }

@@ -149,7 +149,7 @@ async fn drained(ctx: &Context, found: &[Found<ContainerInstance>]) -> Result<()
         }
         Ok(match left {
             0 => Outlook::Done,
-            left => Outlook::Waiting(format!("{left} service tasks are still there")),
+            left => Outlook::Waiting(format!("service tasks left: {left}")),
         })
     })
     .await
@@ -182,7 +182,12 @@ async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Fail
             continue;
         }
         let ask = async |mut c: Connection, r| c.ecs.deregister_container_instance(r).await;
-        let gone = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let gone = ctx.client().await?.call(Again::Safe, request, ask).await.map_err(|failure| match failure.exit {
+            Exit::Refused if !force => {
+                failure.next(format!("seawall instance drain {}; or --force", it.ec2_instance_id()))
+            }
+            _ => failure,
+        })?;
         let sentence = format!("instance {} deregistered", it.ec2_instance_id());
         output::done(&ctx.global, it.ec2_instance_id(), &sentence, &gone)?;
     }

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longest wait for anything: several times of what it takes on a slow machine that does much else.
-pub const WAIT_MAX: Duration = Duration::from_secs(30);
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Below the ports that the kernel gives to outgoing connections.
@@ -85,19 +85,16 @@ pub fn program() -> Command {
 /// Runs a command to its end; kills it and panics when it takes too long.
 pub fn run(mut command: Command) -> Ended {
     let shown = format!("{command:?}");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Guard(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let reader = |mut pipe: Box<dyn std::io::Read + Send>| {
         thread::spawn(move || {
             let mut text = String::new();
             pipe.read_to_string(&mut text).map(|_| text).unwrap_or_else(|e| e.to_string())
         })
     };
-    let stdout = reader(Box::new(child.stdout.take().unwrap()));
-    let stderr = reader(Box::new(child.stderr.take().unwrap()));
-    let status = wait_for(&mut child).unwrap_or_else(|| {
-        child.kill().unwrap();
-        panic!("{shown} did not end within {WAIT_MAX:?}")
-    });
+    let stdout = reader(Box::new(child.0.stdout.take().unwrap()));
+    let stderr = reader(Box::new(child.0.stderr.take().unwrap()));
+    let status = wait_for(&mut child.0).unwrap_or_else(|| panic!("{shown} did not end within {WAIT_MAX:?}"));
     Ended { code: status.code().unwrap_or(-1), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
@@ -137,6 +134,17 @@ pub fn processes_of(folder: &Path) -> Vec<(u32, String)> {
     });
     let folder = folder.display().to_string();
     lines.filter(|(_, line)| line.contains(&folder)).collect()
+}
+
+/// A process that is killed when the test is over, whatever came of it.
+pub struct Guard(pub Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // It has ended already where all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Sends a signal by name.
