@@ -3,6 +3,8 @@
 
 // Each test file uses its own part of this.
 #![allow(dead_code)]
+// The clock and the sleep are those of a program that drives others from outside.
+#![allow(clippy::disallowed_methods)]
 
 use std::{
     fs,
@@ -36,6 +38,13 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
             Err(_) => thread::sleep(LOOK_EVERY),
         }
     }
+}
+
+/// How long something takes.
+pub fn timed(act: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    act();
+    began.elapsed()
 }
 
 /// The end of a command.
@@ -111,9 +120,8 @@ fn wait_for(child: &mut Child) -> Option<std::process::ExitStatus> {
 
 /// A port from which on dev's six are free now.
 pub fn free_port() -> u16 {
-    let mut seed = std::process::id().wrapping_mul(31).wrapping_add(Instant::now().elapsed().subsec_nanos());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    seed = seed.wrapping_add(now.subsec_nanos());
+    let mut seed = std::process::id().wrapping_mul(31).wrapping_add(now.subsec_nanos());
     for _ in 0..200 {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let port = (PORTS.start + (seed >> 8) % PORTS.len() as u32) as u16;
