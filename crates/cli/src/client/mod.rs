@@ -9,9 +9,11 @@ mod refusal;
 
 use std::{sync::Mutex, time::Duration};
 
-use seawall_env::{Env, Instant};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use seawall_env::{Elapsed, Env, Instant};
 use seawall_model::ErrorCode;
 use seawall_proto::v1::{ListClustersRequest, control_client::ControlClient, ecs_client::EcsClient};
+use serde::Serialize;
 use tonic::{Request, Response, Status, transport::Channel};
 
 use crate::{
@@ -23,6 +25,8 @@ use crate::{
 
 /// Between two tries while nobody leads.
 const RETRY: Duration = Duration::from_millis(100);
+/// An address that has not answered for so long is not waited for alone: it may be of a zone that is cut off.
+const SILENT: Duration = Duration::from_millis(200);
 /// Beyond the deadline that the member was told: its own answer says more than our giving up.
 const GRACE: Duration = Duration::from_millis(500);
 /// Largest answer: a page of described resources.
@@ -84,7 +88,7 @@ impl Client {
     /// A refusal, nobody to ask, or an outcome that is unknown.
     pub async fn call<Q, A, F>(&self, again: Again, message: Q, ask: F) -> Result<A, Failure>
     where
-        Q: Clone,
+        Q: Clone + Serialize,
         F: AsyncFn(Connection, Request<Q>) -> Result<Response<A>, Status>,
     {
         let deadline = self.env.now() + self.answer_max;
@@ -99,6 +103,9 @@ impl Client {
                 Ok(Err(status)) => status,
                 Err(_) => Status::deadline_exceeded(""),
             };
+            if refusal::judge(&status) == Verdict::Final(ErrorCode::ClusterNotFound) {
+                return Err(self.unknown_cluster(&message, &status, &address).await);
+            }
             self.after(again, &status, &address, deadline).await?;
         }
     }
@@ -106,7 +113,6 @@ impl Client {
     /// What follows a status that is no answer: another try, or the end.
     async fn after(&self, again: Again, status: &Status, address: &str, deadline: Instant) -> Result<(), Failure> {
         match refusal::judge(status) {
-            Verdict::Final(ErrorCode::ClusterNotFound) => Err(self.unknown_cluster(status, address).await),
             Verdict::Final(code) => Err(refusal::refused(code, status.message(), address)),
             Verdict::NoLeader => {
                 self.forget();
@@ -151,7 +157,8 @@ impl Client {
         request
     }
 
-    /// A connection whose other end has just answered.
+    /// A connection whose other end has just answered. An address that is silent for a moment is not waited for: the next
+    /// one is tried beside it.
     pub async fn connection(&self) -> Result<Connection, Failure> {
         let first = {
             let current = self.lock();
@@ -160,18 +167,33 @@ impl Client {
                 None => current.0,
             }
         };
+        let count = self.addresses.len();
+        let mut left = (0..count).map(|step| (first + step) % count);
+        let mut opening = FuturesUnordered::new();
         let mut tried = Vec::new();
-        for step in 0..self.addresses.len() {
-            let at = (first + step) % self.addresses.len();
-            match connect::open(&self.env, &self.addresses[at], &self.tls).await {
-                Ok(connection) => {
+        loop {
+            match left.next() {
+                Some(at) => {
+                    opening.push(async move { (at, connect::open(&self.env, &self.addresses[at], &self.tls).await) })
+                }
+                None if opening.is_empty() => return Err(refusal::nobody(&self.in_order(tried))),
+                None => {}
+            }
+            match self.env.timeout(SILENT, opening.next()).await {
+                Ok(Some((at, Ok(connection)))) => {
                     *self.lock() = (at, Some(connection.clone()));
                     return Ok(connection);
                 }
-                Err(why) => tried.push((self.addresses[at].uri(), why)),
+                Ok(Some((at, Err(why)))) => tried.push((at, why)),
+                Ok(None) | Err(Elapsed) => {}
             }
         }
-        Err(refusal::nobody(&tried))
+    }
+
+    /// Who was tried in vain, in the order of the addresses.
+    fn in_order(&self, mut tried: Vec<(usize, String)>) -> Vec<(String, String)> {
+        tried.sort();
+        tried.into_iter().map(|(at, why)| (self.addresses[at].uri(), why)).collect()
     }
 
     /// The next call begins at the next address.
@@ -184,7 +206,7 @@ impl Client {
         self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn unknown_cluster(&self, status: &Status, address: &str) -> Failure {
+    async fn unknown_cluster(&self, message: &impl Serialize, status: &Status, address: &str) -> Failure {
         let listed = match self.connection().await {
             Ok(mut connection) => connection.ecs.list_clusters(ListClustersRequest::default()).await.ok(),
             Err(_) => None,
@@ -197,11 +219,28 @@ impl Client {
         if listed.len() > CLUSTERS_SHOWN {
             shown.push("…");
         }
-        cluster_not_found(address, &shown)
+        cluster_not_found(message, address, &shown)
     }
 }
 
-fn cluster_not_found(address: &str, known: &[&str]) -> Failure {
-    Failure::refused(format!("the cluster is not found in {address} (clusters: {})", known.join(", ")))
+/// The request says which cluster it asked for: a name may carry one of its own.
+fn cluster_not_found(message: &impl Serialize, address: &str, known: &[&str]) -> Failure {
+    let asked = serde_json::to_value(message).ok().and_then(|m| Some(m.get("cluster")?.as_str()?.to_owned()));
+    let called = asked.map_or_else(|| "the cluster".to_owned(), |name| format!("cluster {:?}", names::short(&name)));
+    Failure::refused(format!("{called} not found in {address} (clusters: {})", known.join(", ")))
         .next("seawall cluster ls")
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_proto::v1::ListServicesRequest;
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_cluster_is_named_with_those_there_are() {
+        let request = ListServicesRequest { cluster: Some("prod".into()), ..Default::default() };
+        let failure = cluster_not_found(&request, "https://10.0.0.5:7400", &["default", "staging"]);
+        insta::assert_snapshot!(failure, @r#"cluster "prod" not found in https://10.0.0.5:7400 (clusters: default, staging). next: seawall cluster ls"#);
+    }
 }

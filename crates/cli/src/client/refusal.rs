@@ -63,9 +63,9 @@ pub fn refused(code: ErrorCode, message: &str, asked: &str) -> Failure {
     }
 }
 
-/// Nobody leads. The member says whom it waits for.
+/// Nobody leads. The member says whom it waits for, and may have said the rest as well.
 pub fn no_leader(message: &str) -> Failure {
-    let why = message.trim_end_matches('.');
+    let why = message.split("; writes wait").next().unwrap_or_default().trim_end_matches('.');
     let why = if why.starts_with("no leader") { why.to_owned() } else { format!("no leader: {why}") };
     Failure::new(Exit::NoConnection, format!("{why}; writes wait up to 10 s, reads with --stale still work"))
         .next("seawall status")
@@ -116,6 +116,7 @@ mod tests {
     fn golden_texts() {
         let texts = [
             no_leader("no leader: b and c of a,b,c do not answer for 12 s").to_string(),
+            no_leader("no leader: c is silent; writes wait up to 10 s, reads with --stale work. next: x").to_string(),
             nobody(&[("http://127.0.0.1:7400".into(), "connection refused".into())]).to_string(),
             unknown_outcome("http://10.0.0.5:7400").to_string(),
             refused(ErrorCode::Client, "Unable to describe task definition.", "http://a:1").to_string(),
@@ -124,6 +125,7 @@ mod tests {
         ];
         insta::assert_snapshot!(texts.join("\n"), @r#"
         no leader: b and c of a,b,c do not answer for 12 s; writes wait up to 10 s, reads with --stale still work. next: seawall status
+        no leader: c is silent; writes wait up to 10 s, reads with --stale still work. next: seawall status
         no member answers: http://127.0.0.1:7400 (connection refused). next: seawall dev starts a cluster here; --addr or SEAWALL_ADDR names another
         http://10.0.0.5:7400 stopped answering: what was asked for may or may not have happened. next: look before trying again
         Unable to describe task definition

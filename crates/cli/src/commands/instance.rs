@@ -16,7 +16,7 @@ use crate::{
     names,
     output::{
         self, Listing,
-        table::{Table, column, text, wide},
+        table::{Table, column, wide},
     },
     terminal,
 };
@@ -73,7 +73,7 @@ fn listing(instances: &[ContainerInstance], failures: &[EcsFailure]) -> Listing 
         column("MEMORY FREE"),
         wide("VERSION"),
         wide("ARN"),
-        text("ID"),
+        column("ID"),
     ]);
     for instance in instances {
         let (free, whole) = (&instance.remaining_resources, &instance.registered_resources);
@@ -149,7 +149,7 @@ async fn drained(ctx: &Context, found: &[Found<ContainerInstance>]) -> Result<()
         }
         Ok(match left {
             0 => Outlook::Done,
-            left => Outlook::Waiting(format!("{left} service tasks are still there")),
+            left => Outlook::Waiting(format!("service tasks left: {left}")),
         })
     })
     .await
@@ -182,7 +182,12 @@ async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Fail
             continue;
         }
         let ask = async |mut c: Connection, r| c.ecs.deregister_container_instance(r).await;
-        let gone = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let gone = ctx.client().await?.call(Again::Safe, request, ask).await.map_err(|failure| match failure.exit {
+            Exit::Refused if !force => {
+                failure.next(format!("seawall instance drain {}; or --force", it.ec2_instance_id()))
+            }
+            _ => failure,
+        })?;
         let sentence = format!("instance {} deregistered", it.ec2_instance_id());
         output::done(&ctx.global, it.ec2_instance_id(), &sentence, &gone)?;
     }

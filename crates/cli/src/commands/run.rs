@@ -4,7 +4,8 @@ use std::path::Path;
 
 use seawall_proto::v1::{
     ContainerDefinition, CreateServiceRequest, DeregisterTaskDefinitionRequest, KeyValuePair, PortMapping,
-    RegisterTaskDefinitionRequest, RunTaskRequest, Task, TaskDefinition, TaskOverride, UpdateServiceRequest,
+    RegisterTaskDefinitionRequest, RunTaskRequest, RunTaskResponse, Task, TaskDefinition, TaskOverride,
+    UpdateServiceRequest,
 };
 
 use crate::{
@@ -143,20 +144,30 @@ async fn as_tasks(ctx: &Context, args: &RunArgs, definition: &TaskDefinition, is
     };
     let ask = async |mut c: Connection, r| c.ecs.run_task(r).await;
     let placed = ctx.client().await?.call(Again::Safe, request, ask).await?;
+    let ended = placed_tasks(ctx, args, definition, &placed).await;
+    if args.rm && is_new {
+        deregister(ctx, definition).await?;
+    }
+    ended
+}
+
+async fn placed_tasks(
+    ctx: &Context,
+    args: &RunArgs,
+    definition: &TaskDefinition,
+    placed: &RunTaskResponse,
+) -> Result<(), Failure> {
     task::announce(ctx, &placed.tasks)?;
     let asked = usize::try_from(args.count).unwrap_or_default();
-    task::refuse_failures(asked, &placed.failures, names::short(definition.task_definition_arn()))?;
-    let arns: Vec<String> = placed.tasks.iter().map(|t| t.task_arn().to_owned()).collect();
+    let called = names::short(definition.task_definition_arn());
+    task::refuse_failures(asked, placed.tasks.len(), &placed.failures, called)?;
     if args.attach || args.rm {
-        let ended = attached(ctx, &placed.tasks).await;
-        if args.rm && is_new {
-            deregister(ctx, definition).await?;
-        }
-        return ended;
+        return attached(ctx, &placed.tasks).await;
     }
     if ctx.global.detach {
         return Ok(());
     }
+    let arns: Vec<String> = placed.tasks.iter().map(|t| t.task_arn().to_owned()).collect();
     wait::until(ctx, async || started(ctx, &arns).await).await
 }
 

@@ -9,7 +9,7 @@ use std::{
 use seawall_proto::v1::{GetStatusRequest, GetStatusResponse};
 
 use crate::{
-    args::{Format, StatusArgs},
+    args::{Format, Global, StatusArgs},
     client::{Again, Connection},
     context::Context,
     failure::{Exit, Failure},
@@ -19,36 +19,59 @@ use crate::{
     },
 };
 
+/// Longest wait for a leader's word, unless `--timeout`.
+const LEADER_MAX: Duration = Duration::from_secs(3);
 /// Between two pictures of `-w`.
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// Shows the status once, or until interrupted.
 pub async fn run(ctx: &Context, args: &StatusArgs) -> Result<(), Failure> {
+    let asking = patient(ctx);
     loop {
-        let shown = match (get(ctx).await, args.watch) {
-            (Ok(status), _) => picture(ctx, &status),
-            // Losing every member is one of the things that `-w` is there to show.
-            (Err(failure), true) if failure.exit == Exit::NoConnection => format!("{failure}\n"),
-            (Err(failure), _) => return Err(failure),
+        let (shown, trouble) = match get(&asking, ctx.global.stale).await {
+            Ok(status) => (picture(ctx, &status), None),
+            Err(failure) if failure.exit == Exit::NoConnection => (without_leader(ctx, &asking).await, Some(failure)),
+            Err(failure) => return Err(failure),
         };
         let mut out = io::stdout().lock();
         if args.watch && output::style(&ctx.global).width.is_some() {
             write!(out, "\x1b[H\x1b[J")?;
         }
+        if args.watch
+            && let Some(trouble) = &trouble
+        {
+            // Losing every member is one of the things that `-w` is there to show.
+            writeln!(out, "{trouble}")?;
+        }
         out.write_all(shown.as_bytes())?;
         out.flush()?;
         drop(out);
-        if !args.watch {
-            return Ok(());
+        match trouble {
+            Some(trouble) if !args.watch => return Err(trouble),
+            None if !args.watch => return Ok(()),
+            _ => ctx.env.sleep(REFRESH).await,
         }
-        ctx.env.sleep(REFRESH).await;
     }
 }
 
-async fn get(ctx: &Context) -> Result<GetStatusResponse, Failure> {
-    let request = GetStatusRequest { stale: ctx.global.stale };
+/// A context that does not wait as long for a leader as a write may: that there is none is what one wants to see.
+fn patient(ctx: &Context) -> Context {
+    let timeout = Some(ctx.global.timeout.unwrap_or(LEADER_MAX));
+    Context::new(ctx.env.clone(), Global { timeout, ..ctx.global.clone() })
+}
+
+async fn get(ctx: &Context, stale: bool) -> Result<GetStatusResponse, Failure> {
     let ask = async |mut c: Connection, r| c.control.get_status(r).await;
-    ctx.client().await?.call(Again::Safe, request, ask).await
+    ctx.client().await?.call(Again::Safe, GetStatusRequest { stale }, ask).await
+}
+
+/// What one member knows by itself; nothing where none answers.
+async fn without_leader(ctx: &Context, asking: &Context) -> String {
+    match get(asking, true).await {
+        // Who led last is not who leads.
+        Ok(status) => picture(ctx, &GetStatusResponse { leader: String::new(), ..status }),
+        Err(_) => String::new(),
+    }
 }
 
 fn picture(ctx: &Context, status: &GetStatusResponse) -> String {

@@ -166,7 +166,7 @@ async fn start(ctx: &Context, definition: &str, on: &[String]) -> Result<(), Fai
     let ask = async |mut c: Connection, r| c.ecs.start_task(r).await;
     let started = ctx.client().await?.call(Again::Never, request, ask).await?;
     announce(ctx, &started.tasks)?;
-    refuse_failures(asked, &started.failures, definition)?;
+    refuse_failures(asked, started.tasks.len(), &started.failures, definition)?;
     if ctx.global.detach {
         return Ok(());
     }
@@ -187,22 +187,31 @@ pub fn announce(ctx: &Context, tasks: &[Task]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// ECS answers success with failures in it; people and scripts need an exit code.
-pub fn refuse_failures(asked: usize, failures: &[EcsFailure], what: &str) -> Result<(), Failure> {
+/// ECS answers success with failures in it, one for each instance that was tried; people and scripts need an exit code.
+pub fn refuse_failures(asked: usize, placed: usize, failures: &[EcsFailure], what: &str) -> Result<(), Failure> {
     if failures.is_empty() {
         return Ok(());
     }
-    let mut reasons: Vec<String> = failures
-        .iter()
-        .map(|f| match f.detail() {
-            "" => f.reason().to_owned(),
-            detail => format!("{}: {detail}", f.reason()),
-        })
-        .collect();
-    reasons.dedup();
-    let exit = if failures.len() < asked { Exit::Partly } else { Exit::Refused };
-    let count = failures.len();
-    Err(Failure::new(exit, format!("{what}: {count} of {asked} tasks not placed: {}", reasons.join("; "))))
+    let mut reasons: BTreeMap<&str, Vec<&EcsFailure>> = BTreeMap::new();
+    for failure in failures {
+        reasons.entry(failure.reason()).or_default().push(failure);
+    }
+    let reasons: Vec<String> = reasons.iter().map(|(reason, of_it)| told(reason, of_it)).collect();
+    let exit = if placed > 0 { Exit::Partly } else { Exit::Refused };
+    let missing = asked.saturating_sub(placed);
+    Err(Failure::new(exit, format!("{what}: {missing} of {asked} tasks not placed: {}", reasons.join("; "))))
+}
+
+/// "RESOURCE:MEMORY on 3 instances (needs 512 MiB; has 300)", with the detail of one of them.
+fn told(reason: &str, failures: &[&EcsFailure]) -> String {
+    let instances = failures.iter().filter(|f| f.arn().contains(":container-instance/")).count();
+    let on = match instances {
+        0 => String::new(),
+        1 => " on 1 instance".to_owned(),
+        count => format!(" on {count} instances"),
+    };
+    let detail = failures.iter().map(|f| f.detail()).find(|detail| !detail.is_empty());
+    format!("{reason}{on}{}", detail.map(|detail| format!(" ({detail})")).unwrap_or_default())
 }
 
 async fn stop(ctx: &Context, names: &[String], reason: Option<String>) -> Result<(), Failure> {
@@ -270,11 +279,18 @@ mod tests {
 
     #[test]
     fn failures_become_an_exit_code() {
-        let failure =
-            EcsFailure { reason: Some("RESOURCE:MEMORY".into()), detail: Some("needs 512 MiB".into()), arn: None };
-        let all = refuse_failures(1, std::slice::from_ref(&failure), "web:1").unwrap_err();
+        let on = |instance: &str| EcsFailure {
+            reason: Some("RESOURCE:MEMORY".into()),
+            detail: Some("needs 512 MiB; has 300".into()),
+            arn: Some(format!("arn:aws:ecs:us-local-1:000000000000:container-instance/default/{instance}")),
+        };
+        assert_eq!(refuse_failures(1, 1, &[], "web:1"), Ok(()));
+        let all = refuse_failures(2, 0, &[on("a"), on("b"), on("c")], "web:1").unwrap_err();
         assert_eq!(all.exit, Exit::Refused);
-        assert_eq!(all.what, "web:1: 1 of 1 tasks not placed: RESOURCE:MEMORY: needs 512 MiB");
-        assert_eq!(refuse_failures(3, &[failure], "web:1").unwrap_err().exit, Exit::Partly);
+        let what = "web:1: 2 of 2 tasks not placed: RESOURCE:MEMORY on 3 instances (needs 512 MiB; has 300)";
+        assert_eq!(all.what, what);
+        let none = EcsFailure { reason: Some("EMPTY CAPACITY".into()), ..Default::default() };
+        let some = refuse_failures(3, 1, &[none], "web:1").unwrap_err();
+        assert_eq!((some.exit, some.what.as_str()), (Exit::Partly, "web:1: 2 of 3 tasks not placed: EMPTY CAPACITY"));
     }
 }

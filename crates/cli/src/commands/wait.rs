@@ -1,9 +1,9 @@
 //! `seawall wait …`, and the waiting of every command that changes something.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use seawall_env::Instant;
-use seawall_proto::v1::{GetStatusRequest, Service};
+use seawall_proto::v1::{ExplainRequest, ExplainResponse, Service};
 
 use crate::{
     args::WaitFor,
@@ -107,17 +107,44 @@ fn stable(service: &Service) -> Result<Outlook, Failure> {
 
 /// Adds why the first service that is short is short.
 async fn with_reason(ctx: &Context, failure: Failure, names: &[String]) -> Failure {
-    let ask = async |mut c: Connection, r| c.control.get_status(r).await;
-    let Ok(client) = ctx.client().await else { return failure };
-    let Ok(status) = client.call(Again::Safe, GetStatusRequest { stale: false }, ask).await else { return failure };
-    let is_asked = |name: &str| names.iter().any(|asked| names::short(asked) == name);
-    match status.services.iter().find(|s| is_asked(&s.name) && !s.reason.is_empty()) {
-        Some(short) => {
-            let what = format!("{}, {}", failure.what, short.reason);
-            failure.reworded(what).next(format!("seawall why {}", short.name))
+    for name in names {
+        let Ok(Found { cluster, it }) = find::service(ctx, name).await else { continue };
+        if stable(&it) == Ok(Outlook::Done) {
+            continue;
         }
-        None => failure,
+        let request = ExplainRequest { cluster: Some(cluster), resource: it.service_arn.clone().unwrap_or_default() };
+        let ask = async |mut c: Connection, r| c.control.explain(r).await;
+        let Ok(client) = ctx.client().await else { return failure };
+        let Ok(explained) = client.call(Again::Safe, request, ask).await else { return failure };
+        let next = format!("seawall why {}", it.service_name());
+        return match unplaced(&it, &explained) {
+            Some(why) => {
+                let what = format!("{}, {why}", failure.what);
+                failure.reworded(what).next(next)
+            }
+            None => failure.next(next),
+        };
     }
+    failure
+}
+
+/// "2 cannot be placed: memory (i-b1: needs 512 MiB; has 300)"; `None` where there is room for the next task.
+fn unplaced(service: &Service, explained: &ExplainResponse) -> Option<String> {
+    let missing = service.desired_count() - service.running_count() - service.pending_count();
+    if missing <= 0 || explained.instances.iter().any(|verdict| verdict.fits) {
+        return None;
+    }
+    let filters: Vec<&str> = explained.filters.iter().map(|filter| filter.filter.as_str()).collect();
+    let told = explained.instances.iter().filter(|verdict| !verdict.detail.is_empty());
+    let best = told.max_by_key(|verdict| (has(&verdict.detail), Reverse(&verdict.ec2_instance_id)));
+    let best = best.map(|verdict| format!(" ({}: {})", verdict.ec2_instance_id, verdict.detail)).unwrap_or_default();
+    let why = if filters.is_empty() { "there are no instances".to_owned() } else { filters.join(", ") };
+    Some(format!("{missing} cannot be placed: {why}{best}"))
+}
+
+/// What an instance has, in "needs 512 MiB; has 300": the one with the most is the nearest to what is needed.
+fn has(detail: &str) -> Option<u64> {
+    detail.rsplit_once("has ")?.1.split(' ').next()?.parse().ok()
 }
 
 /// Waits until services are deleted.
@@ -163,7 +190,7 @@ pub async fn tasks(ctx: &Context, names: &[String], wanted: &str) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
-    use seawall_proto::v1::Deployment;
+    use seawall_proto::v1::{Deployment, FilterCount, InstanceVerdict};
 
     use super::*;
 
@@ -196,5 +223,28 @@ mod tests {
         assert_eq!(rolling, Ok(Outlook::Waiting("service web: 6 of 6 running, 2 of the new revision".into())));
         let failed = stable(&service(2, &[("PRIMARY", "FAILED", 2)])).unwrap_err();
         assert_eq!(failed.to_string(), "service web: tasks failed to start. next: seawall events web");
+    }
+
+    #[test]
+    fn what_cannot_be_placed_says_what_is_missing() {
+        let verdict = |fits, detail: &str| InstanceVerdict {
+            ec2_instance_id: "i-b1".into(),
+            fits,
+            detail: detail.into(),
+            ..Default::default()
+        };
+        let memory = FilterCount { filter: "memory".into(), instances: 1, detail: String::new() };
+        let full = ExplainResponse {
+            filters: vec![memory],
+            instances: vec![verdict(false, "needs 512 MiB; has 300")],
+            ..Default::default()
+        };
+        let short = service(4, &[("PRIMARY", "IN_PROGRESS", 4)]);
+        let why = unplaced(&short, &full);
+        assert_eq!(why.as_deref(), Some("2 cannot be placed: memory (i-b1: needs 512 MiB; has 300)"));
+        let roomy = ExplainResponse { instances: vec![verdict(true, "")], ..Default::default() };
+        assert_eq!(unplaced(&short, &roomy), None);
+        let none = unplaced(&short, &ExplainResponse::default());
+        assert_eq!(none.as_deref(), Some("2 cannot be placed: there are no instances"));
     }
 }

@@ -55,9 +55,10 @@ pub fn libraries(listed: &str) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_interpreter_of_a_program_is_found_and_what_is_no_program_refused() {
-        let own = std::env::current_exe().and_then(std::fs::read).unwrap();
+    #[tokio::test]
+    async fn the_interpreter_of_a_program_is_found_and_what_is_no_program_refused() {
+        let env = seawall_env::Env::real_with_default_net();
+        let own = env.fs().read(&std::env::current_exe().unwrap()).unwrap().unwrap();
         if let Some(found) = interpreter(&own).unwrap() {
             assert!(found.starts_with('/'), "{found}");
         }

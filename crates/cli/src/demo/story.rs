@@ -246,48 +246,23 @@ impl Story<'_> {
 
     async fn second_version(&mut self, view: &View) -> Result<(), Failure> {
         let definition = self.definition(2)?;
-        let (prober, answers) = (Prober::new(&self.ctx.env), self.web.answers);
-        let (fewest, looks) = (Cell::new(usize::MAX), Cell::new(0));
-        let probing = async {
-            while answers {
-                let found = prober.answers(&view.endpoints().await?).await.len();
-                fewest.set(fewest.get().min(found));
-                looks.set(looks.get() + 1);
-                view.env().sleep(PROBE_EVERY).await;
-            }
-            std::future::pending::<Result<(), Failure>>().await
-        };
-        let rolling = async {
-            let made = view.register(definition).await?;
-            let definition = made.task_definition_arn;
-            view.update(UpdateServiceRequest { task_definition: definition.clone(), ..Default::default() }).await?;
-            view.stable().await?;
-            let tasks = view.tasks().await?;
-            match tasks.iter().filter(|task| is_running(task) && task.task_definition_arn == definition).count() {
-                COUNT => Ok(()),
-                right => Err(Failure::refused(format!("{right} of {COUNT} tasks are of the new version"))),
-            }
-        };
+        let (prober, answers, looks) = (Prober::new(&self.ctx.env), self.web.answers, Looks::default());
         let step = async {
             tokio::select! {
                 biased;
-                rolled = rolling => rolled?,
-                failed = probing => failed?,
+                rolled = roll_out(view, definition) => rolled?,
+                failed = looks.go_on(view, &prober), if answers => failed?,
             }
-            if answers && fewest.get() < ANSWERING_MIN {
-                return Err(Failure::refused(format!("only {} answered, promised are {ANSWERING_MIN}", fewest.get())));
+            if !answers {
+                return Ok(((), format!("{COUNT} tasks of the new version")));
             }
-            Ok((
-                (),
-                match answers {
-                    true => format!(
-                        "never fewer than {} answered in {} looks (promised: {ANSWERING_MIN})",
-                        fewest.get(),
-                        looks.get()
-                    ),
-                    false => format!("{COUNT} tasks of the new version"),
-                },
-            ))
+            let (fewest, count) = (looks.fewest.get(), looks.count.get());
+            match fewest >= ANSWERING_MIN {
+                true => {
+                    Ok(((), format!("never fewer than {fewest} answered, in {count} looks ({ANSWERING_MIN} promised)")))
+                }
+                false => Err(Failure::refused(format!("only {fewest} answered once, {ANSWERING_MIN} are promised"))),
+            }
         };
         self.timeline.step("roll a second version out", step).await?;
         self.all_answer(view, "all six answer with version 2", COUNT, 2).await
@@ -339,6 +314,43 @@ struct Lost {
     tasks: Vec<Task>,
     endpoints: Vec<Endpoint>,
     action: Action,
+}
+
+/// Registers a version and waits until the service has nothing else.
+async fn roll_out(view: &View, definition: RegisterTaskDefinitionRequest) -> Result<(), Failure> {
+    let made = view.register(definition).await?;
+    let definition = made.task_definition_arn;
+    view.update(UpdateServiceRequest { task_definition: definition.clone(), ..Default::default() }).await?;
+    view.stable().await?;
+    let tasks = view.tasks().await?;
+    match tasks.iter().filter(|task| is_running(task) && task.task_definition_arn == definition).count() {
+        COUNT => Ok(()),
+        right => Err(Failure::refused(format!("{right} of {COUNT} tasks are of the new version"))),
+    }
+}
+
+/// Looks at who answers.
+struct Looks {
+    fewest: Cell<usize>,
+    count: Cell<usize>,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Looks { fewest: Cell::new(usize::MAX), count: Cell::new(0) }
+    }
+}
+
+impl Looks {
+    /// Looks again and again.
+    async fn go_on(&self, view: &View, prober: &Prober) -> Result<(), Failure> {
+        loop {
+            let found = prober.answers(&view.endpoints().await?).await.len();
+            self.fewest.set(self.fewest.get().min(found));
+            self.count.set(self.count.get() + 1);
+            view.env().sleep(PROBE_EVERY).await;
+        }
+    }
 }
 
 /// Whether the zone is there and what ran there has stopped.

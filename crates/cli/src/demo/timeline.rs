@@ -180,7 +180,14 @@ mod tests {
 
     #[test]
     fn the_table_has_the_worse_of_both_losses() {
-        insta::assert_snapshot!(timeline().table(), @"");
+        insta::assert_snapshot!(timeline().table(), @r"
+        STEP                     TOOK
+        six answer over HTTP        -  skipped
+        the zone loses power   1.23 s  ok
+        delete                 1.23 s  FAILED
+
+        the worse of both losses: writes again after 240 ms, all tasks RUNNING in two zones after 3400 ms
+        ");
     }
 
     #[test]

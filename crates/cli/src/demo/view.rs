@@ -109,11 +109,12 @@ impl View {
         Ok(self.ctx.client().await?.tasks(&self.ctx.cluster(None), &arns).await?.0)
     }
 
-    /// Where the tasks can be reached.
+    /// Where the tasks can be reached now: not those that are lost or being stopped.
     pub async fn endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
         let request = ListEndpointsRequest { cluster: self.cluster(), service: SERVICE.to_owned() };
         let ask = async |mut c: Connection, r| c.control.list_endpoints(r).await;
-        Ok(self.ctx.client().await?.call(Again::Safe, request, ask).await?.endpoints)
+        let found = self.ctx.client().await?.call(Again::Safe, request, ask).await?.endpoints;
+        Ok(found.into_iter().filter(|endpoint| endpoint.ready).collect())
     }
 
     /// Waits until `count` tasks run, none of them in `lost`; how many in each zone.

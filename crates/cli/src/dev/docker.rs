@@ -2,7 +2,7 @@
 //!
 //! This is where the command line leaves the environment: `bollard` opens the engine's socket by itself.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
@@ -70,7 +70,8 @@ impl Engine {
 
     /// Ids of a cluster's containers, of one instance or of all; the running ones, or stopped ones too.
     pub async fn containers(&self, cluster: &str, instance: Option<&str>, all: bool) -> Result<Vec<String>, Failure> {
-        let options = ListContainersOptions { all, filters: Some(filters(cluster, instance)), ..Default::default() };
+        let filters = [("label".to_owned(), labels(cluster, instance))].into();
+        let options = ListContainersOptions { all, filters: Some(filters), ..Default::default() };
         let found = self.ask(ANSWER, self.docker.list_containers(Some(options))).await?;
         Ok(found.into_iter().filter_map(|container| container.id).collect())
     }
@@ -94,7 +95,7 @@ impl Engine {
 
     /// Removes what a cluster's tasks have as volumes.
     pub async fn remove_volumes(&self, cluster: &str) -> Result<(), Failure> {
-        let options = ListVolumesOptions { filters: Some(filters(cluster, None)) };
+        let options = ListVolumesOptions { filters: Some([("label".to_owned(), labels(cluster, None))].into()) };
         let found = self.ask(ANSWER, self.docker.list_volumes(Some(options))).await?;
         let names: Vec<String> = found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect();
         let options = RemoveVolumeOptions { force: true };
@@ -142,10 +143,10 @@ impl Engine {
     }
 }
 
-fn filters(cluster: &str, instance: Option<&str>) -> HashMap<String, Vec<String>> {
-    let cluster = format!("{CLUSTER_ID}={cluster}");
+/// The labels of what agents of a cluster, or one of them, made.
+fn labels(cluster: &str, instance: Option<&str>) -> Vec<String> {
     let instance = instance.map(|instance| format!("{INSTANCE_ID}={instance}"));
-    HashMap::from([("label".to_owned(), [cluster].into_iter().chain(instance).collect())])
+    [format!("{CLUSTER_ID}={cluster}")].into_iter().chain(instance).collect()
 }
 
 fn late(limit: Duration) -> String {

@@ -36,7 +36,7 @@ fn taken(port: u16, other: u16, holder: Option<&Holder>) -> Failure {
         (Some(holder), Some(folder)) => {
             let what =
                 format!("port {port} is in use by seawall dev on {folder} (pid {}): it runs already", holder.pid);
-            Failure::refused(what).next(format!("seawall status, or {other} with another --data-dir"))
+            Failure::refused(what).next(format!("seawall status; {other}, with another --data-dir, for a second dev"))
         }
         (Some(Holder { name, pid, .. }), None) => {
             Failure::refused(format!("port {port} is in use by {name} (pid {pid})")).next(other)
@@ -72,9 +72,9 @@ mod tests {
             taken(7400, 7500, None).to_string(),
         ];
         insta::assert_snapshot!(texts.join("\n"), @r"
-        port 7400 is in use by seawall dev on /home/x/dev (pid 7): it runs already. next: seawall status, or seawall dev --port 7500, or another free port
-        port 7400 is in use by nginx (pid 7). next: seawall dev --port 7500, or another free port
-        port 7400 is in use by another user's process. next: seawall dev --port 7500, or another free port
+        port 7400 is in use by seawall dev on /home/x/dev (pid 7): it runs already. next: seawall status; --port 7500, or another free one, with another --data-dir, for a second dev
+        port 7400 is in use by nginx (pid 7). next: --port 7500, or another free one
+        port 7400 is in use by another user's process. next: --port 7500, or another free one
         ");
     }
 }
