@@ -174,7 +174,7 @@ async fn start(
 ) -> Result<Arc<Node>, ServerError> {
     let identity = identify(&env, &config, mount).await?;
     let consensus = Consensus::start(env.clone(), consensus_config(&config, &identity), store).await?;
-    let (proposer, jobs) = Proposer::new();
+    let (proposer, jobs) = Proposer::new(&env);
     let (sessions, reports) = Sessions::new();
     let node = Arc::new(Node {
         peer_address: mount.peer_address(),
