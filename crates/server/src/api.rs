@@ -254,8 +254,14 @@ impl Node {
         let mut leadership = self.consensus.leadership();
         leadership.borrow_and_update();
         let pause = self.env.jitter(RETRY).min(deadline - now);
+        let changed = async {
+            if leadership.changed().await.is_err() {
+                // Replication has ended: nothing changes any more.
+                std::future::pending::<()>().await;
+            }
+        };
         // A change of leadership ends the pause early; both ways mean "try again".
-        let _ = self.env.timeout(pause, leadership.changed()).await;
+        let _ = self.env.timeout(pause, changed).await;
         true
     }
 

@@ -85,6 +85,8 @@ fn command(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan) -> Pla
         partial: true,
         // What is on its way is applied before; refused ones make it fewer, which is no harm.
         wanted_before: view.wanted + view.proposed + view.proposed_old + 1,
+        // What the service lacks is in its row.
+        failures: Vec::new(),
     }
 }
 

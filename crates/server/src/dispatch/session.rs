@@ -28,6 +28,8 @@ const HELLO: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
 /// A member beats this often in a lease, so that an agent notices a silent one within a third of it.
 const BEATS_A_LEASE: u64 = 12;
+/// An agent is told what it was not told yet at least this often, whatever hints were lost.
+const EVERYTHING: Duration = Duration::from_secs(15);
 const LOG_ORDERS_WAITING: usize = 64;
 /// Of a cluster that was never restored.
 const FIRST_EPOCH: u64 = 1;
@@ -201,6 +203,7 @@ impl Session {
         let beat = Duration::from_millis((self.node.config.lease_ms / BEATS_A_LEASE).max(1));
         let lease = Duration::from_millis(self.node.config.lease_ms);
         let mut next_beat = self.node.env.now();
+        let mut everything_at = next_beat + self.node.env.jitter(EVERYTHING / 2);
         loop {
             let live = self.live.clone();
             let sleep = self.node.env.sleep_until(next_beat);
@@ -212,6 +215,10 @@ impl Session {
                         return "silent";
                     }
                     next_beat = self.node.env.now() + beat;
+                    if next_beat >= everything_at {
+                        everything_at = next_beat + self.node.env.jitter(EVERYTHING / 2);
+                        self.look_at_everything();
+                    }
                     self.beat().await
                 }
                 Some(order) = self.log_orders.recv() => self.out.send(order.into_message()).await,
@@ -241,6 +248,16 @@ impl Session {
         let name = leader.and_then(|id| state.state.members.get(&id.0).map(|row| row.name.clone())).unwrap_or_default();
         let client_addresses = state.state.members.iter().map(|(_, row)| row.client_address.clone()).collect();
         self.out.send(member_message::Kind::Beat(MemberBeat { leader: name, client_addresses })).await
+    }
+
+    /// Marks every task that it has or was told of, and the session itself where a newer one is known.
+    fn look_at_everything(&self) {
+        let state = self.node.consensus.state();
+        let held = state.state.tasks_of_instance(self.live.instance).filter_map(|task| task.id.as_ref().map(task_id));
+        held.chain(self.told.keys().copied()).for_each(|id| self.live.mark(id));
+        if !super::is_current(&state.state, &self.live) {
+            self.live.supersede();
+        }
     }
 
     /// Tells the agent what changed since it was last told.

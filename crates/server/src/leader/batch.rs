@@ -37,12 +37,22 @@ impl From<ApiError> for Refused {
 pub(super) struct Asked {
     pub(super) commands: Vec<Command>,
     pub(super) failures: Vec<Failure>,
+    /// What the same write answered before: nothing is proposed again.
+    pub(super) repeated: Vec<Reply>,
+    /// What it lacks may only be held by proposals on their way.
+    pub(super) rests_on_flight: bool,
     pub(super) render: Option<Render>,
     /// The service whose controller asks.
     pub(super) service: Option<ServiceId>,
 }
 
 impl Asked {
+    /// The encoded answer of a write that proposes nothing.
+    pub(super) fn answered(mut self, state: &State) -> Result<Bytes, WriteError> {
+        let repeated = std::mem::take(&mut self.repeated);
+        self.rendered(state, repeated)
+    }
+
     /// The encoded answer, from the state after the write.
     pub(super) fn rendered(self, state: &State, replies: Vec<Reply>) -> Result<Bytes, WriteError> {
         let Some(render) = self.render else { return Ok(Bytes::new()) };

@@ -10,7 +10,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use seawall_consensus::AppliedState;
-use seawall_env::{Instant, TaskKind};
+use seawall_env::{Env, Instant, TaskKind};
 use seawall_model::{
     ApiError, ErrorCode, TaskId,
     limits::{BATCH_COMMANDS, COMMAND_BYTES_MAX, WRITES_WAITING_BYTES_MAX, WRITES_WAITING_MAX},
@@ -19,7 +19,7 @@ use seawall_proto::{
     internal::v1::{Command, ForwardId, ForwardRequest, PlaceTasks, Principal, Reply, command, place_tasks, principal},
     v1::Failure,
 };
-use seawall_scheduler::{Overlay, PlaceRequest};
+use seawall_scheduler::{Overlay, PlaceRequest, Plan};
 use seawall_state::{State, task_id_message};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
@@ -44,6 +44,7 @@ const TRIES_MAX: u32 = 20;
 
 /// The way to the proposer.
 pub(crate) struct Proposer {
+    env: Env,
     jobs: mpsc::Sender<Job>,
     waiting_bytes: Arc<AtomicUsize>,
 }
@@ -74,9 +75,9 @@ impl Drop for WaitingBytes {
 
 impl Proposer {
     /// The way in, and the queue for [`run`].
-    pub(crate) fn new() -> (Proposer, mpsc::Receiver<Job>) {
+    pub(crate) fn new(env: &Env) -> (Proposer, mpsc::Receiver<Job>) {
         let (jobs, waiting) = mpsc::channel(WRITES_WAITING_MAX);
-        (Proposer { jobs, waiting_bytes: Arc::default() }, waiting)
+        (Proposer { env: env.clone(), jobs, waiting_bytes: Arc::default() }, waiting)
     }
 
     /// A client's write, as JSON or gRPC carried it.
@@ -84,7 +85,7 @@ impl Proposer {
         let bytes = request.body.len();
         let (answer, result) = oneshot::channel();
         self.send(What::Operation { request, answer }, deadline, bytes)?;
-        result.await.unwrap_or(Err(WriteError::Unknown))
+        self.answered(result, deadline).await
     }
 
     /// A command that needs no planning.
@@ -92,7 +93,19 @@ impl Proposer {
         let bytes = prost::Message::encoded_len(&command);
         let (answer, result) = oneshot::channel();
         self.send(What::Command { command: Box::new(command), answer }, deadline, bytes)?;
-        result.await.unwrap_or(Err(WriteError::Unknown))
+        self.answered(result, deadline).await
+    }
+
+    /// An entry that finds no majority may wait for one longer than any asker does.
+    async fn answered<T>(
+        &self,
+        result: oneshot::Receiver<Result<T, WriteError>>,
+        deadline: Instant,
+    ) -> Result<T, WriteError> {
+        match self.env.timeout(deadline - self.env.now(), result).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(WriteError::Unknown),
+        }
     }
 
     fn send(&self, what: What, deadline: Instant, bytes: usize) -> Result<(), WriteError> {
@@ -124,6 +137,8 @@ struct Loop {
     in_flight: usize,
     wake: Wake,
     again: Vec<Job>,
+    /// Would be refused for what is on its way: looked at again once that is applied or lost.
+    held: Vec<Job>,
     finished: mpsc::Sender<Done>,
 }
 
@@ -133,7 +148,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
     let mut leadership = node.consensus.leadership();
     let mut applied = node.consensus.applied();
     let wake = Wake::new(&node.env, node.hints);
-    let mut this = Loop { node, term: 0, overlay: Overlay::default(), in_flight: 0, wake, again: Vec::new(), finished };
+    let mut this = Loop { node, term: 0, overlay: Overlay::default(), in_flight: 0, wake, again: Vec::new(), held: Vec::new(), finished };
     loop {
         let room = this.in_flight < IN_FLIGHT_MAX;
         let sleep = this.node.env.sleep(this.wake.pause(this.term != 0 && room, this.node.cluster_time_ms()));
@@ -186,7 +201,8 @@ impl Loop {
     fn round(&mut self) {
         let jobs = std::mem::take(&mut self.again);
         if self.term == 0 {
-            jobs.into_iter().for_each(|job| job.fail(WriteError::NotLeader));
+            let held = std::mem::take(&mut self.held);
+            jobs.into_iter().chain(held).for_each(|job| job.fail(WriteError::NotLeader));
             return;
         }
         let applied = self.node.consensus.state();
@@ -211,6 +227,7 @@ impl Loop {
         }
         match self.prepare(&applied.state, &job) {
             Err(Refused(refusal)) => self.refuse(job, refusal),
+            Ok(asked) if asked.rests_on_flight => self.held.push(job),
             Ok(asked) if asked.commands.is_empty() => self.answer_unchanged(job, asked),
             Ok(asked) => {
                 for command in &asked.commands {
@@ -250,15 +267,20 @@ impl Loop {
     fn prepare_operation(&self, state: &State, request: &ForwardRequest) -> Result<Asked, Refused> {
         let principal = request.principal.clone().unwrap_or_default();
         let mut ids = Ids(&self.node);
-        let mut ctx = Ctx { state, principal: &principal, ids: &mut ids };
+        let now_ms = self.node.cluster_time_ms();
+        let mut ctx = Ctx { state, principal: &principal, ids: &mut ids, forward: request.forward, now_ms };
         let Prepared { write, expected_version, render } = ops::prepare(&request.operation, &request.body, &mut ctx)?;
-        let (kinds, failures) = match write {
-            Write::Commands(kinds) => (kinds, Vec::new()),
-            Write::Nothing => (Vec::new(), Vec::new()),
+        let mut asked = Asked { render: Some(render), ..Asked::default() };
+        let kinds = match write {
+            Write::Commands(kinds) => kinds,
+            Write::Nothing => Vec::new(),
+            Write::Repeated(replies) => {
+                asked.repeated = replies;
+                Vec::new()
+            }
             Write::Place { request, template, token } => {
-                let (place, failures) = self.place(state, &request, *template);
-                let kind = place.map(|place| (CommandKind::PlaceTasks(place), token));
-                (kind.into_iter().collect(), failures)
+                let place = self.place(state, &request, *template, &mut asked);
+                place.map(|place| (CommandKind::PlaceTasks(place), token)).into_iter().collect()
             }
         };
         let commands = kinds.into_iter().zip(0..).map(|((kind, client_token), ordinal)| Command {
@@ -270,7 +292,8 @@ impl Loop {
             cluster_time_ms: 0,
             kind: Some(kind),
         });
-        Ok(Asked { commands: commands.collect(), failures, render: Some(render), service: None })
+        asked.commands = commands.collect();
+        Ok(asked)
     }
 
     fn place(
@@ -278,15 +301,32 @@ impl Loop {
         state: &State,
         request: &PlaceRequest,
         mut template: PlaceTasks,
-    ) -> (Option<PlaceTasks>, Vec<Failure>) {
+        asked: &mut Asked,
+    ) -> Option<PlaceTasks> {
         let plan = seawall_scheduler::place(state, &self.overlay, request);
+        asked.rests_on_flight = !plan.failures.is_empty() && self.would_fit_more(state, request, &plan);
         template.placements = plan
             .placements
             .into_iter()
             .map(|p| place_tasks::Placement { instance_id: p.instance.0, note: p.note })
             .collect();
-        let failures = plan.failures.iter().map(|failure| render::placement_failure(state, failure)).collect();
-        ((!template.placements.is_empty()).then_some(template), failures)
+        let failures: Vec<Failure> =
+            plan.failures.iter().map(|failure| render::placement_failure(state, failure)).collect();
+        if template.placements.is_empty() {
+            asked.failures = failures;
+            return None;
+        }
+        template.failures = failures;
+        Some(template)
+    }
+
+    /// Whether only proposals on their way, which may be lost, take the room that is lacking.
+    fn would_fit_more(&self, state: &State, request: &PlaceRequest, plan: &Plan) -> bool {
+        if self.in_flight == 0 || self.overlay.is_empty() {
+            return false;
+        }
+        let without = seawall_scheduler::place(state, &Overlay::default(), request);
+        without.placements.len() > plan.placements.len()
     }
 
     /// Services that something woke, unless what they last decided is still on its way.
@@ -358,6 +398,7 @@ impl Loop {
             self.wake.idle(service);
         }
         self.again.extend(done.again);
+        self.again.append(&mut self.held);
     }
 
     /// A refusal is a read: true once a barrier shows that the state it rests on is the leader's.
@@ -376,7 +417,7 @@ impl Loop {
         let node = self.node.clone();
         self.node.env.spawn(TaskKind::request("answer"), async move {
             let result = match node.consensus.read_barrier(job.deadline).await {
-                Ok(_) => asked.rendered(&node.consensus.state().state, Vec::new()),
+                Ok(_) => asked.answered(&node.consensus.state().state),
                 Err(_) => Err(WriteError::NotLeader),
             };
             match job.what {

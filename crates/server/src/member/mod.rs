@@ -189,7 +189,7 @@ async fn start(
         identity.had_log = true;
         identity.save(&env, &config.data_dir)?;
     }
-    let (proposer, jobs) = Proposer::new();
+    let (proposer, jobs) = Proposer::new(&env);
     let (sessions, reports) = Sessions::new();
     let node = Arc::new(Node {
         peer_address: mount.peer_address(),

@@ -38,7 +38,7 @@ impl Peerage {
             format!("{} are electing one", all.join(", "))
         } else {
             let verb = if silent.len() == 1 { "does" } else { "do" };
-            format!("{} of {} {verb} not answer{}", silent.join(" and "), all.join(","), self.silence(node, &names))
+            format!("{} of {} {verb} not answer{}", silent.join(" and "), all.join(", "), self.silence(node, &names))
         };
         format!("{who}; writes wait up to 10 s, reads with --stale still work. next: seawall status")
     }

@@ -21,13 +21,13 @@ mod token;
 use prost::Message;
 use seawall_model::{ApiError, ErrorCode, TaskId};
 use seawall_proto::{
-    internal::v1::{ClientToken, Done, PlaceTasks, Principal, Reply, command, reply},
+    internal::v1::{ClientToken, Done, ForwardId, PlaceTasks, Principal, Reply, command, reply},
     v1::Failure,
 };
 use seawall_scheduler::PlaceRequest;
 use seawall_state::State;
 
-use crate::validate;
+use crate::{api::SERIALS_A_WRITE, validate};
 
 pub(crate) use table::for_each_operation;
 pub use table::*;
@@ -51,6 +51,10 @@ pub struct Ctx<'a> {
     pub principal: &'a Principal,
     /// Where ids come from.
     pub ids: &'a mut dyn IdSource,
+    /// The first serial of the write; `None` where nobody may send it again.
+    pub forward: Option<ForwardId>,
+    /// The proposer's estimate of cluster time.
+    pub now_ms: i64,
 }
 
 /// What a read is answered from.
@@ -79,6 +83,8 @@ pub enum Write {
     },
     /// Nothing: the answer is made by `render` alone.
     Nothing,
+    /// Nothing any more: it was done before, with these replies.
+    Repeated(Vec<Reply>),
 }
 
 impl Write {
@@ -93,7 +99,7 @@ impl Write {
 pub struct Outcome {
     /// Of each command, in order. None is a refusal: those are the client's answer already.
     pub replies: Vec<Reply>,
-    /// What the planner could not place.
+    /// What the planner could not place, where nothing was placed. Else it is in the reply.
     pub failures: Vec<Failure>,
 }
 
@@ -137,6 +143,20 @@ pub trait WriteOp {
     type Request: Message + Default + serde::Serialize;
     /// ECS's output shape.
     type Response: Message + Default;
+
+    /// The client's idempotency token, for operations that take one.
+    ///
+    /// # Errors
+    /// What the client is told.
+    fn token(state: &State, account: u32, request: &Self::Request) -> Result<Option<ClientToken>, ApiError> {
+        let _ = (state, account, request);
+        Ok(None)
+    }
+
+    /// What the client is told whose token was used for another request.
+    fn conflict(error: ApiError) -> ApiError {
+        error
+    }
 
     /// Resolves names, checks shapes and fills in defaults.
     ///
@@ -193,7 +213,10 @@ where
     let request =
         Op::Request::decode(body).map_err(|e| ApiError::client(format!("The request does not decode: {e}")))?;
     validate::request(shape_of::<Op::Request>(), &request)?;
-    let write = Op::prepare(ctx, &request)?;
+    let write = match repeated::<Op>(ctx, &request)? {
+        Some(replies) => Write::Repeated(replies),
+        None => Op::prepare(ctx, &request)?,
+    };
     let expected_version = version(&request).and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
     let (account, before) = (ctx.principal.account, ctx.state.clone());
     let render = Box::new(move |state: &State, outcome: &Outcome| {
@@ -201,6 +224,23 @@ where
         Op::render(&ctx, &request, outcome).map(|response| response.encode_to_vec())
     });
     Ok(Prepared { write, expected_version, render })
+}
+
+/// The replies of a write that was done before. Looked for before anything else: what the first one changed must not make
+/// the second one fail (an instance that it deregistered, the room that its tasks took).
+fn repeated<Op: WriteOp>(ctx: &Ctx<'_>, request: &Op::Request) -> Result<Option<Vec<Reply>>, ApiError> {
+    let serials = ctx.forward.into_iter().flat_map(|first| {
+        (0..SERIALS_A_WRITE).map(move |ordinal| ForwardId { serial: first.serial + ordinal, ..first })
+    });
+    let replies: Vec<Reply> =
+        serials.map_while(|id| ctx.state.answer_of_forward(&id)).map(|kind| Reply { kind: Some(kind) }).collect();
+    if !replies.is_empty() {
+        return Ok(Some(replies));
+    }
+    let account = ctx.principal.account;
+    let Some(token) = Op::token(ctx.state, account, request)? else { return Ok(None) };
+    let recorded = ctx.state.answer_of_token(account, &token, ctx.now_ms).map_err(Op::conflict)?;
+    Ok(recorded.map(|kind| vec![Reply { kind: Some(kind) }]))
 }
 
 /// The name of a request's message, which is its type's.

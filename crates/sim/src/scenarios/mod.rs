@@ -1,1 +1,64 @@
-//! Faults: one file a scenario. Each drives a [`crate::World`], heals it and lets it settle.
+//! Faults: one file a family, one function a scenario. Each drives a [`crate::World`], heals it and lets it settle.
+
+mod agents;
+mod chaos;
+mod clocks;
+mod disks;
+mod exactly_once;
+mod forming;
+mod hints;
+mod leaders;
+mod mass_loss;
+mod members;
+mod rolling;
+mod snapshots;
+mod zones;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// One of them.
+pub struct Scenario {
+    /// As `--scenario` takes it.
+    pub name: &'static str,
+    /// Panics where something is wrong.
+    pub run: fn(u64),
+}
+
+macro_rules! scenarios {
+    ($($file:ident: $($name:ident),*;)*) => {
+        /// All of them.
+        pub const ALL: &[Scenario] = &[$($(Scenario { name: stringify!($name), run: $file::$name },)*)*];
+    };
+}
+
+scenarios! {
+    rolling: kill_each_in_turn_during_a_rolling_update, a_rolling_update_over_lossy_links;
+    zones: a_zone_loses_power, a_zone_is_cut_off, every_zone_in_turn;
+    leaders: a_paused_leader, a_minority_leader, a_one_way_cut, leaders_that_hand_over, all_members_die;
+    clocks: clocks_an_hour_apart, clocks_that_drift;
+    agents: agents_restart_while_a_member_is_down, a_lonely_agent, an_agent_loses_its_folder, two_agents_of_one_name,
+        a_machine_reboots, tasks_that_end_by_themselves;
+    mass_loss: most_agents_vanish_and_return, most_agents_vanish_for_long, a_whole_zone_is_no_mass_loss,
+        the_agents_of_one_live_member;
+    disks: a_member_has_a_full_disk, a_member_has_a_failing_disk, an_agent_has_a_failing_disk;
+    hints: every_hint_is_dropped;
+    forming: one_member_is_late, names_in_another_order, two_members_of_one_name, a_crash_while_forming;
+    members: a_wiped_member, a_voter_without_a_spare_stays, a_lost_member_is_replaced, leadership_is_transferred,
+        five_members;
+    exactly_once: replies_of_the_leader_are_lost, tokens_after_a_leader_change;
+    snapshots: a_member_that_lags_gets_a_snapshot;
+    chaos: random_faults, random_faults_of_members;
+}
+
+/// The scenario of that name.
+pub fn named(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}
+
+/// Runs a scenario; says how to repeat it where it fails.
+pub fn run(scenario: &Scenario, seed: u64) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (scenario.run)(seed))) {
+        eprintln!("reproduce: cargo run -p seawall-sim -- --scenario {} --seed {seed}", scenario.name);
+        resume_unwind(panic);
+    }
+}

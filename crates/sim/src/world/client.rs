@@ -93,10 +93,14 @@ impl World {
         operation: &'static str,
         request: &(impl Message + Clone + 'static),
     ) -> A {
+        let tried = std::cell::Cell::new(0);
         self.wait_for(operation, CALL, |world| {
             let serves = world.members().iter().filter(|(_, node)| node.member().is_some());
-            let member = serves.map(|(name, _)| name.clone()).next().ok_or("no member serves")?;
-            world.call(&member, operation, request).map_err(|error| error.to_string())
+            let serves: Vec<&String> = serves.map(|(name, _)| name).collect();
+            // Another one each time: the first may be cut off.
+            tried.set(tried.get() + 1);
+            let member = serves.get(tried.get() % serves.len().max(1)).ok_or("no member serves")?;
+            world.call(member, operation, request).map_err(|error| error.to_string())
         })
     }
 

@@ -12,6 +12,7 @@ pub struct Ledger(Shared<Book>);
 struct Book {
     /// Names of clusters whose creation was acknowledged.
     acknowledged: BTreeSet<String>,
+    newest: Option<String>,
     /// Writes that were not answered: they may have happened.
     unknown: usize,
     /// Reads that were answered.
@@ -24,7 +25,9 @@ struct Book {
 impl Ledger {
     /// A write was answered.
     pub fn acknowledge(&self, name: &str) {
-        lock(&self.0).acknowledged.insert(name.to_owned());
+        let mut book = lock(&self.0);
+        book.acknowledged.insert(name.to_owned());
+        book.newest = Some(name.to_owned());
     }
 
     /// A write may have happened.
@@ -52,9 +55,9 @@ impl Ledger {
         lock(&self.0).acknowledged.clone()
     }
 
-    /// The last name that was acknowledged; names rise.
+    /// What was acknowledged last.
     pub fn newest(&self) -> Option<String> {
-        lock(&self.0).acknowledged.last().cloned()
+        lock(&self.0).newest.clone()
     }
 
     /// What watches told of so far.

@@ -36,10 +36,10 @@ struct Process {
 
 impl MemberNode {
     /// A machine with an empty disk; nothing runs on it.
-    pub(super) fn new(sim: &Sim, config: ServerConfig, faults: Faults) -> MemberNode {
-        let name = config.name.clone();
+    pub(super) fn new(sim: &Sim, name: &str, config: ServerConfig, faults: Faults) -> MemberNode {
+        let name = name.to_owned();
         let env = sim.node(&name);
-        sim.certify(&name, &format!("member:{name}"));
+        sim.certify(&name, &format!("member:{}", config.name));
         let ended = Arc::default();
         MemberNode { name, env, store: MemoryStore::default(), config, faults, process: None, ended }
     }

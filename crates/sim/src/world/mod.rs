@@ -36,6 +36,8 @@ use observer::Observer;
 const SLICE: Duration = Duration::from_millis(50);
 /// Longest wait for what takes seconds at most.
 pub const SOON: Duration = Duration::from_secs(60);
+/// Of a disk that is well.
+const DISK_BYTES: u64 = 1 << 40;
 /// The machine of whoever calls.
 const CLIENT: &str = "client";
 
@@ -69,7 +71,7 @@ impl World {
             ledger: Ledger::default(),
         };
         for config in setup.member_configs() {
-            world.add_member(config, setup.faults);
+            world.add_member(&config.name.clone(), config, setup.faults);
         }
         for (name, config) in setup.agent_configs() {
             world.add_agent(&name, config, FakeHost::default());
@@ -87,12 +89,12 @@ impl World {
     }
 
     /// A member's machine, started.
-    pub fn add_member(&mut self, config: ServerConfig, faults: Faults) {
-        let (name, zone) = (config.name.clone(), config.zone.clone());
-        let mut node = MemberNode::new(&self.sim, config, faults);
+    pub fn add_member(&mut self, machine: &str, config: ServerConfig, faults: Faults) {
+        let zone = config.zone.clone();
+        let mut node = MemberNode::new(&self.sim, machine, config, faults);
         node.start(&self.sim, &self.observer);
-        self.zones.insert(name.clone(), zone);
-        self.members.insert(name, node);
+        self.zones.insert(machine.to_owned(), zone);
+        self.members.insert(machine.to_owned(), node);
     }
 
     /// A machine with its containers, its agent started.
@@ -209,6 +211,40 @@ impl World {
             match self.agents.contains_key(&name) {
                 true => self.restart_agent(&name),
                 false => self.restart_member(&name),
+            }
+        }
+    }
+
+    /// Forgets processes that have ended by themselves, so that they can be started again.
+    pub fn bury(&mut self) {
+        for (name, node) in &mut self.members {
+            if node.runs() && (node.ended().is_some() || !self.sim.is_alive(name)) {
+                self.sim.kill(name);
+                node.forget_process();
+            }
+        }
+        for (name, node) in &mut self.agents {
+            if node.runs() && (node.ended().is_some() || !self.sim.is_alive(name)) {
+                self.sim.kill(name);
+                node.forget_process();
+            }
+        }
+    }
+
+    /// Ends every fault, and starts what does not run.
+    pub fn heal(&mut self) {
+        self.bury();
+        self.sim.heal();
+        self.sim.set_loss_permille(0);
+        let names: Vec<String> = self.zones.keys().cloned().collect();
+        for name in names {
+            self.sim.set_disk_fails(&name, false);
+            self.sim.set_disk_bytes(&name, DISK_BYTES);
+            self.sim.resume(&name);
+            match (self.members.get(&name).map(MemberNode::runs), self.agents.get(&name).map(AgentNode::runs)) {
+                (Some(false), _) => self.restart_member(&name),
+                (_, Some(false)) => self.restart_agent(&name),
+                _ => {}
             }
         }
     }

@@ -31,7 +31,7 @@ impl Drop for Workload {
 }
 
 impl World {
-    /// Starts a writer, a reader at each member and a watcher.
+    /// Starts a writer and a reader at each member, and a watcher.
     pub fn start_workload(&self) -> Workload {
         let addresses: Vec<String> = self.members().values().map(|node| node.client_address()).collect();
         let client = |addresses: &[String]| Client {
@@ -39,8 +39,9 @@ impl World {
             addresses: addresses.to_vec(),
             ledger: self.ledger().clone(),
         };
-        let mut tasks = vec![self.client().spawn(CLIENT, client(&addresses).write())];
+        let mut tasks = Vec::new();
         for address in &addresses {
+            tasks.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).write()));
             tasks.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).read()));
         }
         tasks.push(self.client().spawn(CLIENT, client(&addresses).watch()));
@@ -65,11 +66,13 @@ impl Client {
 
     /// Adds one cluster after the other; what is acknowledged is kept for ever.
     async fn write(self) {
+        let address = self.address();
+        let machine = address.split(':').next().unwrap_or_default();
         for n in 0.. {
-            let name = format!("{PREFIX}{n:06}");
+            let name = format!("{PREFIX}{machine}-{n:06}");
             let request = CreateClusterRequest { cluster_name: Some(name.clone()), ..Default::default() };
             let answer: Result<CreateClusterResponse, CallError> =
-                simulated::call(&self.env, &self.address(), "CreateCluster", &request, self.options()).await;
+                simulated::call(&self.env, &address, "CreateCluster", &request, self.options()).await;
             match answer {
                 Ok(_) => self.ledger.acknowledge(&name),
                 Err(_) => self.ledger.unknown(),

@@ -5,7 +5,7 @@ use seawall_model::{ApiError, ClusterId, ErrorCode, ServiceId};
 use seawall_proto::internal::v1::{ClientToken, ClientTokenRow, Reply, reply};
 
 use super::Apply;
-use crate::{Change, ClientTokenKey, task_id};
+use crate::{Change, ClientTokenKey, State, task_id};
 
 /// Tokens that one command expires at most: idle time is caught up over several commands.
 const EXPIRED_A_COMMAND: usize = 16;
@@ -24,22 +24,13 @@ impl Apply<'_> {
     /// What the request with this token answered before, if it is a repetition.
     pub(super) fn client_token_seen(&self, token: Option<&ClientToken>) -> Result<Option<reply::Kind>, ApiError> {
         let Some(token) = token else { return Ok(None) };
-        let row = self.state.client_tokens.get(&self.key(token)).filter(|row| row.expires_at_ms > self.now_ms);
-        let Some(row) = row else {
-            let limit = self.limits().client_tokens;
-            if self.state.client_tokens.len() >= limit as usize {
-                let message = format!("{limit} client tokens are live, which is the limit; try again later.");
-                return Err(ApiError::new(ErrorCode::Overloaded, message));
-            }
-            return Ok(None);
-        };
-        let recorded = Reply::decode(row.reply.as_ref()).ok().and_then(|reply| reply.kind);
-        if row.request_sha256 == token.request_sha256 {
-            return Ok(recorded);
+        let seen = self.state.answer_of_token(self.principal.account, token, self.now_ms)?;
+        let limit = self.limits().client_tokens;
+        if seen.is_none() && self.state.client_tokens.len() >= limit as usize {
+            let message = format!("{limit} client tokens are live, which is the limit; try again later.");
+            return Err(ApiError::new(ErrorCode::Overloaded, message));
         }
-        let message = format!("The client token {} was used for another request.", token.token);
-        let resource_ids = recorded.map(|kind| self.arns_of(&kind, token)).unwrap_or_default();
-        Err(ApiError { resource_ids, ..ApiError::new(ErrorCode::Conflict, message) })
+        Ok(seen)
     }
 
     /// Keeps the answer for a repetition.
@@ -55,24 +46,47 @@ impl Apply<'_> {
             expires_at_ms: self.now_ms.saturating_add(ttl_ms),
             reply: reply.to_vec().into(),
         };
-        self.state.put_client_token(self.key(token), row);
+        self.state.put_client_token(key(self.principal.account, token), row);
         self.changed(Change::Bookkeeping);
     }
+}
 
-    fn key(&self, token: &ClientToken) -> ClientTokenKey {
-        (self.principal.account, token.cluster_id, token.operation.clone(), token.token.clone())
+fn key(account: u32, token: &ClientToken) -> ClientTokenKey {
+    (account, token.cluster_id, token.operation.clone(), token.token.clone())
+}
+
+impl State {
+    /// What the request with this token answered before, if it is a repetition at this cluster time.
+    ///
+    /// # Errors
+    /// `ConflictException` with the ARNs of what it made, if it was another request.
+    pub fn answer_of_token(
+        &self,
+        account: u32,
+        token: &ClientToken,
+        now_ms: i64,
+    ) -> Result<Option<reply::Kind>, ApiError> {
+        let row = self.client_tokens.get(&key(account, token)).filter(|row| row.expires_at_ms > now_ms);
+        let Some(row) = row else { return Ok(None) };
+        let recorded = Reply::decode(row.reply.as_ref()).ok().and_then(|reply| reply.kind);
+        if row.request_sha256 == token.request_sha256 {
+            return Ok(recorded);
+        }
+        let message = format!("The client token {} was used for another request.", token.token);
+        let resource_ids = recorded.map(|kind| self.arns_of(&kind, token)).unwrap_or_default();
+        Err(ApiError { resource_ids, ..ApiError::new(ErrorCode::Conflict, message) })
     }
 
     /// ARNs of what a recorded answer made.
     fn arns_of(&self, kind: &reply::Kind, token: &ClientToken) -> Vec<String> {
-        let arns = self.state.arns();
-        let Some(cluster) = self.state.clusters.get(&ClusterId(token.cluster_id)) else { return Vec::new() };
+        let arns = self.arns();
+        let Some(cluster) = self.clusters.get(&ClusterId(token.cluster_id)) else { return Vec::new() };
         match kind {
             reply::Kind::Placed(placed) => {
                 placed.tasks.iter().map(|id| arns.task(&cluster.name, task_id(id))).collect()
             }
             reply::Kind::Done(done) => {
-                let service = self.state.services.get(&ServiceId(done.id));
+                let service = self.services.get(&ServiceId(done.id));
                 service.map(|row| arns.service(&cluster.name, &row.name)).into_iter().collect()
             }
             _ => Vec::new(),

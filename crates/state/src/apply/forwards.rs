@@ -7,7 +7,7 @@ use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::{ForwardId, ForwardRow, ForwardedRow, Reply, reply};
 
 use super::Apply;
-use crate::Change;
+use crate::{Change, State};
 
 impl Apply<'_> {
     /// What this write answered before, if it is a repetition.
@@ -20,8 +20,8 @@ impl Apply<'_> {
         if id.boot < session.boot {
             return Err(unknown_outcome("the member that forwarded it has started again since"));
         }
-        if let Some(row) = self.state.forwarded.get(&(id.member_id, id.serial)) {
-            return Ok(Reply::decode(row.reply.as_ref()).ok().and_then(|reply| reply.kind));
+        if let Some(recorded) = self.state.answer_of_forward(id) {
+            return Ok(Some(recorded));
         }
         if id.serial <= session.forgotten && session.forgotten != 0 {
             return Err(unknown_outcome("it is older than the answers that are kept"));
@@ -62,6 +62,15 @@ impl Apply<'_> {
             self.state.forwarded.remove(&(member_id, *serial));
         }
         serials.last().copied()
+    }
+}
+
+impl State {
+    /// What a forwarded write answered before, if it is a repetition.
+    pub fn answer_of_forward(&self, id: &ForwardId) -> Option<reply::Kind> {
+        self.forwards.get(&id.member_id).filter(|session| session.boot == id.boot)?;
+        let row = self.forwarded.get(&(id.member_id, id.serial))?;
+        Reply::decode(row.reply.as_ref()).ok()?.kind
     }
 }
 

@@ -40,9 +40,10 @@ impl Apply<'_> {
             TaskRow { tags: checked_tags(&it.tags)?, ..template(it, service, definition, &size, self.now_ms) };
         let rejected = self.rejected(it, &size);
         if !it.partial && !rejected.is_empty() {
-            return Ok(reply::Kind::Placed(Placed { tasks: Vec::new(), rejected }));
+            return Ok(reply::Kind::Placed(Placed { rejected, ..Placed::default() }));
         }
-        Ok(reply::Kind::Placed(Placed { tasks: self.place_all(it, base, &template, &rejected), rejected }))
+        let tasks = self.place_all(it, base, &template, &rejected);
+        Ok(reply::Kind::Placed(Placed { tasks, rejected, failures: it.failures.clone() }))
     }
 
     /// The service that the tasks are for, as the planner saw it.

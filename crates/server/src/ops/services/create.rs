@@ -22,14 +22,24 @@ impl WriteOp for CreateService {
     type Request = CreateServiceRequest;
     type Response = CreateServiceResponse;
 
+    fn token(state: &State, account: u32, request: &Self::Request) -> Result<Option<ClientToken>, ApiError> {
+        token::check(request.client_token(), TOKEN_MAX)?;
+        let cluster = resolve::cluster(state, account, request.cluster.as_deref())?;
+        let digest = CreateServiceRequest { client_token: None, ..request.clone() };
+        Ok(token::of(OPERATION, cluster.id, request.client_token(), &digest))
+    }
+
+    /// ECS declares no ConflictException here.
+    fn conflict(_: ApiError) -> ApiError {
+        ApiError::invalid("Creation of service was not idempotent.")
+    }
+
     fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
         let (state, account) = (ctx.state, ctx.principal.account);
         let cluster = resolve::cluster(state, account, request.cluster.as_deref())?;
         check(request)?;
         let (minimum, maximum) = spec::percents(request.deployment_configuration.as_ref(), None)?;
-        let digest = CreateServiceRequest { client_token: None, ..request.clone() };
-        let token = token::of(OPERATION, cluster.id, request.client_token(), &digest);
-        check_token(state, account, token.as_ref())?;
+        let token = Self::token(state, account, request)?;
         let definition = definition(state, account, cluster, request)?;
         let command = internal::CreateService {
             cluster_id: cluster.id,
@@ -63,18 +73,7 @@ fn check(request: &CreateServiceRequest) -> Result<(), ApiError> {
     spec::desired_count(count)?;
     spec::check_grace_period(request.health_check_grace_period_seconds)?;
     spec::check_strategy(&request.placement_strategy)?;
-    validate::tags::check(&request.tags)?;
-    token::check(request.client_token(), TOKEN_MAX)
-}
-
-/// ECS answers a token that was used for another request so; it declares no ConflictException here.
-fn check_token(state: &State, account: u32, token: Option<&ClientToken>) -> Result<(), ApiError> {
-    let Some(token) = token else { return Ok(()) };
-    let key = (account, token.cluster_id, token.operation.clone(), token.token.clone());
-    match state.client_tokens.get(&key).filter(|used| used.request_sha256 != token.request_sha256) {
-        None => Ok(()),
-        Some(_) => Err(ApiError::invalid("Creation of service was not idempotent.")),
-    }
+    validate::tags::check(&request.tags)
 }
 
 /// The revision to run. Where the same service exists already it may be INACTIVE by now: asking again still answers.

@@ -5,7 +5,7 @@ use seawall_model::{
     limits::{RUN_TASK_COUNT_MAX, START_TASK_INSTANCES_MAX},
 };
 use seawall_proto::{
-    internal::v1::{self as internal, ClusterRow, InstanceStatus, TaskDefinitionRow, TaskSize, reply},
+    internal::v1::{self as internal, ClientToken, ClusterRow, InstanceStatus, TaskDefinitionRow, TaskSize, reply},
     v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
 };
 use seawall_scheduler::{PlaceRequest, Spread, effective_size};
@@ -69,6 +69,13 @@ impl WriteOp for RunTask {
     type Request = RunTaskRequest;
     type Response = RunTaskResponse;
 
+    fn token(state: &State, account: u32, request: &Self::Request) -> Result<Option<ClientToken>, ApiError> {
+        token::check(request.client_token(), TOKEN_MAX)?;
+        let cluster = resolve::cluster(state, account, request.cluster.as_deref())?;
+        let digest = RunTaskRequest { client_token: None, ..request.clone() };
+        Ok(token::of("RunTask", cluster.id, request.client_token(), &digest))
+    }
+
     fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
         let count = match request.count.unwrap_or(1).try_into() {
             Ok(count @ 1..=RUN_TASK_COUNT_MAX) => count,
@@ -79,8 +86,8 @@ impl WriteOp for RunTask {
                 )));
             }
         };
-        token::check(request.client_token(), TOKEN_MAX)?;
         let state = ctx.state;
+        let token = Self::token(state, ctx.principal.account, request)?;
         let cluster = resolve::cluster(state, ctx.principal.account, request.cluster.as_deref())?;
         let mut tags = request.tags.clone();
         let asked = Asked {
@@ -97,16 +104,13 @@ impl WriteOp for RunTask {
         if !has_active {
             return Err(ApiError::invalid("No Container Instances were found in your cluster."));
         }
-        let digest = RunTaskRequest { client_token: None, ..request.clone() };
-        let token = token::of("RunTask", cluster.id, request.client_token(), &digest);
         let place = asked.place_request(count, None);
         let template = asked.template(ctx, render::task::launch_type(request.launch_type()), false);
         Ok(Write::Place { request: place, template, token })
     }
 
     fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
-        let failures = outcome.failures.iter().cloned().chain(crowded_out(outcome)).collect();
-        Ok(RunTaskResponse { tasks: tasks(ctx.state, outcome), failures })
+        Ok(RunTaskResponse { tasks: tasks(ctx.state, outcome), failures: unplaced(outcome) })
     }
 }
 
@@ -143,7 +147,7 @@ impl WriteOp for StartTask {
 
     fn render(ctx: &RenderCtx<'_>, request: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
         let cluster = resolve::cluster(ctx.state, ctx.account, request.cluster.as_deref())?;
-        let mut failures: Vec<Failure> = outcome.failures.iter().cloned().chain(crowded_out(outcome)).collect();
+        let mut failures = unplaced(outcome);
         for text in &request.container_instances {
             if resolve::instance(ctx.before, cluster, text)?.is_none() {
                 failures.push(render::failure(instances::arn(ctx.state, cluster, text), "MISSING"));
@@ -198,13 +202,18 @@ fn tasks(state: &State, outcome: &Outcome) -> Vec<Task> {
     rows.map(|row| render::task::render(state, row, true)).collect()
 }
 
-/// Placements that another request's tasks took the room of between planning and applying.
-fn crowded_out(outcome: &Outcome) -> Option<Failure> {
-    let rejected = |reply: &internal::Reply| match &reply.kind {
-        Some(reply::Kind::Placed(placed)) => placed.rejected.len(),
-        _ => 0,
-    };
-    let count: usize = outcome.replies.iter().map(rejected).sum();
+/// What the planner found no place for, and what lost its place to another request between planning and applying.
+fn unplaced(outcome: &Outcome) -> Vec<Failure> {
+    let placed = outcome.replies.iter().filter_map(|reply| match &reply.kind {
+        Some(reply::Kind::Placed(placed)) => Some(placed),
+        _ => None,
+    });
+    let recorded = placed.clone().flat_map(|placed| &placed.failures);
+    let failures = outcome.failures.iter().chain(recorded).cloned();
+    failures.chain(crowded_out(placed.map(|placed| placed.rejected.len()).sum())).collect()
+}
+
+fn crowded_out(count: usize) -> Option<Failure> {
     (count > 0).then(|| Failure {
         arn: None,
         reason: Some("CAPACITY".into()),

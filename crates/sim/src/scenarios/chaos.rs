@@ -1,0 +1,154 @@
+//! Faults that the seed draws, several at once.
+
+use std::time::Duration;
+
+use seawall_proto::v1::{
+    RunTaskRequest, RunTaskResponse, TransferLeadershipRequest, TransferLeadershipResponse, UpdateServiceRequest,
+    UpdateServiceResponse,
+};
+use seawall_server::simulated::{CallError, Options};
+
+use crate::{World, world::Setup};
+
+const SETTLE: Duration = Duration::from_secs(180);
+/// Blows of one run.
+const BLOWS: u32 = 25;
+/// Longest pause between two.
+const PAUSE_MS: u64 = 3_000;
+const FORWARD: &str = "/seawall.internal.v1.Peer/Forward";
+const SUBMIT: &str = "/seawall.internal.v1.Peer/Submit";
+
+/// Everything may be hurt, also all at once.
+pub(super) fn random_faults(seed: u64) {
+    let mut world = begun(seed);
+    let workload = world.start_workload();
+    for _ in 0..BLOWS {
+        match world.client().random_u64() % 3 {
+            0 => hurt_member(&mut world),
+            1 => hurt_agent(&mut world),
+            _ => ask(&world),
+        }
+        pause(&world);
+    }
+    drop(workload);
+    world.heal();
+    world.settle(SETTLE);
+}
+
+/// Only members and links: the agents' tasks must not notice.
+pub(super) fn random_faults_of_members(seed: u64) {
+    let mut world = begun(seed);
+    let workload = world.start_workload();
+    for _ in 0..BLOWS {
+        hurt_member(&mut world);
+        pause(&world);
+    }
+    drop(workload);
+    world.heal();
+    world.settle(SETTLE);
+}
+
+fn begun(seed: u64) -> World {
+    let world = World::formed(&Setup::with(seed, &["a", "b", "c"], 2));
+    world.register("web", &[]);
+    world.register("job", &[("FAKE_RUN_MS", "8000")]);
+    world.create_service("web", "web", 8);
+    world
+}
+
+fn pause(world: &World) {
+    world.run_for(Duration::from_millis(100 + world.client().random_u64() % PAUSE_MS));
+}
+
+fn draw<'n>(world: &World, names: &[&'n str]) -> &'n str {
+    names[(world.client().random_u64() % names.len() as u64) as usize]
+}
+
+fn hurt_member(world: &mut World) {
+    world.bury();
+    let name = draw(world, &["s1", "s2", "s3"]);
+    let runs = world.member(name).runs();
+    match world.client().random_u64() % 10 {
+        0 | 1 if runs => world.kill_member(name),
+        0 | 1 => world.restart_member(name),
+        2 => world.sim.pause(name),
+        3 => world.isolate(&[name.to_owned()]),
+        4 => world.isolate(&world.in_zone(&world.zone_of(name))),
+        5 => world.sim.set_loss_permille((world.client().random_u64() % 30) as u32),
+        6 => world.sim.set_wall_offset_ms(name, (world.client().random_u64() % 20_000) as i64 - 10_000),
+        7 => world.sim.lose_replies(draw(world, &[FORWARD, SUBMIT]), 3),
+        8 => world.sim.set_disk_fails(name, true),
+        _ => recover(world),
+    }
+}
+
+fn hurt_agent(world: &mut World) {
+    world.bury();
+    let name = draw(world, &["a1", "a2", "a3", "a4", "a5", "a6"]);
+    let runs = world.agent(name).runs();
+    match world.client().random_u64() % 6 {
+        0 | 1 if runs => world.kill_agent(name),
+        0 | 1 => world.restart_agent(name),
+        2 => world.sim.pause(name),
+        3 => world.isolate(&[name.to_owned()]),
+        4 if runs => world.power_off_agent(name),
+        _ => recover(world),
+    }
+}
+
+/// Most faults of a real cluster end before the next comes.
+fn recover(world: &mut World) {
+    world.heal();
+}
+
+/// Something that changes what is wanted. Whatever the answer is, what comes of it is checked in the end.
+fn ask(world: &World) {
+    let serving: Vec<&str> =
+        world.members().iter().filter(|(_, node)| node.member().is_some()).map(|(name, _)| name.as_str()).collect();
+    if serving.is_empty() {
+        return;
+    }
+    let member = draw(world, &serving);
+    let options = Options { timeout: Duration::from_secs(2), ..Options::default() };
+    let count = (world.client().random_u64() % 12) as i32;
+    let failed = match world.client().random_u64() % 4 {
+        0 => {
+            let definition = world.call_with(
+                member,
+                "RegisterTaskDefinition",
+                &crate::world::definition("web", &[("VERSION", &count.to_string())]),
+                options.clone(),
+            );
+            let definition: Result<seawall_proto::v1::RegisterTaskDefinitionResponse, CallError> = definition;
+            let update = UpdateServiceRequest {
+                service: Some("web".into()),
+                task_definition: Some("web".into()),
+                ..Default::default()
+            };
+            definition.err().or(world.call_with::<UpdateServiceResponse>(member, "UpdateService", &update, options).err())
+        }
+        1 => {
+            let update = UpdateServiceRequest {
+                service: Some("web".into()),
+                desired_count: Some(count),
+                ..Default::default()
+            };
+            world.call_with::<UpdateServiceResponse>(member, "UpdateService", &update, options).err()
+        }
+        2 => {
+            let run = RunTaskRequest {
+                task_definition: Some("job".into()),
+                count: Some(1 + count % 4),
+                ..Default::default()
+            };
+            world.call_with::<RunTaskResponse>(member, "RunTask", &run, options).err()
+        }
+        _ => {
+            let transfer = TransferLeadershipRequest::default();
+            world.call_with::<TransferLeadershipResponse>(member, "TransferLeadership", &transfer, options).err()
+        }
+    };
+    if let Some(error) = failed {
+        tracing::debug!(%error, "a call under faults failed");
+    }
+}

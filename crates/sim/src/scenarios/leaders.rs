@@ -1,0 +1,123 @@
+//! Leaders that pause, lose their majority, hand over, or die with everybody else.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use seawall_model::{ErrorCode, TaskId};
+use seawall_proto::v1::{
+    CreateClusterRequest, CreateClusterResponse, DescribeClustersRequest, DescribeClustersResponse,
+};
+use seawall_server::simulated::Options;
+
+use crate::{World, world::Setup};
+
+const SETTLE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn six_tasks(seed: u64) -> World {
+    let world = World::formed(&Setup::three_zones(seed));
+    world.register("web", &[]);
+    world.create_service("web", "web", 6);
+    world
+}
+
+fn create(name: &str) -> CreateClusterRequest {
+    CreateClusterRequest { cluster_name: Some(name.into()), ..Default::default() }
+}
+
+fn within(timeout: Duration) -> Options {
+    Options { timeout, ..Options::default() }
+}
+
+pub(super) fn a_paused_leader(seed: u64) {
+    let world = six_tasks(seed);
+    let workload = world.start_workload();
+    for pause in [SECOND / 2, SECOND * 4, SECOND * 12] {
+        let old = world.wait_leader();
+        world.sim.pause(&old);
+        world.run_for(pause);
+        // What the workload's readers asked meanwhile waits there, and is answered with what is true then.
+        world.sim.resume(&old);
+        world.run_for(SECOND * 3);
+    }
+    drop(workload);
+    world.settle(SETTLE);
+}
+
+pub(super) fn a_minority_leader(seed: u64) {
+    let world = six_tasks(seed);
+    let old = world.leading();
+    let workload = world.start_workload();
+    world.isolate(&[old.clone()]);
+    let written = world.call_with::<CreateClusterResponse>(&old, "CreateCluster", &create("lost"), within(SECOND * 3));
+    let code = written.expect_err("a minority acknowledged a write").code();
+    assert!(matches!(code, Some(ErrorCode::Unknown | ErrorCode::NoLeader)), "{code:?}");
+    let read = DescribeClustersRequest::default();
+    let answer = world.call_with::<DescribeClustersResponse>(&old, "DescribeClusters", &read, within(SECOND));
+    let error = answer.expect_err("a minority answered a linearizable read");
+    assert_eq!(error.code(), Some(ErrorCode::NoLeader));
+    assert!(error.to_string().contains("do not answer"), "it says whom it waits for: {error}");
+    let stale = Options { stale: true, ..within(SECOND) };
+    let answer = world.call_with::<DescribeClustersResponse>(&old, "DescribeClusters", &read, stale);
+    assert!(answer.is_ok(), "a stale read needs nobody: {answer:?}");
+    world.wait_other_leader(&old);
+    world.run_for(SECOND * 5);
+    world.sim.heal();
+    drop(workload);
+    world.settle(SETTLE);
+}
+
+/// The leader's messages do not arrive at one follower, whose own do: elections must end, writes go on.
+pub(super) fn a_one_way_cut(seed: u64) {
+    let world = six_tasks(seed);
+    let workload = world.start_workload();
+    for _ in 0..3 {
+        let leader = world.wait_leader();
+        let follower = world.followers()[0].clone();
+        world.sim.cut(&[&leader], &[&follower]);
+        world.run_for(SECOND * 3);
+        let before = world.ledger().counts().0;
+        world.run_for(SECOND * 5);
+        assert!(world.ledger().counts().0 > before, "no writes while a majority is well connected");
+        world.sim.heal();
+        world.run_for(SECOND);
+    }
+    drop(workload);
+    world.settle(SETTLE);
+}
+
+/// As a rolling upgrade does: SIGTERM to each member in turn.
+pub(super) fn leaders_that_hand_over(seed: u64) {
+    let mut world = six_tasks(seed);
+    let workload = world.start_workload();
+    for _ in 0..3 {
+        let leader = world.wait_leader();
+        let before = world.member(&leader).leadership().term;
+        world.stop_member(&leader);
+        let next = world.wait_leader();
+        assert!(world.member(&next).leadership().term > before);
+        world.run_for(SECOND * 2);
+        world.restart_member(&leader);
+        world.run_for(SECOND * 2);
+    }
+    drop(workload);
+    world.settle(SETTLE);
+}
+
+/// Running tasks outlive the whole control plane, and none of them is another one afterwards.
+pub(super) fn all_members_die(seed: u64) {
+    let mut world = six_tasks(seed);
+    let running = |world: &World| -> BTreeSet<TaskId> {
+        world.agents().values().flat_map(|agent| agent.host.running_tasks()).collect()
+    };
+    let before = running(&world);
+    for name in ["s1", "s2", "s3"] {
+        world.kill_member(name);
+    }
+    world.run_for(SECOND * 300);
+    assert_eq!(running(&world), before);
+    for name in ["s1", "s2", "s3"] {
+        world.restart_member(name);
+    }
+    world.settle(SETTLE);
+    assert_eq!(running(&world), before, "an outage of the members is no reason to replace a task");
+}

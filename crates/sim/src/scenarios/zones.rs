@@ -1,0 +1,80 @@
+//! A zone is lost, by power and by a cut.
+
+use std::time::Duration;
+
+use crate::{World, world::Setup};
+
+/// A lease, an election and the starts.
+const REPLACED_WITHIN: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(60);
+const A_WHILE: Duration = Duration::from_secs(10);
+
+fn six_tasks(seed: u64) -> World {
+    let world = World::formed(&Setup::three_zones(seed));
+    world.register("web", &[]);
+    world.create_service("web", "web", 6);
+    world
+}
+
+fn six_run_elsewhere(world: &World, zone: &str) {
+    world.wait("its instances to be lost", REPLACED_WITHIN, |w| {
+        w.state().instances.iter().all(|(_, row)| row.zone != zone || !row.connected)
+    });
+    world.wait("six tasks in the zones left", REPLACED_WITHIN, |w| w.running("web") == 6);
+    let state = world.state();
+    for task in world.tasks("web").iter().filter(|t| t.desired_running && t.unreachable_since_ms == 0) {
+        let instance = state.instances.get(&seawall_model::InstanceId(task.instance_id)).expect("its instance");
+        assert_ne!(instance.zone, zone);
+    }
+}
+
+pub(super) fn a_zone_loses_power(seed: u64) {
+    let mut world = six_tasks(seed);
+    let zone = world.zone_of(&world.leading());
+    let workload = world.start_workload();
+    world.power_off_zone(&zone);
+    six_run_elsewhere(&world, &zone);
+    assert_eq!(world.describe_service("web").running_count(), 6);
+    world.run_for(A_WHILE);
+    world.power_on_zone(&zone);
+    drop(workload);
+    world.settle(SETTLE);
+}
+
+pub(super) fn a_zone_is_cut_off(seed: u64) {
+    let world = six_tasks(seed);
+    let zone = world.zone_of(&world.leading());
+    let machines = world.in_zone(&zone);
+    let inside = machines.iter().find_map(|name| world.agents().get(name)).expect("an agent in the zone");
+    let cut_off = inside.host.running_tasks();
+    assert_eq!(cut_off.len(), 2);
+    let workload = world.start_workload();
+    world.isolate(&machines);
+    six_run_elsewhere(&world, &zone);
+    world.run_for(A_WHILE);
+    assert_eq!(inside.host.running_tasks(), cut_off, "what is cut off goes on");
+    assert_eq!(world.describe_service("web").running_count(), 6, "counted once");
+    world.sim.heal();
+    drop(workload);
+    world.settle(SETTLE);
+    let left = inside.host.running_tasks();
+    assert!(left.is_disjoint(&cut_off), "what was replaced meanwhile runs on: {left:?}");
+}
+
+pub(super) fn every_zone_in_turn(seed: u64) {
+    let mut world = six_tasks(seed);
+    let workload = world.start_workload();
+    for (zone, by_power) in [("a", true), ("b", false), ("c", true), ("a", false)] {
+        match by_power {
+            true => world.power_off_zone(zone),
+            false => world.isolate(&world.in_zone(zone)),
+        }
+        six_run_elsewhere(&world, zone);
+        match by_power {
+            true => world.power_on_zone(zone),
+            false => world.sim.heal(),
+        }
+        world.settle(SETTLE);
+    }
+    drop(workload);
+}
