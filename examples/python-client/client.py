@@ -96,8 +96,11 @@ class Tasks:
         wanted = ("RUNNING", "RUNNING")
         return [arn for arn, t in self.tasks.items() if (t.desired_status, t.last_status) == wanted]
 
+    def stopped(self):
+        return sum(task.last_status == "STOPPED" for task in self.tasks.values())
+
     def over(self):
-        return all(task.last_status == "STOPPED" for task in self.tasks.values())
+        return self.stopped() == len(self.tasks)
 
 
 def clusters(ecs, name):
@@ -169,7 +172,8 @@ def stop_one(ecs, tasks):
 
 def scale(ecs, service, tasks, count):
     ecs.UpdateService(service_pb2.UpdateServiceRequest(service=service, desired_count=count), timeout=CALL_TIMEOUT_S)
-    tasks.until(lambda: len(tasks.running()) == count)
+    # runningCount is what runs, not what is wanted: a task that is told to stop counts until it has.
+    tasks.until(lambda: len(tasks.running()) == count and tasks.stopped() == len(tasks.tasks) - count)
     shown = describe(ecs, service)
     expect((shown.desired_count, shown.running_count) == (count, count), f"{shown}")
 
