@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use seawall_consensus::Leadership;
 use seawall_model::{InstanceId, MemberId, ServiceId};
 use seawall_proto::{
     internal::v1::{RolloutState, ServiceRow, ServiceStatusCode},
@@ -28,7 +29,7 @@ pub(crate) fn status(node: &Arc<Node>, state: &State, members: &[Member]) -> Get
         account: state.meta.account.clone(),
         epoch: node.identity.epoch,
         applied_index: node.consensus.state().index,
-        leader: leader_name(node, state),
+        leader: leader_name(state, *node.consensus.leadership().borrow()),
         answered_by: node.identity.name.clone(),
         version: node.config.version.clone(),
         zones: zones(state, members),
@@ -115,9 +116,8 @@ fn warnings(node: &Node, members: &[Member]) -> Vec<String> {
     warnings
 }
 
-fn leader_name(node: &Node, state: &State) -> String {
-    let leader = node.consensus.leadership().borrow().leader;
-    leader.and_then(|id| state.members.get(&id.0).map(|row| row.name.clone())).unwrap_or_default()
+fn leader_name(state: &State, leadership: Leadership) -> String {
+    leadership.leader.and_then(|id| state.members.get(&id.0).map(|row| row.name.clone())).unwrap_or_default()
 }
 
 /// Every member, as the leader hears it or, where this is not the leader, as each answers a probe.
@@ -132,7 +132,8 @@ pub(crate) async fn members(node: &Arc<Node>) -> DescribeMembersResponse {
         member.set_role(MemberRole::Leader);
     }
     members.sort_by(|a, b| a.name.cmp(&b.name));
-    DescribeMembersResponse { members, leader: leader_name(node, &applied.state), term: leadership.term }
+    // Term and leader of one moment: probing took a while, and there may be another leader by now.
+    DescribeMembersResponse { members, leader: leader_name(&applied.state, leadership), term: leadership.term }
 }
 
 async fn describe(node: &Arc<Node>, state: &State, id: MemberId, voter: bool) -> Member {
