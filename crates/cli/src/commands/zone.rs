@@ -70,7 +70,7 @@ fn advise(ctx: &Context, board: &Board, zone: &str, action: Action) -> Result<()
     Ok(())
 }
 
-/// Waits until the zone's members and instances are there again.
+/// Waits until the zone's members and instances are there again, and what was replaced has stopped.
 async fn returned(ctx: &Context, board: &Board, zone: &str) -> Result<(), Failure> {
     let endpoints: Vec<String> = board.endpoints();
     let members = ready::context_of(ctx, &endpoints, ANSWER_MAX);
@@ -83,18 +83,23 @@ fn stands(status: &GetStatusResponse, zone: &str, agents: usize) -> Outlook {
         return Outlook::Waiting(format!("zone {zone} is not known yet"));
     };
     let connected = found.instances_connected as usize;
-    if found.members_alive == found.members && connected >= agents {
-        return Outlook::Done;
+    if found.members_alive < found.members || connected < agents {
+        return Outlook::Waiting(format!(
+            "zone {zone}: {} of {} members and {connected} of {agents} instances are back",
+            found.members_alive, found.members
+        ));
     }
-    Outlook::Waiting(format!(
-        "zone {zone}: {} of {} members and {connected} of {agents} instances are back",
-        found.members_alive, found.members
-    ))
+    // A roll-out runs more than the service has, and may take its time.
+    let settled = status.services.iter().filter(|service| service.rollout == "COMPLETED");
+    match settled.map(|service| service.running.saturating_sub(service.desired)).sum::<u32>() {
+        0 => Outlook::Done,
+        surplus => Outlook::Waiting(format!("zone {zone}: {surplus} tasks that were replaced are being stopped")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use seawall_proto::v1::ZoneStatus;
+    use seawall_proto::v1::{ServiceStatus, ZoneStatus};
 
     use super::*;
 
@@ -115,5 +120,12 @@ mod tests {
         let waiting = Outlook::Waiting("zone b: 1 of 1 members and 0 of 1 instances are back".into());
         assert_eq!(stands(&zone(1, 0), "b", 1), waiting);
         assert_ne!(stands(&zone(0, 1), "b", 1), Outlook::Done);
+        let service =
+            |rollout: &str| ServiceStatus { desired: 6, running: 8, rollout: rollout.into(), ..Default::default() };
+        let surplus = GetStatusResponse { services: vec![service("COMPLETED")], ..zone(1, 1) };
+        let waiting = Outlook::Waiting("zone b: 2 tasks that were replaced are being stopped".into());
+        assert_eq!(stands(&surplus, "b", 1), waiting);
+        let rolling = GetStatusResponse { services: vec![service("IN_PROGRESS")], ..zone(1, 1) };
+        assert_eq!(stands(&rolling, "b", 1), Outlook::Done);
     }
 }
