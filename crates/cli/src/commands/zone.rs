@@ -1,6 +1,9 @@
 //! `seawall zone …`: lose a zone of `seawall dev`, and bring it back.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use seawall_proto::v1::GetStatusResponse;
 
@@ -36,7 +39,7 @@ pub async fn run(ctx: &Context, command: ZoneCommand) -> Result<(), Failure> {
         return Err(Failure::new(Exit::NoConnection, what).next("seawall dev, or --data-dir of the one that runs"));
     };
     let zone = find(&board, &args)?;
-    let sentence = control::ask(&folder, action, &zone).await?;
+    let sentence = control::ask(&ctx.env, &folder, action, &zone).await?;
     let done = |sentence: &str| {
         let resource = serde_json::json!({ "zone": zone, "done": sentence });
         output::done(&ctx.global, &zone, sentence, &resource)
@@ -66,7 +69,8 @@ fn advise(ctx: &Context, board: &Board, zone: &str, action: Action) -> Result<()
         true => format!("{gone} of {} zones are gone: nobody leads until one returns. ", board.zones.len()),
         false => String::new(),
     };
-    eprintln!("{warning}next: seawall status -w; seawall zone return {zone}");
+    // Nobody is left to advise when standard error is closed.
+    drop(writeln!(io::stderr(), "{warning}next: seawall status -w; seawall zone return {zone}"));
     Ok(())
 }
 
