@@ -90,6 +90,9 @@ pub enum Command {
     /// its services; the tasks themselves end with dev. To start afresh, remove the folder.
     Dev(DevArgs),
     /// Lose a zone and watch a service survive it; cleans up after itself
+    ///
+    /// Starts three zones on free ports and in a temporary folder, runs a service of six tasks, loses the zone that holds
+    /// the leader by power and by a cut, rolls a second version out, scales and deletes. Exits 0 only if every step held.
     Demo(DemoArgs),
     /// The secret that members trust each other by
     #[command(subcommand)]

@@ -33,7 +33,7 @@ const DEFAULT_PORT: u16 = 7400;
 
 /// Runs `seawall dev`.
 pub async fn run(ctx: &Context, args: DevArgs) -> Result<(), Failure> {
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(&ctx.env)?;
     let (folder, mut cluster) = tokio::select! {
         biased;
         () = signals.next() => return Err(interrupted()),

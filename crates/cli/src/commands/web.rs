@@ -15,7 +15,7 @@ const CONNECTIONS_MAX: usize = 256;
 
 /// Runs `seawall web` until a signal ends it.
 pub async fn run(ctx: &Context, args: WebArgs) -> Result<(), Failure> {
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(&ctx.env)?;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let given = std::env::vars().find(|(name, value)| name.starts_with(BIND) && !value.is_empty());
     let port = || format!("0.0.0.0:{}", variable("PORT").unwrap_or_else(|| PORT.to_owned()));

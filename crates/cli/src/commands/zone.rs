@@ -1,6 +1,9 @@
 //! `seawall zone …`: lose a zone of `seawall dev`, and bring it back.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use seawall_proto::v1::GetStatusResponse;
 
@@ -36,7 +39,7 @@ pub async fn run(ctx: &Context, command: ZoneCommand) -> Result<(), Failure> {
         return Err(Failure::new(Exit::NoConnection, what).next("seawall dev, or --data-dir of the one that runs"));
     };
     let zone = find(&board, &args)?;
-    let sentence = control::ask(&folder, action, &zone).await?;
+    let sentence = control::ask(&ctx.env, &folder, action, &zone).await?;
     let done = |sentence: &str| {
         let resource = serde_json::json!({ "zone": zone, "done": sentence });
         output::done(&ctx.global, &zone, sentence, &resource)
@@ -66,11 +69,12 @@ fn advise(ctx: &Context, board: &Board, zone: &str, action: Action) -> Result<()
         true => format!("{gone} of {} zones are gone: nobody leads until one returns. ", board.zones.len()),
         false => String::new(),
     };
-    eprintln!("{warning}next: seawall status -w; seawall zone return {zone}");
+    // Nobody is left to advise when standard error is closed.
+    drop(writeln!(io::stderr(), "{warning}next: seawall status -w; seawall zone return {zone}"));
     Ok(())
 }
 
-/// Waits until the zone's members and instances are there again.
+/// Waits until the zone's members and instances are there again, and what was replaced has stopped.
 async fn returned(ctx: &Context, board: &Board, zone: &str) -> Result<(), Failure> {
     let endpoints: Vec<String> = board.endpoints();
     let members = ready::context_of(ctx, &endpoints, ANSWER_MAX);
@@ -83,18 +87,23 @@ fn stands(status: &GetStatusResponse, zone: &str, agents: usize) -> Outlook {
         return Outlook::Waiting(format!("zone {zone} is not known yet"));
     };
     let connected = found.instances_connected as usize;
-    if found.members_alive == found.members && connected >= agents {
-        return Outlook::Done;
+    if found.members_alive < found.members || connected < agents {
+        return Outlook::Waiting(format!(
+            "zone {zone}: {} of {} members and {connected} of {agents} instances are back",
+            found.members_alive, found.members
+        ));
     }
-    Outlook::Waiting(format!(
-        "zone {zone}: {} of {} members and {connected} of {agents} instances are back",
-        found.members_alive, found.members
-    ))
+    // A roll-out runs more than the service has, and may take its time.
+    let settled = status.services.iter().filter(|service| service.rollout == "COMPLETED");
+    match settled.map(|service| service.running.saturating_sub(service.desired)).sum::<u32>() {
+        0 => Outlook::Done,
+        surplus => Outlook::Waiting(format!("zone {zone}: {surplus} tasks that were replaced are being stopped")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use seawall_proto::v1::ZoneStatus;
+    use seawall_proto::v1::{ServiceStatus, ZoneStatus};
 
     use super::*;
 
@@ -115,5 +124,12 @@ mod tests {
         let waiting = Outlook::Waiting("zone b: 1 of 1 members and 0 of 1 instances are back".into());
         assert_eq!(stands(&zone(1, 0), "b", 1), waiting);
         assert_ne!(stands(&zone(0, 1), "b", 1), Outlook::Done);
+        let service =
+            |rollout: &str| ServiceStatus { desired: 6, running: 8, rollout: rollout.into(), ..Default::default() };
+        let surplus = GetStatusResponse { services: vec![service("COMPLETED")], ..zone(1, 1) };
+        let waiting = Outlook::Waiting("zone b: 2 tasks that were replaced are being stopped".into());
+        assert_eq!(stands(&surplus, "b", 1), waiting);
+        let rolling = GetStatusResponse { services: vec![service("IN_PROGRESS")], ..zone(1, 1) };
+        assert_eq!(stands(&rolling, "b", 1), Outlook::Done);
     }
 }

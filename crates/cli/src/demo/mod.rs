@@ -40,13 +40,13 @@ const BLOCK_HOSTS: u32 = 256;
 /// The image of the web service.
 const IMAGE: &str = "seawall-demo";
 /// What the processes log: it is read only when something went wrong.
-const LOG: &str = "info,openraft=error";
+const LOG: &str = "info,openraft=off";
 /// Steps ask for it while another is done.
 const REQUESTS_WAITING: usize = 4;
 
 /// Runs `seawall demo`.
 pub async fn run(ctx: &Context, args: DemoArgs) -> Result<(), Failure> {
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(&ctx.env)?;
     let mut timeline = Timeline::new(&ctx.env);
     let result = play(ctx, &args, &mut timeline, &mut signals).await;
     output::say(&format!("\n{}", timeline.table()))?;

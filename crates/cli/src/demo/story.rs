@@ -159,9 +159,9 @@ impl Story<'_> {
 
     /// Loses the zone that holds the leader, and waits until all is well without it.
     async fn lose(&mut self, writers: &Writers, action: Action) -> Result<Lost, Failure> {
-        let (name, how) = match action {
-            Action::Kill => ("the leader's zone loses power", "killed"),
-            _ => ("the leader's zone is cut off", "silenced"),
+        let (name, how, answered) = match action {
+            Action::Kill => ("the leader's zone loses power", "killed", "six answer without it"),
+            _ => ("the leader's zone is cut off", "silenced", "six answer beside it"),
         };
         let all = self.view(None);
         let leader = all.status().await?.leader;
@@ -191,7 +191,7 @@ impl Story<'_> {
         };
         self.timeline.step(name, step).await?;
         self.timeline.loss(failover, recovery);
-        self.all_answer(&view, "the six that replace answer", COUNT, 1).await?;
+        self.all_answer(&view, answered, COUNT, 1).await?;
         let lost = Lost { zone, tasks, endpoints, action };
         self.live_on(&lost).await?;
         Ok(lost)
@@ -203,8 +203,8 @@ impl Story<'_> {
             return Ok(());
         }
         let (wanted, name) = match lost.action {
-            Action::Kill => (0, "those without power are silent"),
-            _ => (lost.endpoints.len(), "those cut off live on"),
+            Action::Kill => (0, "what had no power is silent"),
+            _ => (lost.endpoints.len(), "what is cut off lives on"),
         };
         let (prober, asked) = (Prober::new(&self.ctx.env), lost.endpoints.len());
         let step = async {
@@ -220,6 +220,7 @@ impl Story<'_> {
     async fn come_back(&mut self, view: &View, lost: Lost) -> Result<(), Failure> {
         let requests = self.requests.clone();
         let (prober, answers) = (Prober::new(&self.ctx.env), self.web.answers);
+        let name = if lost.action == Action::Kill { "the zone has power again" } else { "the zone is connected again" };
         let step = async {
             let before = arns(&view.tasks().await?);
             act(&requests, Action::Return, &lost.zone).await?;
@@ -241,7 +242,7 @@ impl Story<'_> {
             let (zone, stopped) = (&lost.zone, lost.tasks.len());
             Ok(((), format!("{zone} is back, the {stopped} tasks it had are STOPPED; the same six run on ({zones})")))
         };
-        self.timeline.step("the zone returns", step).await
+        self.timeline.step(name, step).await
     }
 
     async fn second_version(&mut self, view: &View) -> Result<(), Failure> {

@@ -309,15 +309,15 @@ impl Cluster {
         }
     }
 
-    /// Ends the agents, what they run, and the members, in this order: an agent that lived would report its tasks dead,
-    /// and a member that lived would start others.
+    /// Ends the agents first: one that lived would report its tasks dead, which is no news of this cluster's. Then what
+    /// they run and the members.
     ///
     /// # Errors
     /// Tasks could not be ended.
     pub async fn end(&mut self) -> Result<(), Failure> {
         self.end_all(Role::Agent, AGENT_END_MAX).await;
-        let ended = self.tasks.end(&self.env, &self.layout.folder).await;
-        self.end_all(Role::Server, MEMBER_END_MAX).await;
+        let (env, tasks, folder) = (self.env.clone(), self.tasks.clone(), self.layout.folder.clone());
+        let (ended, ()) = tokio::join!(tasks.end(&env, &folder), self.end_all(Role::Server, MEMBER_END_MAX));
         ended
     }
 

@@ -1,17 +1,19 @@
 //! How `seawall zone` reaches the dev that runs: HTTP on a UNIX socket in dev's folder, which its owner alone may open.
 //! One request is one action, and its answer comes when it is done.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use axum::{Router, extract::Path as InUrl, http::StatusCode, routing};
-use bytes::Bytes;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use seawall_env::{
     Env, TaskKind,
     net::grpc::{LocalSocket, Plain, Serving},
 };
 use tokio::sync::{mpsc, oneshot, watch};
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 use tower::{Service as _, ServiceExt as _};
 
 use super::cluster::{Action, Request};
@@ -21,6 +23,10 @@ use crate::failure::{Exit, Failure};
 const SOCKET: &str = "dev.sock";
 /// Commands that wait or are served at the same time.
 const CONNECTIONS_MAX: usize = 16;
+/// Longest wait for a dev to take a request…
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// …and to do it: with Docker, containers are killed meanwhile.
+const DONE_MAX: Duration = Duration::from_secs(150);
 /// Longest answer: a sentence.
 const ANSWER_BYTES_MAX: usize = 16 << 10;
 
@@ -77,23 +83,33 @@ async fn answer(requests: mpsc::Sender<Request>, action: String, zone: String) -
 /// Has the dev of a folder do something to a zone; what it did, for people.
 ///
 /// # Errors
-/// No dev runs there, or it refused.
-pub async fn ask(folder: &Path, action: Action, zone: &str) -> Result<String, Failure> {
+/// No dev runs there, it refused, or it does not answer in time.
+pub async fn ask(env: &Env, folder: &Path, action: Action, zone: &str) -> Result<String, Failure> {
     let absent = |why: String| {
         let what = format!("no dev answers on {}: {why}", folder.display());
         Failure::new(Exit::NoConnection, what).next("seawall dev, or --data-dir of the one that runs")
     };
     let endpoint = Endpoint::from_shared(format!("unix:{}", socket(folder).display()));
-    let mut channel = endpoint.map_err(|e| absent(e.to_string()))?.connect().await.map_err(|e| absent(words(&e)))?;
+    let endpoint = endpoint.map_err(|e| absent(e.to_string()))?;
     let request = http::Request::post(format!("http://dev/{}/{zone}", action.word())).body(tonic::body::Body::empty());
     let request = request.map_err(|e| Failure::usage(format!("zone {zone:?}: {e}")))?;
-    let channel = channel.ready().await.map_err(|e| absent(words(&e)))?;
-    let answer = channel.call(request).await.map_err(|e| absent(words(&e)))?;
-    let status = answer.status();
-    let body = http_body_util::Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-    let body: Bytes = body.map_err(|e| absent(e.to_string()))?.to_bytes();
-    let text = String::from_utf8_lossy(&body).into_owned();
-    if status.is_success() { Ok(text) } else { Err(Failure::refused(text)) }
+    let connected = env.timeout(CONNECT_MAX, endpoint.connect()).await;
+    let channel = connected.map_err(|_| absent("it is silent".into()))?.map_err(|e| absent(words(&e)))?;
+    match env.timeout(DONE_MAX, send(channel, request)).await {
+        Ok(Ok((true, sentence))) => Ok(sentence),
+        Ok(Ok((false, why))) => Err(Failure::refused(why)),
+        Ok(Err(why)) => Err(absent(why)),
+        Err(_) => Err(Failure::new(Exit::InProgress, format!("dev has not done it after {} s", DONE_MAX.as_secs()))),
+    }
+}
+
+/// Whether it was done, and what was said.
+async fn send(mut channel: Channel, request: http::Request<tonic::body::Body>) -> Result<(bool, String), String> {
+    let channel = channel.ready().await.map_err(|e| words(&e))?;
+    let answer = channel.call(request).await.map_err(|e| words(&e))?;
+    let is_done = answer.status().is_success();
+    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|e| e.to_string())?;
+    Ok((is_done, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
 }
 
 /// The innermost cause: "No such file or directory", not "transport error".
