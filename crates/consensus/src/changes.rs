@@ -6,8 +6,7 @@ use std::{
 };
 
 use openraft::{
-    ChangeMembers, RaftMetrics,
-    async_runtime::watch::WatchReceiver as _,
+    ChangeMembers,
     errors::{InitializeError, RaftError},
 };
 use seawall_model::MemberId;
@@ -16,13 +15,9 @@ use tokio::sync::watch;
 use crate::{
     ChangeError, Leadership, Membership, PeerAddress,
     consensus::{CHANGE_MAX, Inner, change_error},
-    raft::{Raft, RaftMembership, TypeConfig},
+    raft::{Raft, RaftMembership},
 };
 
-/// How long a new member may take to catch up; the change that makes it a voter would wait for it.
-const CATCH_UP_MAX: Duration = Duration::from_secs(600);
-/// Entries that a member may lack and count as caught up: more come in while it catches up.
-const CAUGHT_UP_ENTRIES: u64 = 64;
 /// How long the next leader may take.
 const TRANSFER_MAX: Duration = Duration::from_secs(3);
 
@@ -57,35 +52,7 @@ pub(crate) async fn initialize(raft: &Raft, members: BTreeMap<MemberId, PeerAddr
 pub(crate) async fn add_learner(inner: &Inner, id: MemberId, address: PeerAddress) -> Result<(), ChangeError> {
     // Its address may be another than when it was added before.
     let members = ChangeMembers::SetNodes(BTreeMap::from([(id.0, address)]));
-    change(inner, members, true, "adding a learner").await?;
-    let caught_up = wait_metrics(inner, |metrics| {
-        let Some(replication) = &metrics.replication else {
-            // It leads no longer; the new leader goes on.
-            return Some(Err(ChangeError::NotLeader { leader: metrics.current_leader.map(MemberId) }));
-        };
-        let matched = replication.get(&id.0)?.as_ref()?.index;
-        (matched + CAUGHT_UP_ENTRIES >= metrics.last_log_index?).then_some(Ok(()))
-    });
-    match inner.env.timeout(CATCH_UP_MAX, caught_up).await {
-        Ok(result) => result,
-        Err(_) => Err(ChangeError::Deadline(format!("member {id} has not caught up"))),
-    }
-}
-
-/// Waits until `look` has seen enough.
-async fn wait_metrics(
-    inner: &Inner,
-    look: impl Fn(&RaftMetrics<TypeConfig>) -> Option<Result<(), ChangeError>>,
-) -> Result<(), ChangeError> {
-    let mut metrics = inner.raft.metrics();
-    loop {
-        if let Some(found) = look(&metrics.borrow_watched()) {
-            return found;
-        }
-        if metrics.changed().await.is_err() {
-            return Err(ChangeError::Stopped);
-        }
-    }
+    change(inner, members, true, "adding a learner").await
 }
 
 pub(crate) async fn change_voters(inner: &Inner, voters: BTreeSet<u64>, retain: bool) -> Result<(), ChangeError> {

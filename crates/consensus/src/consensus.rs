@@ -232,7 +232,7 @@ impl Consensus {
         self.stopped().await;
     }
 
-    /// Adds a member without a vote, and waits until it has caught up.
+    /// Adds a member without a vote. It may not run yet: a server that joins learns by the answer who it is.
     ///
     /// # Errors
     /// Not the leader, or another change is under way.

@@ -31,7 +31,6 @@ pub(crate) async fn run(node: &Arc<Node>, operation: &str, body: Bytes) -> Resul
         }
         "ReplaceMember" => {
             let request: ReplaceMemberRequest = decode(body)?;
-            membership::member_named(node, &request.name)?;
             let id = membership::add(node, &request.peer_address, Some(&request.name)).await?;
             encode(ReplaceMemberResponse { member: member(node, id).await })
         }

@@ -20,8 +20,9 @@ const WRITE: Duration = Duration::from_secs(10);
 const CAUGHT_UP_ENTRIES: u64 = 1024;
 const INVITE_CALL: Duration = Duration::from_secs(5);
 
-/// Takes a member in as a learner; the voters controller gives it a vote. A dead member of the same name makes room.
-pub(crate) async fn admit(node: &Arc<Node>, row: MemberRow) -> Result<MemberId, String> {
+/// Takes a member in as a learner; the voters controller gives it a vote. A dead member of the same name makes room, or the
+/// one that it is to replace.
+pub(crate) async fn admit(node: &Arc<Node>, row: MemberRow, replacing: Option<MemberId>) -> Result<MemberId, String> {
     if !is_ecs_name(&row.name) || !is_zone(&row.zone) {
         return Err(format!("name {:?} or zone {:?} is not valid", row.name, row.zone));
     }
@@ -39,8 +40,8 @@ pub(crate) async fn admit(node: &Arc<Node>, row: MemberRow) -> Result<MemberId, 
     let id = put_member(node, MemberRow { id: 0, ..row.clone() }).await?;
     node.consensus.add_learner(id, address).await.map_err(|e| e.to_string())?;
     info!(name = %row.name, zone = %row.zone, %id, "admitted a member");
-    if let Some(old) = namesake {
-        replace(node, MemberId(old.id), id).await?;
+    for old in namesake.map(|old| MemberId(old.id)).into_iter().chain(replacing) {
+        replace(node, old, id).await?;
     }
     Ok(id)
 }
@@ -123,11 +124,9 @@ pub(crate) async fn add(node: &Arc<Node>, peer_address: &str, replacing: Option<
         return Err(ApiError::invalid(format!("the server at {peer_address} belongs to a cluster already")));
     }
     let me = answer.me.unwrap_or_default();
-    if let Some(name) = replacing {
-        remove_named(node, name, true).await?;
-    }
+    let replacing = replacing.map(|name| member_named(node, name)).transpose()?;
     let row = MemberRow { name: me.name, zone: me.zone, peer_address: peer_address.into(), ..Default::default() };
-    let id = admit(node, row).await.map_err(ApiError::client)?;
+    let id = admit(node, row, replacing).await.map_err(ApiError::client)?;
     let invitation = JoinResponse {
         cluster_id: node.identity.cluster_bytes().into(),
         member_id: id.0,

@@ -113,7 +113,7 @@ async fn join(node: &Arc<Node>, request: JoinRequest) -> JoinResponse {
         let leader_address = leadership.leader.and_then(|id| node.peer_address(id)).unwrap_or_default();
         return JoinResponse { leader_address, ..Default::default() };
     }
-    match super::membership::admit(node, request.member.unwrap_or_default()).await {
+    match super::membership::admit(node, request.member.unwrap_or_default(), None).await {
         Ok(member_id) => JoinResponse {
             cluster_id: node.identity.cluster_bytes().into(),
             member_id: member_id.0,

@@ -360,7 +360,11 @@ impl World {
     /// Members that do not lead, in order.
     pub fn followers(&self) -> Vec<String> {
         let leader = self.leading();
-        self.members.iter().filter(|(name, node)| **name != leader && node.runs()).map(|(name, _)| name.clone()).collect()
+        self.members
+            .iter()
+            .filter(|(name, node)| **name != leader && node.runs())
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// The state of the member that has applied most.
