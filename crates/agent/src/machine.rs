@@ -72,6 +72,8 @@ pub(crate) fn describe(
         runtime: runtime.kind.to_owned(),
         arn_hi: 0,
         arn_lo: 0,
+        run: env.random_u64().max(1),
+        attempt: 0,
     })
 }
 

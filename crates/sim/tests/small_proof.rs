@@ -19,7 +19,7 @@ fn run(seed: u64, length: Duration) -> u128 {
     world.restart_member(&leader);
     let left = length.saturating_sub(world.sim.now());
     world.run_for(left);
-    drop(workload);
+    workload.stop_writing();
     world.settle(Duration::from_secs(10));
     assert!(world.ledger().counts().0 > 100, "a world that does nothing proves nothing: {:?}", world.ledger().counts());
     world.sim.event_hash()

@@ -46,11 +46,12 @@ pub(crate) struct Agent {
     store: Arc<Store>,
     runtime: Arc<dyn Runtime>,
     settings: EngineSettings,
-    /// As the cluster is told; without an ARN.
+    /// As the cluster is told; without an ARN and the attempt.
     machine: AgentIdentity,
     servers: Vec<String>,
     identity: Identity,
     position: Position,
+    attempts: u64,
     /// Absent until it is known whose containers are to be taken up.
     engine: Option<Engine>,
 }
@@ -70,6 +71,7 @@ impl Agent {
             servers: config.servers.clone(),
             identity: store.identity(),
             position: store.position(),
+            attempts: 0,
             store,
             runtime,
             machine,
@@ -172,9 +174,11 @@ impl Agent {
         Ok(())
     }
 
-    fn hello(&self) -> seawall_proto::internal::v1::Hello {
+    fn hello(&mut self) -> seawall_proto::internal::v1::Hello {
+        self.attempts += 1;
         seawall_proto::internal::v1::Hello {
             identity: Some(AgentIdentity {
+                attempt: self.attempts,
                 arn_hi: self.identity.arn_hi,
                 arn_lo: self.identity.arn_lo,
                 ..self.machine.clone()

@@ -43,6 +43,8 @@ pub(crate) struct Sessions {
 pub(crate) struct Live {
     pub(crate) instance: InstanceId,
     pub(crate) session: SessionId,
+    /// Of the agent's process.
+    run: u64,
     last_beat: Mutex<Instant>,
     /// Tasks that changed since they were last looked at.
     dirty: Mutex<BTreeSet<TaskId>>,

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message;
 use seawall_env::net::{Caller, MessageReceiver, MessageSender, NetError};
-use seawall_model::{InstanceId, SessionId, TaskId, limits::SYNC_CHUNK};
+use seawall_model::{ErrorCode, InstanceId, SessionId, TaskId, limits::SYNC_CHUNK};
 use seawall_proto::internal::v1::{
     AgentMessage, Assign, Assignment, Behind, Command, ConnectInstance, Connected, Hello, MemberBeat, MemberMessage,
     Refused, ReportAck, StopUnknown, Sync, Welcome, agent_message, command, member_message, reply, report_tasks,
@@ -58,7 +58,8 @@ pub(super) async fn serve(
     let out = Out { node: node.clone(), outgoing };
     match connect(&node, &caller, &hello).await {
         Ok(connected) => {
-            let mut session = Session::start(node, out, connected);
+            let run = hello.identity.as_ref().map(|i| i.run).unwrap_or_default();
+            let mut session = Session::start(node, out, connected, run);
             info!(instance = %name, session = %session.live.session, "agent connected");
             let end = session.run(incoming).await;
             session.node.sessions.remove(&session.live);
@@ -120,8 +121,9 @@ async fn connect(node: &Arc<Node>, caller: &Caller, hello: &Hello) -> Result<Con
             node.consensus.wait_applied(index, deadline).await.map_err(|_| Turned::Behind)?;
             Ok(connected)
         }
+        Some(reply::Kind::Refusal(refusal)) if refusal.code == ErrorCode::Conflict.as_str() => Err(Turned::Gone),
         Some(reply::Kind::Refusal(refusal)) => {
-            let retry = refusal.code == seawall_model::ErrorCode::ClusterNotFound.as_str();
+            let retry = refusal.code == ErrorCode::ClusterNotFound.as_str();
             Err(Turned::Refused { reason: refusal.message, retry })
         }
         _ => Err(Turned::Behind),
@@ -161,11 +163,12 @@ struct Session {
 }
 
 impl Session {
-    fn start(node: Arc<Node>, out: Out, connected: Connected) -> Session {
+    fn start(node: Arc<Node>, out: Out, connected: Connected, run: u64) -> Session {
         let (orders, log_orders) = mpsc::channel(LOG_ORDERS_WAITING);
         let live = Arc::new(Live {
             instance: InstanceId(connected.instance_id),
             session: SessionId(connected.session),
+            run,
             last_beat: Mutex::new(node.env.now()),
             dirty: Mutex::default(),
             resync: AtomicBool::new(true),
@@ -235,7 +238,9 @@ impl Session {
             }
             if live.superseded.load(Ordering::Acquire) {
                 let reason = "another agent connected as this instance, or the instance was deregistered".into();
-                let retry = self.node.consensus.state().state.instances.get(&live.instance).is_none();
+                let state = self.node.consensus.state();
+                // Deregistered, or the same process took another way in: it may go on.
+                let retry = state.state.instances.get(&live.instance).is_none_or(|row| row.run == live.run);
                 let _ = self.out.send(member_message::Kind::Refused(Refused { reason, retry })).await;
                 return "superseded";
             }

@@ -39,12 +39,13 @@ async fn leases(node: &Arc<Node>) {
     let began = node.env.now();
     let state = node.consensus.state();
     let items = node.liveness.expired(node, &state.state);
+    // Before the loss is known to the services' controllers: they must find the hold in place.
+    node.liveness.judge_mass_loss(node, &state.state);
     let mut failed = None;
     if !items.is_empty() {
         warn!(count = items.len(), "agents' leases ran out");
         failed = submit(node, command::Kind::DisconnectInstances(DisconnectInstances { items, lost: true })).await;
     }
-    node.liveness.judge_mass_loss(node, &node.consensus.state().state);
     node.liveness.status("leases", node.env.wall_ms(), node.env.now() - began, failed);
 }
 

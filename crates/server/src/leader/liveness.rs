@@ -13,13 +13,14 @@ use seawall_controllers::mass_loss::{self, AgentView, Hold};
 use seawall_env::{Instant, net::Lane};
 use seawall_model::{InstanceId, MemberId, SessionId};
 use seawall_proto::{
-    internal::v1::{HashPoint, RelayRequest, RelayResponse, disconnect_instances, relay_request},
+    internal::v1::{HashPoint, InstanceRow, RelayRequest, RelayResponse, disconnect_instances, relay_request},
     v1::ControllerStatus,
 };
 use seawall_state::State;
 use tracing::{error, info, warn};
 
 use crate::{
+    ServerConfig,
     api::Node,
     dispatch::lock,
     member::{Room, peers},
@@ -45,8 +46,7 @@ struct Inner {
     members: BTreeMap<MemberId, Heard>,
     leases: BTreeMap<InstanceId, Lease>,
     hold: Hold,
-    /// When this leader saw an instance's lease run out, by its monotonic clock.
-    lost_at: BTreeMap<InstanceId, Instant>,
+    lost: BTreeMap<InstanceId, Lost>,
     controllers: BTreeMap<&'static str, ControllerStatus>,
 }
 
@@ -60,6 +60,14 @@ struct Heard {
     log_bytes: u64,
     disk_low: bool,
     hashes: Vec<HashPoint>,
+}
+
+/// An instance whose lease ran out before this leader's eyes.
+#[derive(Clone, Copy)]
+struct Lost {
+    at: Instant,
+    /// Who held its stream.
+    member: MemberId,
 }
 
 #[derive(Clone, Copy)]
@@ -93,7 +101,7 @@ impl Liveness {
     pub(super) fn lead(&self, node: &Node, term: u64) {
         let now = node.env.now();
         let state = node.consensus.state();
-        let leases = connected(&state.state).map(|(id, session)| (id, Lease { session, renewed: now })).collect();
+        let leases = connected(&state.state).map(|(id, session, _)| (id, Lease { session, renewed: now })).collect();
         let members = node.consensus.membership();
         let heard = members.voters.keys().chain(members.learners.keys());
         let heard = heard.map(|id| (*id, Heard { at: now, ..Heard::default() })).collect();
@@ -102,7 +110,7 @@ impl Liveness {
         inner.leases = leases;
         inner.members = heard;
         inner.hold = Hold::default();
-        inner.lost_at.clear();
+        inner.lost.clear();
     }
 
     /// Takes one member's relay.
@@ -162,12 +170,12 @@ impl Liveness {
         let mut inner = lock(&self.inner);
         let mut lost = Vec::new();
         let mut current = BTreeMap::new();
-        for (instance, session) in connected(state) {
+        for (instance, session, member) in connected(state) {
             let known = inner.leases.get(&instance).filter(|lease| lease.session >= session);
             let lease = known.copied().unwrap_or(Lease { session, renewed: now });
             if now - lease.renewed > lease_time {
                 lost.push(disconnect_instances::Item { instance_id: instance.0, session: session.0 });
-                inner.lost_at.insert(instance, now);
+                inner.lost.entry(instance).or_insert(Lost { at: now, member });
             }
             current.insert(instance, lease);
         }
@@ -180,17 +188,7 @@ impl Liveness {
         let now = node.env.now();
         let live_members = self.views(node).into_iter().filter(|(_, view)| view.alive).map(|(id, _)| id).collect();
         let mut inner = lock(&self.inner);
-        inner.lost_at.retain(|id, _| state.instances.get(id).is_some_and(|row| !row.connected));
-        let agents: Vec<AgentView> = state
-            .instances
-            .iter()
-            .filter(|(id, row)| row.connected || inner.lost_at.contains_key(id))
-            .map(|(id, row)| AgentView {
-                zone: row.zone.clone(),
-                member: MemberId(row.member_id),
-                lost_at_ms: inner.lost_at.get(id).map(|at| at.0.as_millis() as i64),
-            })
-            .collect();
+        let agents = inner.agents(state, now, &node.config);
         let input = mass_loss::Input {
             agents: &agents,
             live_members: &live_members,
@@ -274,6 +272,28 @@ impl Liveness {
 }
 
 impl Inner {
+    /// Agents that are connected, or were when they were lost. Their last beats lie up to a beat apart, so leases that one
+    /// fault ends run out one after the other: as soon as one has, those that are as silent count as lost with it.
+    /// Otherwise the tasks of the first would be moved before there is a mass of them.
+    fn agents(&mut self, state: &State, now: Instant, config: &ServerConfig) -> Vec<AgentView> {
+        let lease = Duration::from_millis(config.lease_ms);
+        let leases = &self.leases;
+        let silent_for = |id: &InstanceId| leases.get(id).map_or(Duration::ZERO, |lease| now - lease.renewed);
+        self.lost.retain(|id, _| state.instances.get(id).is_some_and(|row| !row.connected || silent_for(id) > lease));
+        let began = self.lost.values().any(|lost| now - lost.at < lease);
+        let suspect = lease.saturating_sub(Duration::from_millis(config.beat_ms) + TICK);
+        let view = |(id, row): (&InstanceId, &Arc<InstanceRow>)| {
+            let lost = self.lost.get(id).copied();
+            let is_suspect = began && row.connected && silent_for(id) >= suspect;
+            (row.connected || lost.is_some()).then(|| AgentView {
+                zone: row.zone.clone(),
+                member: lost.map_or(MemberId(row.member_id), |lost| lost.member),
+                lost_at_ms: lost.map(|lost| lost.at).or(is_suspect.then_some(now)).map(|at| at.0.as_millis() as i64),
+            })
+        };
+        state.instances.iter().filter_map(view).collect()
+    }
+
     /// Compares `member`'s state hashes with the others', at indexes that both have.
     fn verdict(&self, member: MemberId) -> Verdict {
         let Some(own) = self.members.get(&member) else { return Verdict::Same };
@@ -316,8 +336,9 @@ fn hash_of(point: &HashPoint) -> u128 {
     u128::from_be_bytes(point.hash.as_ref().try_into().unwrap_or_default())
 }
 
-fn connected(state: &State) -> impl Iterator<Item = (InstanceId, SessionId)> {
-    state.instances.iter().filter(|(_, row)| row.connected).map(|(id, row)| (*id, SessionId(row.session)))
+fn connected(state: &State) -> impl Iterator<Item = (InstanceId, SessionId, MemberId)> {
+    let rows = state.instances.iter().filter(|(_, row)| row.connected);
+    rows.map(|(id, row)| (*id, SessionId(row.session), MemberId(row.member_id)))
 }
 
 /// Tells the leader, once a tick, which agents and that this member live.

@@ -148,7 +148,16 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
     let mut leadership = node.consensus.leadership();
     let mut applied = node.consensus.applied();
     let wake = Wake::new(&node.env, node.hints);
-    let mut this = Loop { node, term: 0, overlay: Overlay::default(), in_flight: 0, wake, again: Vec::new(), held: Vec::new(), finished };
+    let mut this = Loop {
+        node,
+        term: 0,
+        overlay: Overlay::default(),
+        in_flight: 0,
+        wake,
+        again: Vec::new(),
+        held: Vec::new(),
+        finished,
+    };
     loop {
         let room = this.in_flight < IN_FLIGHT_MAX;
         let sleep = this.node.env.sleep(this.wake.pause(this.term != 0 && room, this.node.cluster_time_ms()));

@@ -54,9 +54,8 @@ pub(crate) async fn admit(node: &Arc<Node>, row: MemberRow) -> Result<MemberId, 
 
 /// Whether a newer member has this one's name: this one was lost, and will not come back under its id.
 fn is_replaced(state: &State, id: MemberId) -> bool {
-    let name = |row: &MemberRow| row.name.clone();
-    let Some(own) = state.members.get(&id.0).map(|row| name(row)) else { return false };
-    state.members.iter().any(|(other, row)| *other > id.0 && name(row) == own)
+    let Some(own) = state.members.get(&id.0).map(|row| row.name.clone()) else { return false };
+    state.members.iter().any(|(other, row)| *other > id.0 && row.name == own)
 }
 
 /// Forgets members that were replaced and no longer vote.

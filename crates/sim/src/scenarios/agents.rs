@@ -26,8 +26,7 @@ fn running(world: &World) -> BTreeSet<TaskId> {
 
 /// Runs standalone tasks; their ARNs.
 fn run_tasks(world: &World, family: &str, count: i32) -> Vec<String> {
-    let request =
-        RunTaskRequest { task_definition: Some(family.into()), count: Some(count), ..Default::default() };
+    let request = RunTaskRequest { task_definition: Some(family.into()), count: Some(count), ..Default::default() };
     let response: RunTaskResponse = world.must("RunTask", &request);
     assert_eq!(response.failures, []);
     response.tasks.iter().map(|task| task.task_arn().to_owned()).collect()

@@ -30,7 +30,7 @@ pub(super) fn random_faults(seed: u64) {
         }
         pause(&world);
     }
-    drop(workload);
+    workload.stop_writing();
     world.heal();
     world.settle(SETTLE);
 }
@@ -43,7 +43,7 @@ pub(super) fn random_faults_of_members(seed: u64) {
         hurt_member(&mut world);
         pause(&world);
     }
-    drop(workload);
+    workload.stop_writing();
     world.heal();
     world.settle(SETTLE);
 }
@@ -125,14 +125,13 @@ fn ask(world: &World) {
                 task_definition: Some("web".into()),
                 ..Default::default()
             };
-            definition.err().or(world.call_with::<UpdateServiceResponse>(member, "UpdateService", &update, options).err())
+            definition
+                .err()
+                .or(world.call_with::<UpdateServiceResponse>(member, "UpdateService", &update, options).err())
         }
         1 => {
-            let update = UpdateServiceRequest {
-                service: Some("web".into()),
-                desired_count: Some(count),
-                ..Default::default()
-            };
+            let update =
+                UpdateServiceRequest { service: Some("web".into()), desired_count: Some(count), ..Default::default() };
             world.call_with::<UpdateServiceResponse>(member, "UpdateService", &update, options).err()
         }
         2 => {

@@ -36,7 +36,10 @@ fn timers_work(world: &World, service: &str) {
     let failures = row.backoff.as_ref().map_or(0, |b| b.failures);
     assert!((3..=8).contains(&failures), "{failures} failures in 40 s: the delays do not grow, or never end");
     assert!(row.events.iter().any(|event| event.code() == ServiceEventCode::UnableToStart));
-    world.update_service(service, seawall_proto::v1::UpdateServiceRequest { desired_count: Some(0), ..Default::default() });
+    world.update_service(
+        service,
+        seawall_proto::v1::UpdateServiceRequest { desired_count: Some(0), ..Default::default() },
+    );
 }
 
 pub(super) fn clocks_an_hour_apart(seed: u64) {

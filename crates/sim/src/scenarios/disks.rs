@@ -29,7 +29,7 @@ fn hurt(seed: u64, hurt: fn(&World, &str)) {
         world.heal();
         world.run_for(SECOND * 3);
     }
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 

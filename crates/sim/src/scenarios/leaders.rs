@@ -39,7 +39,7 @@ pub(super) fn a_paused_leader(seed: u64) {
         world.sim.resume(&old);
         world.run_for(SECOND * 3);
     }
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 
@@ -62,7 +62,7 @@ pub(super) fn a_minority_leader(seed: u64) {
     world.wait_other_leader(&old);
     world.run_for(SECOND * 5);
     world.sim.heal();
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 
@@ -81,7 +81,7 @@ pub(super) fn a_one_way_cut(seed: u64) {
         world.sim.heal();
         world.run_for(SECOND);
     }
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 
@@ -99,7 +99,7 @@ pub(super) fn leaders_that_hand_over(seed: u64) {
         world.restart_member(&leader);
         world.run_for(SECOND * 2);
     }
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 

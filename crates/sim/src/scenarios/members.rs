@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use seawall_model::MemberId;
 use seawall_proto::v1::{
-    RemoveMemberRequest, RemoveMemberResponse, ReplaceMemberRequest, ReplaceMemberResponse,
-    TransferLeadershipRequest, TransferLeadershipResponse,
+    RemoveMemberRequest, RemoveMemberResponse, ReplaceMemberRequest, ReplaceMemberResponse, TransferLeadershipRequest,
+    TransferLeadershipResponse,
 };
 
 use crate::{
@@ -49,7 +49,7 @@ pub(super) fn a_wiped_member(seed: u64) {
         let names: Vec<String> = world.state().members.iter().map(|(_, row)| row.name.clone()).collect();
         assert_eq!(names.len(), 3, "{names:?}");
     }
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 
@@ -92,7 +92,7 @@ pub(super) fn a_lost_member_is_replaced(seed: u64) {
     assert_eq!(member.name, "s4");
     world.wait("it to vote", SETTLE, |w| w.voters().contains(&MemberId(member.id)) && w.voters().len() == 3);
     assert!(!world.voters().contains(&old));
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
     let status = world.status();
     assert_eq!(status.warnings, Vec::<String>::new());
@@ -115,7 +115,7 @@ pub(super) fn leadership_is_transferred(seed: u64) {
         world.wait("the other one to lead", SETTLE, |w| w.leader().as_deref() == Some(&to));
         world.run_for(SECOND * 2);
     }
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 
@@ -133,7 +133,7 @@ pub(super) fn five_members(seed: u64) {
         pair.iter().for_each(|name| world.restart_member(name));
         world.run_for(SECOND * 4);
     }
-    drop(workload);
+    workload.stop_writing();
     world.wait("five voters", SETTLE, |w| w.voters().len() == 5);
     world.settle(SETTLE);
 }

@@ -41,7 +41,7 @@ pub(super) fn kill_each_in_turn_during_a_rolling_update(seed: u64) {
         world.restart_agent(name);
         world.run_for(PAUSE / 2);
     }
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
     all_are_new(&world, &new);
 }
@@ -51,7 +51,7 @@ pub(super) fn a_rolling_update_over_lossy_links(seed: u64) {
     world.sim.set_loss_permille(20);
     let workload = world.start_workload();
     world.run_for(PAUSE * 10);
-    drop(workload);
+    workload.stop_writing();
     world.heal();
     world.settle(SETTLE);
     all_are_new(&world, &new);

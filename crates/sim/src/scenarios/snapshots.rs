@@ -43,6 +43,6 @@ pub(super) fn a_member_that_lags_gets_a_snapshot(seed: u64) {
     world.kill_member(&lagging);
     world.restart_member(&lagging);
     world.run_for(SECOND * 5);
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }

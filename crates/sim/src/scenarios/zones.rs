@@ -37,7 +37,7 @@ pub(super) fn a_zone_loses_power(seed: u64) {
     assert_eq!(world.describe_service("web").running_count(), 6);
     world.run_for(A_WHILE);
     world.power_on_zone(&zone);
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 
@@ -55,7 +55,7 @@ pub(super) fn a_zone_is_cut_off(seed: u64) {
     assert_eq!(inside.host.running_tasks(), cut_off, "what is cut off goes on");
     assert_eq!(world.describe_service("web").running_count(), 6, "counted once");
     world.sim.heal();
-    drop(workload);
+    workload.stop_writing();
     world.settle(SETTLE);
     let left = inside.host.running_tasks();
     assert!(left.is_disjoint(&cut_off), "what was replaced meanwhile runs on: {left:?}");
@@ -76,5 +76,5 @@ pub(super) fn every_zone_in_turn(seed: u64) {
         }
         world.settle(SETTLE);
     }
-    drop(workload);
+    workload.stop_writing();
 }

@@ -22,11 +22,21 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 const PREFIX: &str = "w-";
 
 /// Clients at work. They stop when this is dropped.
-pub struct Workload(Vec<Task>);
+pub struct Workload {
+    writers: Vec<Task>,
+    readers: Vec<Task>,
+}
+
+impl Workload {
+    /// Nothing is written any more; readers and watchers go on, and may catch up.
+    pub fn stop_writing(&self) {
+        self.writers.iter().for_each(Task::abort);
+    }
+}
 
 impl Drop for Workload {
     fn drop(&mut self) {
-        self.0.iter().for_each(Task::abort);
+        self.writers.iter().chain(&self.readers).for_each(Task::abort);
     }
 }
 
@@ -39,13 +49,13 @@ impl World {
             addresses: addresses.to_vec(),
             ledger: self.ledger().clone(),
         };
-        let mut tasks = Vec::new();
+        let (mut writers, mut readers) = (Vec::new(), Vec::new());
         for address in &addresses {
-            tasks.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).write()));
-            tasks.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).read()));
+            writers.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).write()));
+            readers.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).read()));
         }
-        tasks.push(self.client().spawn(CLIENT, client(&addresses).watch()));
-        Workload(tasks)
+        readers.push(self.client().spawn(CLIENT, client(&addresses).watch()));
+        Workload { writers, readers }
     }
 }
 

@@ -29,6 +29,9 @@ impl Apply<'_> {
             Some(row) => return Err(self.in_another_cluster(&row, cluster).into()),
             None => self.new_instance(it, cluster)?,
         };
+        if identity.run != 0 && row.run == identity.run && identity.attempt <= row.attempt {
+            return Err(given_up().into());
+        }
         if row.id == 0 {
             row.id = self.next_id();
         }
@@ -124,6 +127,8 @@ fn update(row: &mut InstanceRow, identity: &AgentIdentity) {
     row.agent_version = identity.agent_version.clone();
     row.docker_version = identity.docker_version.clone();
     row.runtime = identity.runtime.clone();
+    row.run = identity.run;
+    row.attempt = identity.attempt;
 }
 
 fn registered(total: Option<&Resources>) -> Resources {
@@ -146,6 +151,11 @@ fn attributes(of_agent: &[InstanceAttribute], old: &[InstanceAttribute]) -> Vec<
     let custom: Vec<InstanceAttribute> = custom.cloned().collect();
     all.extend(custom);
     all
+}
+
+/// The agent asked elsewhere meanwhile, and was connected there.
+fn given_up() -> ApiError {
+    ApiError::new(ErrorCode::Conflict, "This agent has connected by a later attempt.")
 }
 
 fn no_cluster(why: String) -> ApiError {

@@ -21,12 +21,15 @@ pub struct World {
     pub now_ms: i64,
     pub effects: Effects,
     pub next_base: u64,
+    /// Everything that was applied, from the first index on.
+    pub log: Vec<Command>,
 }
 
 impl World {
     pub fn new() -> World {
         let state = State::new();
-        let mut world = World { state, index: 0, now_ms: 1_000_000, effects: Effects::default(), next_base: 1 };
+        let mut world =
+            World { state, index: 0, now_ms: 1_000_000, effects: Effects::default(), next_base: 1, log: Vec::new() };
         world.done(init());
         world
     }
@@ -34,6 +37,7 @@ impl World {
     /// Applies a command at the next index and checks the whole state.
     pub fn send(&mut self, command: &Command) -> reply::Kind {
         self.index += 1;
+        self.log.push(command.clone());
         let (reply, effects) = self.state.apply(self.index, command);
         self.effects = effects;
         self.state.check().unwrap();

@@ -32,6 +32,27 @@ fn an_agent_that_lost_its_folder_finds_its_arn() {
     assert!(world.has_changed(&Change::Instance(InstanceId(first.instance_id))));
 }
 
+/// A member may be slow to pass on a hello whose agent has long gone elsewhere.
+#[test]
+fn an_attempt_that_was_given_up_does_not_end_a_later_session() {
+    let mut world = World::new();
+    let attempt = |run, attempt| AgentIdentity { run, attempt, ..identity("i-1", "a") };
+    let command = world.connecting(attempt(7, 2));
+    world.apply(command);
+    let session = |world: &World| world.state.instance_by_ec2_id("i-1").unwrap().session;
+    let now = session(&world);
+    for late in [1, 2] {
+        let command = world.connecting(attempt(7, late));
+        assert_eq!(world.refused(command).code, "ConflictException");
+    }
+    assert_eq!(session(&world), now);
+    let command = world.connecting(attempt(7, 3));
+    world.apply(command);
+    let command = world.connecting(attempt(8, 1));
+    world.apply(command);
+    assert!(session(&world) > now, "another process of the same instance takes its place");
+}
+
 #[test]
 fn a_deregistered_instance_registers_anew() {
     let mut world = World::new();

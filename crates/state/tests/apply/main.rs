@@ -1,6 +1,7 @@
 //! What each command does, what it refuses, and what holds whatever the commands are.
 
 mod clusters;
+mod compat;
 mod definitions;
 mod exactly_once;
 mod fixture;

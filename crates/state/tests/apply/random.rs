@@ -18,13 +18,13 @@ use seawall_state::{Change, State, task_id, task_id_message};
 use crate::{fixture::*, snapshot::restored};
 
 /// Small numbers from which a command is made: small so that they meet each other, and shrink.
-type Dice = (u8, [u8; 8]);
+pub type Dice = (u8, [u8; 8]);
 
 /// Makes commands that fit the state more often than not.
-struct Maker<'a> {
-    state: &'a State,
-    dice: [u8; 8],
-    serial: u64,
+pub struct Maker<'a> {
+    pub state: &'a State,
+    pub dice: [u8; 8],
+    pub serial: u64,
 }
 
 impl Maker<'_> {
@@ -274,7 +274,7 @@ impl Maker<'_> {
         }
     }
 
-    fn command(&self, which: u8, now_ms: i64) -> Command {
+    pub fn command(&self, which: u8, now_ms: i64) -> Command {
         let forward = (which >= 128).then(|| ForwardId {
             member_id: u64::from(self.dice[0] % 2),
             boot: 1 + u64::from(self.dice[1] / 200),

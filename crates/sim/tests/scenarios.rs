@@ -1,0 +1,73 @@
+//! Every scenario with a few seeds: `SEAWALL_SEEDS=100` for more of them. The nightly run takes many by the binary.
+
+use seawall_sim::scenarios;
+
+/// Seeds of an ordinary run.
+const SEEDS: u64 = 2;
+
+fn run(name: &str) {
+    let seeds = std::env::var("SEAWALL_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    let scenario = scenarios::named(name).expect("a scenario of that name");
+    (1..=seeds).for_each(|seed| scenarios::run(scenario, seed));
+}
+
+macro_rules! scenarios {
+    ($($name:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                run(stringify!($name));
+            }
+        )*
+
+        #[test]
+        fn every_scenario_has_a_test() {
+            let tested = [$(stringify!($name)),*];
+            let known: Vec<&str> = scenarios::ALL.iter().map(|scenario| scenario.name).collect();
+            assert_eq!(known, tested);
+        }
+    };
+}
+
+scenarios! {
+    kill_each_in_turn_during_a_rolling_update,
+    a_rolling_update_over_lossy_links,
+    a_zone_loses_power,
+    a_zone_is_cut_off,
+    every_zone_in_turn,
+    a_paused_leader,
+    a_minority_leader,
+    a_one_way_cut,
+    leaders_that_hand_over,
+    all_members_die,
+    clocks_an_hour_apart,
+    clocks_that_drift,
+    agents_restart_while_a_member_is_down,
+    a_lonely_agent,
+    an_agent_loses_its_folder,
+    two_agents_of_one_name,
+    a_machine_reboots,
+    tasks_that_end_by_themselves,
+    most_agents_vanish_and_return,
+    most_agents_vanish_for_long,
+    a_whole_zone_is_no_mass_loss,
+    the_agents_of_one_live_member,
+    a_member_has_a_full_disk,
+    a_member_has_a_failing_disk,
+    an_agent_has_a_failing_disk,
+    every_hint_is_dropped,
+    one_member_is_late,
+    names_in_another_order,
+    two_members_of_one_name,
+    a_crash_while_forming,
+    a_wiped_member,
+    a_voter_without_a_spare_stays,
+    a_lost_member_is_replaced,
+    leadership_is_transferred,
+    five_members,
+    replies_of_the_leader_are_lost,
+    tokens_after_a_leader_change,
+    a_member_that_lags_gets_a_snapshot,
+    random_faults,
+    random_faults_of_members,
+}
