@@ -133,6 +133,9 @@ fn field_attribute(message: &DescriptorProto, field: &FieldDescriptorProto) -> S
     if field.r#type() == Type::Bytes {
         parts.push("with = \"crate::text_bytes\"".into());
     }
+    if field.type_name() == ".seawall.v1.MemberRole" {
+        parts.push("with = \"crate::member_role\"".into());
+    }
     format!("#[serde({})]", parts.join(", "))
 }
 

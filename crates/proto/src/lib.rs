@@ -126,6 +126,26 @@ mod text_bytes {
     }
 }
 
+/// The one enum of public messages that is shown in JSON: by its word, as ECS shows its own.
+mod member_role {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::v1::MemberRole;
+
+    const PREFIX: &str = "MEMBER_ROLE_";
+
+    pub fn serialize<S: Serializer>(role: &i32, out: S) -> Result<S::Ok, S::Error> {
+        let name = MemberRole::try_from(*role).unwrap_or_default().as_str_name();
+        out.serialize_str(name.trim_start_matches(PREFIX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<i32, D::Error> {
+        let word = String::deserialize(input)?;
+        let role = MemberRole::from_str_name(&format!("{PREFIX}{word}"));
+        role.map(i32::from).ok_or_else(|| D::Error::custom(format!("{word:?} is no role of a member")))
+    }
+}
+
 /// A list that is `null` is an empty one: SDKs send both.
 fn null_as_default<'de, D, T>(input: D) -> Result<T, D::Error>
 where
@@ -167,6 +187,15 @@ mod tests {
         assert_eq!(json["version"], 3);
         assert!(json.get("startedAt").is_none());
         assert_eq!(json["containers"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn a_members_role_is_a_word() {
+        let member = v1::Member { role: v1::MemberRole::Voter.into(), ..Default::default() };
+        let json = serde_json::to_value(&member).unwrap();
+        assert_eq!(json["role"], "VOTER");
+        assert_eq!(serde_json::from_value::<v1::Member>(json).unwrap(), member);
+        assert!(serde_json::from_str::<v1::Member>(r#"{"role":"KING"}"#).is_err());
     }
 
     #[test]
