@@ -159,6 +159,10 @@ impl Cluster {
                     if let Ok(done) = &done {
                         tell(&done.sentence);
                     }
+                    // Before the answer: whoever gets it may read dev.json next.
+                    if let Err(failure) = self.show() {
+                        tell(&failure.to_string());
+                    }
                     // Whoever asked may have gone; it is done all the same.
                     let _ = request.answer.send(done);
                 }
