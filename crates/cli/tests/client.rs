@@ -91,7 +91,8 @@ fn steady(text: &str, dev: &Dev) -> String {
 #[test]
 fn refusals_say_what_why_and_the_next_step() {
     let dev = Dev::ready();
-    dev.run(&["run", "any", "--name", "web", "--count", "2"]).ok();
+    // One on each instance, so that all have the same left.
+    dev.run(&["run", "any", "--name", "web", "--count", "3"]).ok();
     let wrong = dev.file("wrong.json", &DEFINITION.replace("memoryReservation", "memroy"));
     let cases: &[(&[&str], i32)] = &[
         (&["service", "show", "wbe"], 1),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Response, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
@@ -13,6 +15,11 @@ use seawall_proto::v1::Endpoint;
 
 /// Longest wait for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// A connection that is refused is tried again for so long, as clients do: a task is RUNNING a moment before its program
+/// listens.
+const REFUSED_MAX: Duration = Duration::from_millis(250);
+/// Between two tries.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// Longest answer: a line.
 const ANSWER_BYTES_MAX: usize = 4096;
 
@@ -37,14 +44,25 @@ impl Prober {
     }
 
     async fn answer(&self, endpoint: &Endpoint) -> Option<String> {
-        let uri = format!("http://{}:{}/", endpoint.host_ip, endpoint.host_port).parse().ok()?;
+        let uri: Uri = format!("http://{}:{}/", endpoint.host_ip, endpoint.host_port).parse().ok()?;
         let ask = async {
-            let answer = self.client.get(uri).await.ok()?;
+            let answer = self.reach(uri).await?;
             let is_good = answer.status().is_success();
             let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.ok()?;
             is_good.then(|| String::from_utf8_lossy(&body.to_bytes()).trim().to_owned())
         };
         // Whoever is silent does not answer.
         self.env.timeout(ANSWER_MAX, ask).await.ok()?
+    }
+
+    async fn reach(&self, uri: Uri) -> Option<Response<Incoming>> {
+        let deadline = self.env.now() + REFUSED_MAX;
+        loop {
+            match self.client.get(uri.clone()).await {
+                Ok(answer) => return Some(answer),
+                Err(error) if error.is_connect() && self.env.now() < deadline => self.env.sleep(TRY_AGAIN).await,
+                Err(_) => return None,
+            }
+        }
     }
 }

@@ -31,6 +31,8 @@ const HEALTHY_PERCENT_MIN: i32 = 50;
 const PERCENT_MAX: i32 = 150;
 /// So many tasks must answer at any moment of a roll-out.
 const ANSWERING_MIN: usize = COUNT * HEALTHY_PERCENT_MIN as usize / 100;
+/// A task that was started a moment ago may not hear that it should end: it is killed after this.
+const STOP_S: u32 = 2;
 /// Between two looks at who answers.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 /// The web service's port in its container.
@@ -101,6 +103,7 @@ impl Story<'_> {
                 "cpu": 32,
                 "memoryReservation": 32,
                 "memory": 256,
+                "stopTimeout": STOP_S,
                 "environment": [{ "name": "WEB_VERSION", "value": version.to_string() }],
                 "portMappings": [{ "containerPort": PORT, "hostPort": 0, "protocol": "tcp" }],
             }],

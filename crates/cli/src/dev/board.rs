@@ -46,7 +46,7 @@ pub struct Board {
     pub processes: Vec<Process>,
     /// How the zones stand.
     pub zones: BTreeMap<String, ZoneState>,
-    /// What runs the tasks: dev goes on with the same.
+    /// What runs the tasks.
     pub runtime: String,
     /// Of dev itself.
     pub pid: u32,

@@ -127,8 +127,8 @@ impl Cluster {
             let State::Runs(running) = state else { continue };
             if let Some(status) = running.ended() {
                 let (role, name) = (spec.role.word(), &spec.name);
-                let said = last_lines(&self.env, &spec.log_file, running.log_from());
-                let what = format!("{role} {name} ended at its start ({status}):\n{said}");
+                let said = last_lines(&self.env, &spec.log_file, running.log_from(), LOG_LINES_SHOWN);
+                let what = format!("{role} {name} ended at its start ({status}):{said}");
                 return Some(Failure::refused(what).next(format!("see {}", spec.log_file.display())));
             }
         }
@@ -139,7 +139,8 @@ impl Cluster {
     pub fn last_words(&self) -> String {
         let each = self.slots.iter().map(|Slot { spec, state }| {
             let from = if let State::Runs(running) = state { running.log_from() } else { 0 };
-            format!("{} {}:\n{}", spec.role.word(), spec.name, last_lines(&self.env, &spec.log_file, from))
+            let said = last_lines(&self.env, &spec.log_file, from, LOG_LINES_SHOWN);
+            format!("{} {}:{said}", spec.role.word(), spec.name)
         });
         each.collect::<Vec<_>>().join("\n")
     }
@@ -157,6 +158,10 @@ impl Cluster {
                     let done = self.act(request.action, &request.zone).await;
                     if let Ok(done) = &done {
                         tell(&done.sentence);
+                    }
+                    // Before the answer: whoever gets it may read dev.json next.
+                    if let Err(failure) = self.show() {
+                        tell(&failure.to_string());
                     }
                     // Whoever asked may have gone; it is done all the same.
                     let _ = request.answer.send(done);
@@ -182,7 +187,12 @@ impl Cluster {
                     Some(after) => format!("it starts again in {} s", after.as_secs_f64()),
                     None => "it stays so".to_owned(),
                 };
-                events.push(format!("{called} (pid {}) ended ({status}); {next}", running.pid()));
+                // One that ended by itself has said why.
+                let why = match status.code() {
+                    Some(_) => last_lines(&self.env, &spec.log_file, running.log_from(), 1),
+                    None => String::new(),
+                };
+                events.push(format!("{called} (pid {}) ended ({status}); {next}{why}", running.pid()));
                 *state = State::Dead(self.restart_after.map(|after| now + after));
             }
             if matches!(state, State::Dead(Some(at)) if *at <= now) && self.zones[&spec.zone] == ZoneState::Up {
@@ -356,8 +366,8 @@ fn names(specs: &[&Spec]) -> String {
     names.join(", ")
 }
 
-/// The last lines of a log from `from` on, indented.
-fn last_lines(env: &Env, file: &Path, from: u64) -> String {
+/// The last lines of a log from `from` on, indented, each after a line feed.
+fn last_lines(env: &Env, file: &Path, from: u64, count: usize) -> String {
     let read = || {
         let log = env.fs().open(file)?;
         let length = log.len()?;
@@ -368,9 +378,9 @@ fn last_lines(env: &Env, file: &Path, from: u64) -> String {
         Err(error) => format!("{}: {error}", file.display()),
     };
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+    let shown = &lines[lines.len().saturating_sub(count)..];
     if shown.is_empty() {
-        return "  (it wrote nothing)".into();
+        return "\n  (it wrote nothing)".into();
     }
-    shown.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    shown.iter().map(|line| format!("\n  {line}")).collect()
 }

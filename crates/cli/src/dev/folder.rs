@@ -67,7 +67,7 @@ pub fn take(env: &Env, path: PathBuf) -> Result<Folder, Failure> {
     if shown.len() + LONGEST_SOCKET.len() > SOCKET_PATH_BYTES_MAX {
         let most = SOCKET_PATH_BYTES_MAX - LONGEST_SOCKET.len();
         let what = format!("data folder {shown}: its path is longer than {most} bytes, too long for sockets in it");
-        return Err(Failure::usage(what).next("--data-dir with a shorter one"));
+        return Err(Failure::usage(what).next("a folder with a shorter path"));
     }
     env.fs().create_dir_all(&path).map_err(|e| refuse(e.to_string()))?;
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;

@@ -58,7 +58,20 @@ impl Tasks {
         let agents: Vec<&&Spec> = specs.iter().filter(|spec| spec.role == Role::Agent).collect();
         match self {
             Tasks::Fake => Ok(0),
-            Tasks::Processes => Ok(agents.iter().map(|agent| proc::kill_all_of(env, &agent.folder, SHIM)).sum()),
+            Tasks::Processes => {
+                let mut killed = 0;
+                for agent in agents {
+                    killed += proc::kill_all_of(env, &agent.folder, SHIM);
+                    // Killed is not gone yet: what is told to have lost power must not answer any more.
+                    if !proc::wait_gone(env, &agent.folder, SHIM, Duration::ZERO).await {
+                        return Err(Failure::refused(format!(
+                            "tasks of {} do not end although they were killed",
+                            agent.name
+                        )));
+                    }
+                }
+                Ok(killed)
+            }
             Tasks::Containers(engine) => {
                 let Some(cluster) = cluster_id(env, folder)? else { return Ok(0) };
                 let mut killed = 0;
