@@ -1,12 +1,16 @@
 //! A cluster in one value, for tests of the pure parts: operations as JSON in and out, applied as the proposer would, without
 //! a log.
 
+use std::{sync::Arc, time::Duration};
+
 use prost::Message;
+use seawall_consensus::MemoryStore;
 use seawall_controllers::Now;
+use seawall_env::{Env, TaskKind, sim::Sim};
 use seawall_model::{ApiError, ErrorCode, Id128, InstanceId, ServiceId, TaskId};
 use seawall_proto::{
     internal::v1::{
-        AgentIdentity, Command, ConnectInstance, ContainerRow, InitCluster, InstanceAttribute, PlaceTasks, Principal,
+        AgentIdentity, Command, ConnectInstance, ContainerRow, CreateCluster, InitCluster, InstanceAttribute, PlaceTasks, Principal,
         Reply, ReportTasks, Resources, StopCode, TaskReport, TaskStatus, command, place_tasks, reply, report_tasks,
     },
     v1,
@@ -14,10 +18,14 @@ use seawall_proto::{
 use seawall_scheduler::{Overlay, PlaceRequest};
 use seawall_state::{Effects, State, task_id_message};
 use serde_json::Value;
+use tokio::sync::{oneshot, watch};
 
 use crate::{
+    ServerConfig,
+    api::Node,
     ops::{self, Ctx, IdSource, Outcome, Prepared, ReadCtx, ReadOp, Write},
     render,
+    simulated::{self, Faults, Links},
 };
 
 /// Cluster time at the start.
@@ -348,4 +356,58 @@ pub(crate) fn id_of(arn: &Value) -> TaskId {
 pub(crate) fn ids_of(answer: &Value) -> Vec<TaskId> {
     let tasks = answer["tasks"].as_array().cloned().unwrap_or_default();
     tasks.iter().map(|task| id_of(&task["taskArn"])).collect()
+}
+
+/// A cluster of one member in the simulator, for what needs a whole node.
+pub(crate) struct OneMember {
+    pub(crate) sim: Sim,
+    pub(crate) env: Env,
+    pub(crate) node: Arc<Node>,
+    // Dropping it would ask the member to stop.
+    _shutdown: watch::Sender<bool>,
+}
+
+/// Longest wait for anything in such a test.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+impl OneMember {
+    /// Formed, with a leader.
+    pub(crate) fn new(seed: u64) -> OneMember {
+        let sim = Sim::new(seed);
+        let env = sim.node("s1");
+        let links = Arc::new(Links::new("s1:7401", "s1:7400"));
+        sim.serve(&env, "s1:7401", links.peers());
+        sim.serve(&env, "s1:7400", links.clients());
+        let mut config = ServerConfig::new("s1", "a", "/data".into(), "/secret".into());
+        config.join = vec!["s1:7401".into()];
+        let (started, is_started) = oneshot::channel();
+        let (shutdown, stop) = watch::channel(false);
+        let member =
+            simulated::run(env.clone(), config, links, MemoryStore::default(), Faults::default(), started, stop);
+        env.spawn(TaskKind::vital("member"), async move {
+            if let Err(error) = member.await {
+                panic!("the member ended: {error}");
+            }
+        });
+        let member = sim.run(&env, LIMIT, is_started).expect("it starts in time").expect("it starts");
+        OneMember { sim, env, node: member.node(), _shutdown: shutdown }
+    }
+
+    /// Runs work on the member's machine.
+    pub(crate) fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        self.sim.run(&self.env, LIMIT, work).expect("it ends in time")
+    }
+
+    /// Proposes commands as one entry; its index.
+    pub(crate) fn propose(&self, kinds: Vec<command::Kind>) -> u64 {
+        let consensus = self.node.consensus.clone();
+        let command = |kind| Command { kind: Some(kind), cluster_time_ms: START_MS, ..Command::default() };
+        let commands = kinds.into_iter().map(command).collect();
+        self.run(async move { consensus.propose(commands, None).await }).expect("it leads").index
+    }
+}
+
+/// A command that makes a cluster.
+pub(crate) fn create_cluster(name: &str) -> command::Kind {
+    command::Kind::CreateCluster(CreateCluster { account: 0, name: name.into(), tags: Vec::new() })
 }

@@ -64,6 +64,7 @@ scenarios! {
     a_voter_without_a_spare_stays,
     a_lost_member_is_replaced,
     leadership_is_transferred,
+    a_transfer_to_a_paused_member,
     five_members,
     replies_of_the_leader_are_lost,
     tokens_after_a_leader_change,

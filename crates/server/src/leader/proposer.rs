@@ -392,6 +392,9 @@ impl Loop {
         for service in done.services {
             self.wake.idle(service);
         }
+        if done.is_lost {
+            self.wake.back_off();
+        }
         self.again.extend(done.again);
         self.again.append(&mut self.held);
     }
