@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) client_address: String,
     /// False only in the simulation, whose links have none.
     pub(crate) agents_need_certificates: bool,
+    /// This member's state was found to differ from a majority's: nothing is answered from it.
+    pub(crate) doubtful: AtomicBool,
     /// Dropped only in the simulation.
     pub(crate) hints: Hints,
     /// Of the cluster's authority, for join tokens; `None` in the simulation.
@@ -89,6 +91,10 @@ impl From<ApiError> for WriteError {
 impl Node {
     /// The state after a read barrier, or as it is here and now when `stale`.
     pub(crate) async fn read(&self, stale: bool, deadline: Instant) -> Result<State, ApiError> {
+        if self.is_doubtful() {
+            let text = "this member's state differs from the others' and is being reloaded; ask another member";
+            return Err(ApiError::new(ErrorCode::Server, text));
+        }
         if !stale && self.consensus.read_barrier(deadline).await.is_err() {
             return Err(self.no_leader());
         }
@@ -253,6 +259,10 @@ impl Node {
             boot: self.identity.boot,
             serial: self.serials.fetch_add(SERIALS_A_WRITE, Ordering::Relaxed),
         }
+    }
+
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Acquire)
     }
 
     /// Where peers reach a member: from state, or from the membership while state does not know it yet.

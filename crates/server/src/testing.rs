@@ -10,8 +10,9 @@ use seawall_env::{Env, TaskKind, sim::Sim};
 use seawall_model::{ApiError, ErrorCode, Id128, InstanceId, ServiceId, TaskId};
 use seawall_proto::{
     internal::v1::{
-        AgentIdentity, Command, ConnectInstance, ContainerRow, CreateCluster, InitCluster, InstanceAttribute, PlaceTasks, Principal,
-        Reply, ReportTasks, Resources, StopCode, TaskReport, TaskStatus, command, place_tasks, reply, report_tasks,
+        AgentIdentity, Command, ConnectInstance, ContainerRow, CreateCluster, InitCluster, InstanceAttribute,
+        PlaceTasks, Principal, Reply, ReportTasks, Resources, StopCode, TaskReport, TaskStatus, command, place_tasks,
+        reply, report_tasks,
     },
     v1,
 };

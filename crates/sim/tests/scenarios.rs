@@ -55,6 +55,8 @@ scenarios! {
     a_member_has_a_full_disk,
     a_member_has_a_failing_disk,
     an_agent_has_a_failing_disk,
+    a_followers_state_differs,
+    the_leaders_state_differs,
     every_hint_is_dropped,
     one_member_is_late,
     names_in_another_order,

@@ -94,6 +94,11 @@ impl Sessions {
         }
     }
 
+    /// Sends every agent to another member.
+    pub(crate) fn close_all(&self) {
+        self.all().iter().for_each(|live| live.supersede());
+    }
+
     fn next_log_request(&self) -> u64 {
         self.log_requests.fetch_add(1, Ordering::Relaxed)
     }

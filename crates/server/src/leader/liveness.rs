@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -17,9 +17,17 @@ use seawall_proto::{
     v1::ControllerStatus,
 };
 use seawall_state::State;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
-use crate::{ServerConfig, api::Node, dispatch::lock, member::peers};
+use crate::{
+    ServerConfig,
+    api::Node,
+    dispatch::lock,
+    member::{membership, peers},
+};
+
+#[cfg(test)]
+mod tests;
 
 /// Members relay this often.
 const TICK: Duration = Duration::from_millis(250);
@@ -134,13 +142,9 @@ impl Liveness {
         let inner = lock(&self.inner);
         let now = node.env.now();
         let heard = |id: &MemberId| inner.members.get(id).filter(|m| m.wall_ms != 0 && now - m.at < MEMBER_SILENT);
-        let mut offsets: Vec<i64> = voters
-            .keys()
-            .filter_map(|id| if *id == node.identity.id() { Some(0) } else { heard(id).map(|m| m.offset_ms) })
-            .collect();
-        offsets.sort_unstable();
-        let median = offsets.get(offsets.len().saturating_sub(1) / 2).copied().unwrap_or(0);
-        node.env.wall_ms() + median
+        let offset =
+            |id: &MemberId| if *id == node.identity.id() { Some(0) } else { heard(id).map(|member| member.offset_ms) };
+        node.env.wall_ms() + median(voters.keys().filter_map(offset).collect())
     }
 
     /// Agents whose lease ran out, at most what one command takes.
@@ -267,12 +271,20 @@ impl Inner {
     fn diverged(&self, member: MemberId) -> bool {
         let Some(own) = self.members.get(&member) else { return false };
         own.hashes.iter().any(|point| {
-            let at = |m: &Heard| m.hashes.iter().find(|p| p.index == point.index).map(hash_of);
-            let same = self.members.values().filter(|m| at(m) == Some(hash_of(point))).count();
-            let other = self.members.values().filter(|m| at(m).is_some_and(|h| h != hash_of(point))).count();
-            other > self.members.len() / 2 && other > same
+            let mut counts: BTreeMap<u128, usize> = BTreeMap::new();
+            for heard in self.members.values() {
+                let at = heard.hashes.iter().find(|p| p.index == point.index);
+                at.into_iter().for_each(|p| *counts.entry(hash_of(p)).or_default() += 1);
+            }
+            counts.into_iter().any(|(hash, count)| hash != hash_of(point) && count > self.members.len() / 2)
         })
     }
+}
+
+/// The middle one, the earlier of two; 0 where there is none.
+fn median(mut offsets: Vec<i64>) -> i64 {
+    offsets.sort_unstable();
+    offsets.get(offsets.len().saturating_sub(1) / 2).copied().unwrap_or(0)
 }
 
 fn hash_of(point: &HashPoint) -> u128 {
@@ -294,6 +306,9 @@ pub(crate) async fn relay_loop(node: Arc<Node>) {
         if let Some(answer) = tell(&node, request).await
             && answer.diverged
         {
+            doubt(&node);
+        }
+        if node.is_doubtful() {
             heal(&node).await;
         }
         node.env.sleep_until(now + TICK).await;
@@ -327,11 +342,30 @@ async fn tell(node: &Node, request: RelayRequest) -> Option<RelayResponse> {
     RelayResponse::decode(answer).ok()
 }
 
-/// This member's state differs from the others': it loads theirs.
+/// Nothing is answered from this state any more, and no agent is told anything by it.
+fn doubt(node: &Node) {
+    if !node.doubtful.swap(true, Ordering::AcqRel) {
+        error!("this member's state differs from a majority's at the same index; it serves nobody until it has theirs");
+    }
+    node.sessions.close_all();
+}
+
+/// Loads the leader's state in place of this member's own. A leader first makes another one of those that agree.
 async fn heal(node: &Node) {
-    let Some(leader) = node.consensus.leadership().borrow().leader else { return };
-    error!("this member's state differs from a majority's at the same index; it reloads the state from the leader");
-    if let Err(error) = node.consensus.install_state_from(leader).await {
+    let leadership = *node.consensus.leadership().borrow();
+    let Some(leader) = leadership.leader else { return };
+    let done = if leader == node.identity.id() {
+        let Some(to) = membership::best_successor(node) else { return };
+        node.consensus.transfer_leader(to).await
+    } else {
+        let installed = node.consensus.install_state_from(leader).await;
+        if installed.is_ok() {
+            node.doubtful.store(false, Ordering::Release);
+            info!("the state is reloaded; this member serves again");
+        }
+        installed
+    };
+    if let Err(error) = done {
         error!(%error, "the state could not be reloaded; trying again");
     }
 }

@@ -192,7 +192,8 @@ impl Loop {
     /// Follows leadership: plans of another term are worth nothing.
     fn lead(&mut self) {
         let leadership = *self.node.consensus.leadership().borrow();
-        let term = if leadership.is_leader { leadership.term } else { 0 };
+        let plans = leadership.is_leader && !self.node.is_doubtful();
+        let term = if plans { leadership.term } else { 0 };
         if term == self.term {
             return;
         }

@@ -14,6 +14,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::member::Hints;
 
+#[cfg(test)]
+mod tests;
+
 /// Every service is looked at this often, whatever hints were lost.
 const EVERYTHING: Duration = Duration::from_secs(30);
 /// After an entry that was refused. A leader that hands over refuses all while it still counts as the leader: planning the

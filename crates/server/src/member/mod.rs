@@ -11,7 +11,10 @@ pub(crate) mod peers;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 
@@ -180,6 +183,7 @@ async fn start(
         peer_address: mount.peer_address(),
         client_address: mount.client_address(),
         agents_need_certificates: mount.agents_need_certificates(),
+        doubtful: AtomicBool::new(false),
         hints,
         fingerprint: mount.fingerprint(),
         env: env.clone(),

@@ -4,6 +4,7 @@ mod agents;
 mod chaos;
 mod clocks;
 mod disks;
+mod doubt;
 mod exactly_once;
 mod forming;
 mod hints;
@@ -41,6 +42,7 @@ scenarios! {
     mass_loss: most_agents_vanish_and_return, most_agents_vanish_for_long, a_whole_zone_is_no_mass_loss,
         the_agents_of_one_live_member;
     disks: a_member_has_a_full_disk, a_member_has_a_failing_disk, an_agent_has_a_failing_disk;
+    doubt: a_followers_state_differs, the_leaders_state_differs;
     hints: every_hint_is_dropped;
     forming: one_member_is_late, names_in_another_order, two_members_of_one_name, a_crash_while_forming;
     members: a_wiped_member, a_voter_without_a_spare_stays, a_lost_member_is_replaced, leadership_is_transferred,
