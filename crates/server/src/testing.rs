@@ -7,7 +7,7 @@ use prost::Message;
 use seawall_consensus::MemoryStore;
 use seawall_controllers::Now;
 use seawall_env::{Env, TaskKind, sim::Sim};
-use seawall_model::{ApiError, ErrorCode, Id128, InstanceId, ServiceId, TaskId};
+use seawall_model::{ApiError, ErrorCode, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::{
     internal::v1::{
         AgentIdentity, Command, ConnectInstance, ContainerRow, CreateCluster, InitCluster, InstanceAttribute,
@@ -231,11 +231,11 @@ impl TestCluster {
         self.report(task, |report| {
             report.status = running;
             report.started_at_ms = now_ms;
-            report.containers = vec![ContainerRow { last_status: running, ..ContainerRow::default() }];
+            report.containers.iter_mut().for_each(|row| row.last_status = running);
         });
     }
 
-    /// Its agent says that a task's container ended with this code.
+    /// Its agent says that a task's containers ended with this code.
     pub(crate) fn ends(&mut self, task: TaskId, exit_code: i32) {
         let (now_ms, stopped) = (self.now_ms, TaskStatus::Stopped.into());
         self.report(task, |report| {
@@ -244,15 +244,20 @@ impl TestCluster {
             report.execution_stopped_at_ms = now_ms;
             report.stop_code = StopCode::EssentialContainerExited.into();
             report.stopped_reason = "Essential container in task exited".into();
-            let row = ContainerRow { last_status: stopped, exit_code: Some(exit_code), ..ContainerRow::default() };
-            report.containers = vec![row];
+            for row in &mut report.containers {
+                (row.last_status, row.exit_code) = (stopped, Some(exit_code));
+            }
         });
     }
 
     fn report(&mut self, task: TaskId, change: impl FnOnce(&mut TaskReport)) {
         let row = self.state.tasks.get(&task).expect("the task").clone();
         let session = self.state.instances.get(&InstanceId(row.instance_id)).expect("its instance").session;
+        let definition = self.state.task_definitions.get(&TaskDefinitionId(row.task_definition_id));
+        let containers =
+            definition.and_then(|row| row.definition.as_ref()).map_or(0, |d| d.container_definitions.len());
         let mut report = TaskReport {
+            containers: vec![ContainerRow::default(); containers],
             task: row.id,
             status: row.last_status,
             started_at_ms: row.started_at_ms,
