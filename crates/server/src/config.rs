@@ -128,7 +128,7 @@ impl ServerConfig {
                 self.lease_ms, self.beat_ms
             ));
         }
-        if self.expect == 0 || self.expect % 2 == 0 {
+        if self.expect.is_multiple_of(2) {
             return Err(format!("--expect {}: a cluster forms with an odd number of members (1, 3 or 5)", self.expect));
         }
         Ok(())

@@ -84,7 +84,7 @@ fn seal(digest: [u8; DIGEST_BYTES], key: &[u8]) -> String {
 }
 
 fn open(token: &str, digest: [u8; DIGEST_BYTES]) -> Option<Vec<u8>> {
-    if !token.is_ascii() || token.len() % 2 != 0 {
+    if !token.is_ascii() || !token.len().is_multiple_of(2) {
         return None;
     }
     let byte = |at: usize| u8::from_str_radix(token.get(at..at + 2)?, 16).ok();

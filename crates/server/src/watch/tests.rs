@@ -11,7 +11,7 @@ const FIRST_EPOCH: u64 = 1;
 
 fn entry(index: u64, changes: usize) -> Arc<AppliedEntry> {
     let changes = std::iter::repeat_n(Change::Meta, changes).collect();
-    let effects = vec![Effects { changes, ..Effects::default() }];
+    let effects = vec![Effects { changes }];
     Arc::new(AppliedEntry { index, cluster_time_ms: 0, effects, state: State::new() })
 }
 
@@ -167,7 +167,7 @@ fn what_is_watched_must_exist() {
 fn watchers_are_counted_and_leave() {
     let member = OneMember::new(5);
     let watchers: Vec<_> = (0..WATCHERS_MAX).map(|_| start(&member.node, clusters(None, false)).ok()).collect();
-    let refused = start(&member.node, clusters(None, false)).err().expect("one too many");
+    let Err(refused) = start(&member.node, clusters(None, false)) else { panic!("one too many") };
     assert_eq!(refused.code, ErrorCode::Overloaded);
     drop(watchers);
     assert!(member.sim.run_until(|| member.node.changes.watchers.load(Ordering::Relaxed) == 0, LIMIT));

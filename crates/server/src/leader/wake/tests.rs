@@ -54,7 +54,7 @@ impl Fixture {
     }
 
     fn changed(&mut self, change: Change) {
-        self.note(Effects { changes: vec![change], ..Effects::default() });
+        self.note(Effects { changes: vec![change] });
     }
 
     fn pause(&self) -> Duration {

@@ -16,7 +16,7 @@ fn custom_attributes_come_and_go() {
     let attribute = json!({"name": "stack", "value": "production", "targetId": arn});
     let put = cluster.must("PutAttributes", json!({"attributes": [attribute]}));
     assert_eq!(put["attributes"][0], attribute);
-    assert_eq!(list(&mut cluster, "stack"), [attribute.clone()]);
+    assert_eq!(list(&mut cluster, "stack"), std::slice::from_ref(&attribute));
     let by_value = json!({"targetType": "container-instance", "attributeName": "stack", "attributeValue": "other"});
     assert!(cluster.must("ListAttributes", by_value).get("attributes").is_none());
     cluster.must("DeleteAttributes", json!({"attributes": [attribute]}));

@@ -297,7 +297,7 @@ fn settings_that_would_fail_on_an_instance_are_refused() {
         ),
         (json!({"logConfiguration": {"logDriver": "json-file", "options": {"max-file": "0"}}}), "a number above 0"),
     ] {
-        let message = refusal(definition(&[container.clone()]));
+        let message = refusal(definition(std::slice::from_ref(&container)));
         assert!(message.contains(text), "{container}: {message}");
     }
     checked(definition(&[
