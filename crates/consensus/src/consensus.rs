@@ -342,6 +342,20 @@ impl Consensus {
         Ok(())
     }
 
+    /// Changes this member's state behind the log's back, as a fault in memory would. For simulations.
+    ///
+    /// # Panics
+    /// On a real machine.
+    pub async fn break_state(&self) {
+        assert!(self.inner.env.is_simulated(), "only a simulation breaks a state");
+        let broken = self.inner.raft.with_state_machine(|machine| {
+            machine.break_state();
+            Box::pin(async {})
+        });
+        // A stopped member has no state to break.
+        let _ = self.inner.env.scope(broken).await;
+    }
+
     /// Stops taking part and closes the log.
     pub async fn shutdown(&self) {
         self.inner.env.scope(self.shutdown_in_scope()).await;

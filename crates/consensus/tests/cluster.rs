@@ -296,3 +296,26 @@ fn a_disk_that_fails_or_is_full_ends_its_member_and_loses_nothing() {
         assert!(cluster.names(victim).is_superset(&["before".into(), "during".into()].into()));
     }
 }
+
+#[test]
+fn a_state_that_differs_is_replaced_by_a_peers_and_what_was_applied_since_comes_again() {
+    let cluster = Cluster::formed(47, 3);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    cluster.propose(leader, vec![create("before")]).unwrap();
+    cluster.wait_equal();
+    let broken = cluster.get(follower);
+    cluster.run(follower, async move { broken.break_state().await });
+    cluster.propose(leader, vec![create("after")]).unwrap();
+    cluster.wait("both to apply", |c| c.get(follower).state().index == c.get(leader).state().index);
+    let hash = |id| cluster.get(id).state().state.hash();
+    assert_ne!(hash(follower), hash(leader));
+    let reloading = cluster.get(follower);
+    cluster.run(follower, async move { reloading.install_state_from(MemberId(leader)).await }).unwrap();
+    assert_eq!(hash(follower), hash(leader));
+    cluster.propose(leader, vec![create("later")]).unwrap();
+    cluster.wait_equal();
+    // Its snapshot on disk is the right state too.
+    let own = cluster.get(leader);
+    let refused = cluster.run(leader, async move { own.install_state_from(MemberId(follower)).await });
+    assert!(matches!(refused, Err(ChangeError::Refused(_))), "a leader hands over first: {refused:?}");
+}

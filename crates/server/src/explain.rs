@@ -10,6 +10,9 @@ use seawall_state::State;
 
 use crate::{render, resolve};
 
+#[cfg(test)]
+mod tests;
+
 /// Reasons named in one summary.
 const REASONS_MAX: usize = 3;
 

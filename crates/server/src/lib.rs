@@ -14,6 +14,8 @@ mod render;
 mod resolve;
 pub mod simulated;
 mod status;
+#[cfg(test)]
+mod testing;
 mod trust;
 mod validate;
 mod watch;

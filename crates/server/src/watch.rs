@@ -26,6 +26,9 @@ use crate::{
     resolve,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// What one kept change is taken to cost: its state is shared with the others.
 const CHANGE_BYTES: usize = 256;
 /// Events on their way to a watcher that is slow.
@@ -45,6 +48,8 @@ struct Kept {
     bytes: usize,
     /// Changes up to this index are not kept.
     dropped: u64,
+    /// The last entry that was seen.
+    last: u64,
 }
 
 impl Default for Changes {
@@ -57,6 +62,14 @@ impl Changes {
     fn push(&self, entry: Arc<AppliedEntry>) {
         let mut kept = lock(&self.kept);
         let index = entry.index;
+        if index != kept.last + 1 {
+            // A snapshot was installed in between: what it brought is not known as changes.
+            *kept = Kept { dropped: index, last: index, ..Kept::default() };
+            drop(kept);
+            self.newest.send_replace(index);
+            return;
+        }
+        kept.last = index;
         kept.bytes += cost(&entry);
         kept.entries.push_back(entry);
         while kept.bytes > WATCH_BYTES
@@ -71,7 +84,7 @@ impl Changes {
 
     /// Changes were missed (a snapshot was installed): nothing before `index` is kept.
     fn restart(&self, index: u64) {
-        *lock(&self.kept) = Kept { dropped: index, ..Kept::default() };
+        *lock(&self.kept) = Kept { dropped: index, last: index, ..Kept::default() };
         self.newest.send_replace(index);
     }
 

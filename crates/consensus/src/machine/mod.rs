@@ -169,7 +169,6 @@ impl Machine {
     }
 
     /// Changes the state behind the log's back, as a fault would.
-    #[cfg(test)]
     pub(crate) fn break_state(&mut self) {
         let mut meta = (*self.state.meta).clone();
         meta.next_id += 1;

@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 use super::{Live, lock};
 use crate::{api::Node, member::peers};
 
+#[cfg(test)]
+mod tests;
+
 /// Chunks on their way to a reader that is slow.
 const CHUNKS_WAITING: usize = 16;
 /// The agent is told after so many that more may come.

@@ -94,6 +94,11 @@ impl Sessions {
         }
     }
 
+    /// Sends every agent to another member.
+    pub(crate) fn close_all(&self) {
+        self.all().iter().for_each(|live| live.supersede());
+    }
+
     fn next_log_request(&self) -> u64 {
         self.log_requests.fetch_add(1, Ordering::Relaxed)
     }
@@ -129,9 +134,17 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Wakes the sessions whose tasks changed. Effects are hints: after a gap every session looks at everything.
 pub(crate) async fn pump(node: Arc<Node>) {
     let mut applied = node.consensus.applied();
+    let mut last = node.consensus.state().index;
     loop {
         match applied.recv().await {
-            Ok(entry) => wake_sessions(&node, &entry),
+            Ok(entry) => {
+                // A snapshot was installed in between: what it changed is not known here.
+                if entry.index > last + 1 {
+                    node.sessions.all().iter().for_each(|live| live.mark_all());
+                }
+                last = entry.index;
+                wake_sessions(&node, &entry);
+            }
             Err(RecvError::Lagged(_)) => node.sessions.all().iter().for_each(|live| live.mark_all()),
             Err(RecvError::Closed) => return,
         }

@@ -102,6 +102,9 @@ async fn connect(node: &Arc<Node>, caller: &Caller, hello: &Hello) -> Result<Con
     }
     let deadline = node.env.now() + CONNECT;
     node.consensus.read_barrier(deadline).await.map_err(|_| Turned::Behind)?;
+    if !node.condition.serves() {
+        return Err(Turned::Behind);
+    }
     if (hello.seen_epoch, hello.seen_index) > (node.identity.epoch, node.consensus.state().index) {
         return Err(Turned::Behind);
     }

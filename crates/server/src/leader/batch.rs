@@ -76,6 +76,8 @@ pub(super) struct Done {
     pub(super) services: Vec<ServiceId>,
     /// What these assumed no longer holds: they are planned again.
     pub(super) again: Vec<Job>,
+    /// Nothing of it was applied here.
+    pub(super) is_lost: bool,
 }
 
 impl Batch {
@@ -99,6 +101,7 @@ impl Batch {
         let result = node.consensus.propose(self.commands.clone(), Some(term)).await;
         let services = self.askers.iter().filter_map(|(_, asked, _)| asked.service).collect();
         let mut again = Vec::new();
+        let is_lost = result.is_err();
         match result {
             Ok(proposed) => {
                 let state = node.consensus.state();
@@ -121,7 +124,7 @@ impl Batch {
             }
         }
         // The proposer outlives every batch; if it has ended, the member is going down.
-        let _ = finished.send(Done { commands: self.commands, services, again }).await;
+        let _ = finished.send(Done { commands: self.commands, services, again, is_lost }).await;
     }
 }
 

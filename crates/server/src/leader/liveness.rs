@@ -26,6 +26,9 @@ use crate::{
     member::{Room, peers},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Members relay this often.
 const TICK: Duration = Duration::from_millis(250);
 const RELAY_CALL: Duration = Duration::from_millis(750);
@@ -154,13 +157,9 @@ impl Liveness {
         let inner = lock(&self.inner);
         let now = node.env.now();
         let heard = |id: &MemberId| inner.members.get(id).filter(|m| m.wall_ms != 0 && now - m.at < MEMBER_SILENT);
-        let mut offsets: Vec<i64> = voters
-            .keys()
-            .filter_map(|id| if *id == node.identity.id() { Some(0) } else { heard(id).map(|m| m.offset_ms) })
-            .collect();
-        offsets.sort_unstable();
-        let median = offsets.get(offsets.len().saturating_sub(1) / 2).copied().unwrap_or(0);
-        node.env.wall_ms() + median
+        let offset =
+            |id: &MemberId| if *id == node.identity.id() { Some(0) } else { heard(id).map(|member| member.offset_ms) };
+        node.env.wall_ms() + median(voters.keys().filter_map(offset).collect())
     }
 
     /// Agents whose lease ran out, at most what one command takes.
@@ -332,6 +331,12 @@ enum Verdict {
     Undecided,
 }
 
+/// The middle one, the earlier of two; 0 where there is none.
+fn median(mut offsets: Vec<i64>) -> i64 {
+    offsets.sort_unstable();
+    offsets.get(offsets.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+}
+
 fn hash_of(point: &HashPoint) -> u128 {
     u128::from_be_bytes(point.hash.as_ref().try_into().unwrap_or_default())
 }
@@ -351,7 +356,7 @@ pub(crate) async fn relay_loop(node: Arc<Node>) {
         match tell(&node, request).await {
             Some(answer) if answer.diverged && answer.agrees == 0 => doubt(&node),
             Some(answer) if answer.diverged => heal(&node, MemberId(answer.agrees)).await,
-            Some(_) => node.condition.set_diverged(false),
+            Some(_) => drop(node.condition.set_diverged(false)),
             None => {}
         }
         node.env.sleep_until(now + TICK).await;
@@ -388,14 +393,22 @@ async fn tell(node: &Node, request: RelayRequest) -> Option<RelayResponse> {
 
 /// Members' states differ and none is a majority's: nobody serves until one is. Guessing could lose what was acknowledged.
 fn doubt(node: &Node) {
-    node.condition.set_diverged(true);
-    error!("members' states differ at the same index and no majority agrees; none of them serves");
+    if stop_serving(node) {
+        error!("members' states differ at the same index and no majority agrees; none of them serves");
+    }
+}
+
+/// Nothing is answered from this state any more, and no agent is told anything by it. True: it was until now.
+fn stop_serving(node: &Node) -> bool {
+    node.sessions.close_all();
+    !node.condition.set_diverged(true)
 }
 
 /// This member's state differs from the others': it serves nobody until it has loaded theirs.
 async fn heal(node: &Node, agrees: MemberId) {
-    node.condition.set_diverged(true);
-    error!(%agrees, "this member's state differs from a majority's at the same index; it reloads the state");
+    if stop_serving(node) {
+        error!(%agrees, "this member's state differs from a majority's at the same index; it serves nobody until it has theirs");
+    }
     if node.consensus.leadership().borrow().is_leader {
         // A leader's state is what others are compared with: it must not lead while it is wrong.
         match node.consensus.transfer_leader(agrees).await {
@@ -404,39 +417,10 @@ async fn heal(node: &Node, agrees: MemberId) {
         }
     }
     match node.consensus.install_state_from(agrees).await {
-        Ok(()) => node.condition.set_diverged(false),
+        Ok(()) => {
+            node.condition.set_diverged(false);
+            info!("the state is reloaded; this member serves again");
+        }
         Err(error) => error!(%error, "the state could not be reloaded; trying again"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn heard(hashes: &[(u64, u8)]) -> Heard {
-        let point = |(index, hash): &(u64, u8)| HashPoint { index: *index, hash: vec![*hash; 16].into() };
-        Heard { hashes: hashes.iter().map(point).collect(), ..Heard::default() }
-    }
-
-    fn verdicts(members: &[&[(u64, u8)]]) -> Vec<Verdict> {
-        let ids = (1..).map(MemberId);
-        let members: BTreeMap<MemberId, Heard> = ids.zip(members.iter().map(|hashes| heard(hashes))).collect();
-        let inner = Inner { members, ..Inner::default() };
-        inner.members.keys().map(|id| inner.verdict(*id)).collect()
-    }
-
-    #[test]
-    fn the_minority_differs_at_an_index_that_both_have() {
-        let two = Verdict::Differs(MemberId(1));
-        assert_eq!(verdicts(&[&[(1, 7), (2, 8)], &[(2, 8)], &[(2, 9)]]), [Verdict::Same, Verdict::Same, two]);
-        assert_eq!(verdicts(&[&[(1, 7)], &[(2, 8)], &[(3, 9)]]), [Verdict::Same; 3]);
-        let one = Verdict::Differs(MemberId(2));
-        assert_eq!(verdicts(&[&[(5, 1)], &[(5, 2)], &[(5, 2)]]), [one, Verdict::Same, Verdict::Same]);
-    }
-
-    #[test]
-    fn without_a_majority_nobody_is_right() {
-        assert_eq!(verdicts(&[&[(5, 1)], &[(5, 2)], &[(5, 3)]]), [Verdict::Undecided; 3]);
-        assert_eq!(verdicts(&[&[(5, 1)], &[(5, 2)], &[]]), [Verdict::Undecided, Verdict::Undecided, Verdict::Same]);
     }
 }

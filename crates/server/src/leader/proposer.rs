@@ -193,7 +193,8 @@ impl Loop {
     /// Follows leadership: plans of another term are worth nothing.
     fn lead(&mut self) {
         let leadership = *self.node.consensus.leadership().borrow();
-        let term = if leadership.is_leader { leadership.term } else { 0 };
+        let plans = leadership.is_leader && self.node.condition.serves();
+        let term = if plans { leadership.term } else { 0 };
         if term == self.term {
             return;
         }
@@ -405,6 +406,9 @@ impl Loop {
         }
         for service in done.services {
             self.wake.idle(service);
+        }
+        if done.is_lost {
+            self.wake.back_off();
         }
         self.again.extend(done.again);
         self.again.append(&mut self.held);

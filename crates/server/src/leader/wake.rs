@@ -14,8 +14,14 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::member::Hints;
 
+#[cfg(test)]
+mod tests;
+
 /// Every service is looked at this often, whatever hints were lost.
 const EVERYTHING: Duration = Duration::from_secs(30);
+/// After an entry that was refused. A leader that hands over refuses all while it still counts as the leader: planning the
+/// same again and again would take the time that its successor needs.
+const BACK_OFF: Duration = Duration::from_millis(20);
 /// Longest sleep of the proposer.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -31,6 +37,7 @@ pub(super) struct Wake {
     /// Could not place all their tasks when last looked at.
     waiting: BTreeSet<ServiceId>,
     everything_at: Instant,
+    not_before: Instant,
 }
 
 impl Wake {
@@ -43,6 +50,7 @@ impl Wake {
             timers: BTreeMap::new(),
             waiting: BTreeSet::new(),
             everything_at: env.now(),
+            not_before: Instant::default(),
         }
     }
 
@@ -115,8 +123,16 @@ impl Wake {
         self.dirty.insert(service);
     }
 
+    /// Looks at nothing for a moment.
+    pub(super) fn back_off(&mut self) {
+        self.not_before = self.env.now() + self.env.jitter(BACK_OFF);
+    }
+
     /// The next service to look at.
     pub(super) fn next(&mut self, state: &State, now_ms: i64) -> Option<ServiceId> {
+        if self.env.now() < self.not_before {
+            return None;
+        }
         if self.env.now() >= self.everything_at {
             self.everything_at = self.env.now() + EVERYTHING;
             for (id, row) in state.services.iter() {
@@ -141,11 +157,15 @@ impl Wake {
         if !may_plan {
             return PAUSE_MAX;
         }
+        let now = self.env.now();
+        if now < self.not_before {
+            return self.not_before - now;
+        }
         if self.dirty.iter().any(|id| !self.busy.contains(id)) {
             return Duration::ZERO;
         }
         let next = self.timers.values().min().map(|at| Duration::from_millis((at - now_ms).max(0) as u64));
-        next.unwrap_or(PAUSE_MAX).min(PAUSE_MAX).min(self.everything_at - self.env.now())
+        next.unwrap_or(PAUSE_MAX).min(PAUSE_MAX).min(self.everything_at - now)
     }
 }
 

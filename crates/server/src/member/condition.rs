@@ -41,17 +41,23 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// Refuses while what this member knows is wrong.
+    /// Whether what this member knows is known to be right.
+    pub(crate) fn serves(&self) -> bool {
+        !self.diverged.load(Ordering::Acquire)
+    }
+
+    /// Refuses while it is not.
     pub(crate) fn check_serves(&self) -> Result<(), ApiError> {
-        if !self.diverged.load(Ordering::Acquire) {
+        if self.serves() {
             return Ok(());
         }
         let why = "this member's state differs from the others' and is being reloaded; ask another member";
         Err(ApiError::new(ErrorCode::NoLeader, why))
     }
 
-    pub(crate) fn set_diverged(&self, diverged: bool) {
-        self.diverged.store(diverged, Ordering::Release);
+    /// What it was before.
+    pub(crate) fn set_diverged(&self, diverged: bool) -> bool {
+        self.diverged.swap(diverged, Ordering::AcqRel)
     }
 
     pub(crate) fn set_removed(&self) {

@@ -12,7 +12,7 @@ use seawall_state::State;
 
 use super::{
     CommandKind, Ctx, DeleteAttributes, ListAttributes, Outcome, PutAttributes, ReadCtx, ReadOp, RenderCtx, Write,
-    WriteOp, at_most, page, page::Page, resolve,
+    WriteOp, at_most, not_empty, page, page::Page, resolve,
 };
 use crate::render;
 
@@ -24,6 +24,7 @@ impl WriteOp for PutAttributes {
     type Response = PutAttributesResponse;
 
     fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        not_empty("Attributes", request.attributes.len())?;
         at_most("attributes", request.attributes.len(), ATTRIBUTES_MAX)?;
         request.attributes.iter().try_for_each(check)?;
         let cluster = resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
@@ -41,6 +42,7 @@ impl WriteOp for DeleteAttributes {
     type Response = DeleteAttributesResponse;
 
     fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        not_empty("Attributes", request.attributes.len())?;
         at_most("attributes", request.attributes.len(), ATTRIBUTES_MAX)?;
         let cluster = resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
         let items = items(ctx.state, cluster, &request.attributes)?;

@@ -18,6 +18,9 @@ mod task_definitions;
 mod tasks;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 use prost::Message;
 use seawall_model::{ApiError, ErrorCode, TaskId};
 use seawall_proto::{

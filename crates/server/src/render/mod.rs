@@ -9,6 +9,9 @@ pub mod task;
 pub mod task_definition;
 pub mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use seawall_model::ClusterId;
 use seawall_proto::{internal::v1::Health, v1::Failure};
 use seawall_state::State;

@@ -120,6 +120,11 @@ impl Member {
         &self.0.consensus
     }
 
+    #[cfg(test)]
+    pub(crate) fn node(&self) -> Arc<Node> {
+        self.0.clone()
+    }
+
     /// Its id; never used twice.
     pub fn id(&self) -> MemberId {
         self.0.identity.id()

@@ -61,6 +61,8 @@ fn message(code: ErrorCode, name: &str, value: &Value, place: &Place) -> Result<
 fn present(code: ErrorCode, name: &str, value: &Value, place: &Place) -> Result<(), ApiError> {
     for member in facts(name).map_or(&[][..], |f| f.required) {
         match &value[*member] {
+            // Absent or empty is the same in a message. The operation says so in ECS's words.
+            Value::Null if is_list(name, member) => {}
             Value::Null => return Err(ApiError::new(code, place.member(member).says("is required."))),
             Value::String(text) if text.is_empty() => {
                 return Err(ApiError::new(code, place.member(member).says("can not be blank.")));
@@ -69,6 +71,11 @@ fn present(code: ErrorCode, name: &str, value: &Value, place: &Place) -> Result<
         }
     }
     Ok(())
+}
+
+fn is_list(name: &str, member: &str) -> bool {
+    let members = shape(name).map_or(&[][..], |s| s.members);
+    members.iter().any(|(known, kind)| *known == member && matches!(kind, Kind::List(_)))
 }
 
 fn inner(code: ErrorCode, kind: &Kind, value: &Value, place: &Place) -> Result<(), ApiError> {

@@ -30,9 +30,11 @@ impl Invariant for Acknowledged {
                 return Err(format!("{name} lacks {missing}"));
             }
         }
-        match missing(&world.ledger().told()) {
-            Some(missing) if !world.ledger().told().is_empty() => Err(format!("the watch has not told of {missing}")),
-            _ => Ok(()),
+        for (watch, told) in world.ledger().told() {
+            if let Some(missing) = missing(&told) {
+                return Err(format!("the watch at {watch} has not told of {missing}"));
+            }
         }
+        Ok(())
     }
 }

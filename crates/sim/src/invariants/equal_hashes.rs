@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Invariant;
-use crate::world::Seen;
+use crate::world::{Seen, World};
 
 /// See the module.
 #[derive(Default)]
@@ -23,6 +23,16 @@ impl Invariant for EqualHashes {
         let (known, first) = self.hashes.entry(entry.index).or_insert_with(|| (hash, member.to_owned()));
         if *known != hash {
             return Err(format!("at {} {first} has {known:032x} and {member} {hash:032x}", entry.index));
+        }
+        Ok(())
+    }
+
+    fn healed(&mut self, world: &World) -> Result<(), String> {
+        for (name, member) in world.members().iter().filter_map(|(name, node)| Some((name, node.member()?))) {
+            let now = member.consensus().state();
+            if let Some((hash, first)) = self.hashes.get(&now.index).filter(|(hash, _)| *hash != now.state.hash()) {
+                return Err(format!("at {} {first} has {hash:032x}, {name} another", now.index));
+            }
         }
         Ok(())
     }

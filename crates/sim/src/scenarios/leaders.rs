@@ -47,7 +47,7 @@ pub(super) fn a_minority_leader(seed: u64) {
     let world = six_tasks(seed);
     let old = world.leading();
     let workload = world.start_workload();
-    world.isolate(&[old.clone()]);
+    world.isolate(std::slice::from_ref(&old));
     let written = world.call_with::<CreateClusterResponse>(&old, "CreateCluster", &create("lost"), within(SECOND * 3));
     let code = written.expect_err("a minority acknowledged a write").code();
     assert!(matches!(code, Some(ErrorCode::Unknown | ErrorCode::NoLeader)), "{code:?}");

@@ -118,6 +118,31 @@ pub(super) fn leadership_is_transferred(seed: u64) {
     world.settle(SETTLE);
 }
 
+/// It never takes over: the cluster must not wait for it.
+pub(super) fn a_transfer_to_a_paused_member(seed: u64) {
+    let world = six_tasks(seed);
+    let workload = world.start_workload();
+    for _ in 0..3 {
+        let (leader, to) = (world.wait_leader(), world.followers()[0].clone());
+        world.sim.pause(&to);
+        let request = TransferLeadershipRequest { to: Some(to.clone()) };
+        let answer = world.call::<TransferLeadershipResponse>(&leader, "TransferLeadership", &request);
+        assert!(answer.is_err(), "{answer:?}");
+        let update = seawall_proto::v1::UpdateServiceRequest { desired_count: Some(5), ..Default::default() };
+        world.update_service("web", update);
+        world.wait("five to run", SECOND * 10, |w| w.running("web") == 5);
+        let before = world.ledger().counts().0;
+        world.run_for(SECOND * 5);
+        assert!(world.ledger().counts().0 > before, "writes wait for a member that is paused");
+        world.sim.resume(&to);
+        let update = seawall_proto::v1::UpdateServiceRequest { desired_count: Some(6), ..Default::default() };
+        world.update_service("web", update);
+        world.run_for(SECOND * 3);
+    }
+    workload.stop_writing();
+    world.settle(SETTLE);
+}
+
 /// Two of five may be lost together.
 pub(super) fn five_members(seed: u64) {
     let mut world = World::formed(&Setup::with(seed, &["a", "b", "c", "d", "e"], 1));

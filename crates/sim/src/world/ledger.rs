@@ -1,6 +1,6 @@
 //! What clients were promised, and what they were shown that breaks a promise.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Shared, lock};
 
@@ -17,8 +17,8 @@ struct Book {
     unknown: usize,
     /// Reads that were answered.
     reads: usize,
-    /// Every cluster that a watch has told of.
-    watched: BTreeSet<String>,
+    /// Every cluster that each watch has told of.
+    watched: BTreeMap<String, BTreeSet<String>>,
     broken: Vec<String>,
 }
 
@@ -41,8 +41,8 @@ impl Ledger {
     }
 
     /// A watch told of a cluster.
-    pub fn watched(&self, name: &str) {
-        lock(&self.0).watched.insert(name.to_owned());
+    pub fn watched(&self, watch: &str, name: &str) {
+        lock(&self.0).watched.entry(watch.to_owned()).or_default().insert(name.to_owned());
     }
 
     /// A promise was broken before the eyes of a client.
@@ -60,8 +60,8 @@ impl Ledger {
         lock(&self.0).newest.clone()
     }
 
-    /// What watches told of so far.
-    pub fn told(&self) -> BTreeSet<String> {
+    /// What each watch told of so far.
+    pub fn told(&self) -> BTreeMap<String, BTreeSet<String>> {
         lock(&self.0).watched.clone()
     }
 

@@ -51,6 +51,8 @@ pub struct World {
     client: Env,
     observer: Observer,
     invariants: RefCell<Vec<Box<dyn Invariant>>>,
+    /// Members whose states a test has broken: what they apply is not looked at.
+    broken: RefCell<BTreeSet<String>>,
     ledger: Ledger,
 }
 
@@ -68,6 +70,7 @@ impl World {
             client,
             observer,
             invariants: RefCell::new(invariants::all()),
+            broken: RefCell::default(),
             ledger: Ledger::default(),
         };
         for config in setup.member_configs() {
@@ -256,6 +259,18 @@ impl World {
         self.sim.partition(&names, &others);
     }
 
+    /// Changes a member's state behind the log's back, until [`World::trust`].
+    pub fn break_state(&self, name: &str) {
+        self.broken.borrow_mut().insert(name.to_owned());
+        let member = self.member(name).member().unwrap_or_else(|| self.fail("a member that does not serve"));
+        self.run(SOON, async move { member.consensus().break_state().await });
+    }
+
+    /// From now on what the member applies counts again.
+    pub fn trust(&self, name: &str) {
+        self.broken.borrow_mut().remove(name);
+    }
+
     /// Lets time pass.
     pub fn run_for(&self, length: Duration) {
         self.sim.run_for(length);
@@ -313,7 +328,9 @@ impl World {
                 self.fail(&format!("{name}: {why}"));
             }
         };
-        for (member, seen) in self.observer.take() {
+        let broken = self.broken.borrow();
+        let counts = |(member, seen): &(String, Seen)| !broken.contains(member) || matches!(seen, Seen::Leadership(_));
+        for (member, seen) in self.observer.take().into_iter().filter(counts) {
             invariants.iter_mut().for_each(|i| check(i.seen(&member, &seen), i.name()));
         }
         invariants.iter_mut().for_each(|i| check(i.look(self), i.name()));

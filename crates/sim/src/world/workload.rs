@@ -41,7 +41,7 @@ impl Drop for Workload {
 }
 
 impl World {
-    /// Starts a writer and a reader at each member, and a watcher.
+    /// Starts a writer, a reader and a watcher at each member, and a watcher that goes from one to the next.
     pub fn start_workload(&self) -> Workload {
         let addresses: Vec<String> = self.members().values().map(|node| node.client_address()).collect();
         let client = |addresses: &[String]| Client {
@@ -53,8 +53,9 @@ impl World {
         for address in &addresses {
             writers.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).write()));
             readers.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).read()));
+            readers.push(self.client().spawn(CLIENT, client(std::slice::from_ref(address)).watch(address.clone())));
         }
-        readers.push(self.client().spawn(CLIENT, client(&addresses).watch()));
+        readers.push(self.client().spawn(CLIENT, client(&addresses).watch("anywhere".into())));
         Workload { writers, readers }
     }
 }
@@ -112,7 +113,7 @@ impl Client {
     }
 
     /// Follows the changes of clusters over every break, as the client library does.
-    async fn watch(self) {
+    async fn watch(self, name: String) {
         let mut at: Option<Position> = None;
         loop {
             let request = WatchRequest {
@@ -123,7 +124,7 @@ impl Client {
             };
             let address = self.address();
             if let Ok(events) = simulated::watch(&self.env, &address, &request).await {
-                self.follow(&address, events, &mut at).await;
+                self.follow(&name, events, &mut at).await;
             }
             self.env.sleep(self.env.jitter(PAUSE)).await;
         }
@@ -131,7 +132,7 @@ impl Client {
 
     async fn follow(
         &self,
-        address: &str,
+        watch: &str,
         mut events: mpsc::Receiver<Result<WatchEvent, CallError>>,
         at: &mut Option<Position>,
     ) {
@@ -150,7 +151,7 @@ impl Client {
             };
             let position = event.position.unwrap_or_default();
             if let Some(watch_event::Change::Cluster(cluster)) = &event.change {
-                self.told(address, cluster, position, *at, listing, &mut listed);
+                self.told(watch, cluster, position, *at, listing, &mut listed);
             }
             if listing {
                 listing = !matches!(event.change, Some(watch_event::Change::Synced(_)));
@@ -164,7 +165,7 @@ impl Client {
 
     fn told(
         &self,
-        address: &str,
+        watch: &str,
         cluster: &Cluster,
         position: Position,
         at: Option<Position>,
@@ -173,14 +174,14 @@ impl Client {
     ) {
         let name = cluster.cluster_name().to_owned();
         if name.starts_with(PREFIX) {
-            self.ledger.watched(&name);
+            self.ledger.watched(watch, &name);
         }
         let key = |p: Position| (p.epoch, p.index, p.ordinal);
         if !listing && at.is_some_and(|at| key(position) <= key(at)) {
-            self.ledger.broke(format!("the watch at {address} went from {at:?} back to {position:?}"));
+            self.ledger.broke(format!("the watch at {watch} went from {at:?} back to {position:?}"));
         }
         if listing && !listed.insert(name.clone()) {
-            self.ledger.broke(format!("the watch at {address} listed {name} twice"));
+            self.ledger.broke(format!("the watch at {watch} listed {name} twice"));
         }
     }
 }

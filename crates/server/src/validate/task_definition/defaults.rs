@@ -20,7 +20,7 @@ pub fn fill(request: &RegisterTaskDefinitionRequest, network_mode: &str, task: T
         task_role_arn: request.task_role_arn.clone(),
         execution_role_arn: request.execution_role_arn.clone(),
         // ECS leaves it out where the caller did.
-        network_mode: request.network_mode.clone(),
+        network_mode: request.network_mode.clone().filter(|text| !text.is_empty()),
         volumes: request.volumes.clone(),
         placement_constraints: request.placement_constraints.clone(),
         compatibilities: vec!["EXTERNAL".into(), "EC2".into()],

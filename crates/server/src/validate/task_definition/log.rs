@@ -58,6 +58,6 @@ fn check_value(container: &ContainerDefinition, option: &str, value: &str) -> Re
 
 fn is_size(value: &str) -> bool {
     let number = value.to_ascii_lowercase();
-    let number = number.strip_suffix('b').unwrap_or(&number).trim_end_matches(['k', 'm', 'g']);
-    number.parse::<u64>().is_ok()
+    let number = number.strip_suffix('b').unwrap_or(&number);
+    number.strip_suffix(['k', 'm', 'g']).unwrap_or(number).parse::<u64>().is_ok()
 }

@@ -44,7 +44,7 @@ pub fn check(request: &RegisterTaskDefinitionRequest) -> Result<(TaskDefinition,
     if !containers.iter().any(|c| c.essential.unwrap_or(true)) {
         return Err(ApiError::client("At least one container of a task definition must be essential."));
     }
-    let network_mode = request.network_mode.as_deref().unwrap_or(BRIDGE);
+    let network_mode = request.network_mode.as_deref().filter(|text| !text.is_empty()).unwrap_or(BRIDGE);
     containers.iter().try_for_each(container::check)?;
     containers.iter().try_for_each(health::check)?;
     containers.iter().try_for_each(log::check)?;

@@ -40,7 +40,7 @@ pub fn host_port(network_mode: &str, mapping: &PortMapping) -> i32 {
 
 /// The mapping's protocol, or the default one.
 pub fn protocol(mapping: &PortMapping) -> &str {
-    mapping.protocol.as_deref().unwrap_or("tcp")
+    mapping.protocol.as_deref().filter(|text| !text.is_empty()).unwrap_or("tcp")
 }
 
 fn check_one(network_mode: &str, container: &ContainerDefinition, mapping: &PortMapping) -> Result<(), ApiError> {

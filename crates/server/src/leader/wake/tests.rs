@@ -1,0 +1,181 @@
+//! When services are looked at. Time is the simulator's.
+
+use std::time::Duration;
+
+use seawall_env::sim::Sim;
+use seawall_proto::internal::v1::command;
+use seawall_state::Effects;
+use serde_json::json;
+
+use super::*;
+use crate::testing::TestCluster;
+
+struct Fixture {
+    sim: Sim,
+    cluster: TestCluster,
+    wake: Wake,
+}
+
+impl Fixture {
+    /// Two services with a task each, and nothing to look at.
+    fn new() -> Fixture {
+        let sim = Sim::new(1);
+        let env = sim.node("s1");
+        let mut cluster = TestCluster::new();
+        cluster.instance("i-1", "a");
+        cluster.register("web", 100, 100);
+        for name in ["one", "two"] {
+            cluster.must("CreateService", json!({"serviceName": name, "taskDefinition": "web", "desiredCount": 1}));
+        }
+        cluster.reconcile();
+        let mut fixture = Fixture { sim, cluster, wake: Wake::new(&env, Hints::Delivered) };
+        fixture.all();
+        fixture
+    }
+
+    fn service(&self, name: &str) -> ServiceId {
+        let found = self.cluster.state.services.iter().find(|(_, row)| row.name == name);
+        *found.expect("the service").0
+    }
+
+    /// Services to look at now.
+    fn all(&mut self) -> Vec<ServiceId> {
+        std::iter::from_fn(|| self.wake.next(&self.cluster.state, self.cluster.now_ms)).collect()
+    }
+
+    fn note(&mut self, effects: Effects) {
+        let entry = AppliedEntry {
+            index: 1,
+            cluster_time_ms: self.cluster.now_ms,
+            effects: vec![effects],
+            state: self.cluster.state.clone(),
+        };
+        self.wake.note(Ok(Arc::new(entry)));
+    }
+
+    fn changed(&mut self, change: Change) {
+        self.note(Effects { changes: vec![change] });
+    }
+
+    fn pause(&self) -> Duration {
+        self.wake.pause(true, self.cluster.now_ms)
+    }
+}
+
+#[test]
+fn a_new_wake_looks_at_everything_and_then_at_nothing() {
+    let mut fixture = Fixture::new();
+    assert_eq!(fixture.all(), []);
+    fixture.wake.everything();
+    assert_eq!(fixture.all().len(), 2);
+    assert_eq!(fixture.pause(), PAUSE_MAX);
+    fixture.sim.run_for(EVERYTHING);
+    assert_eq!(fixture.all().len(), 2, "now and then, whatever hints were lost");
+}
+
+#[test]
+fn a_task_wakes_its_service_and_no_other() {
+    let mut fixture = Fixture::new();
+    let one = fixture.service("one");
+    let task = *fixture.cluster.state.tasks.iter().find(|(_, task)| task.service_id == one.0).unwrap().0;
+    fixture.changed(Change::Task(task));
+    assert_eq!(fixture.pause(), Duration::ZERO);
+    assert_eq!(fixture.all(), [one]);
+    let (_, effects) = fixture.cluster.apply(command::Kind::CreateCluster(Default::default()));
+    fixture.note(effects);
+    assert_eq!(fixture.all(), [], "what concerns no service wakes none");
+}
+
+#[test]
+fn an_instance_wakes_the_services_of_its_tasks() {
+    let mut fixture = Fixture::new();
+    let instance = *fixture.cluster.state.instances.iter().next().unwrap().0;
+    fixture.changed(Change::Instance(instance));
+    assert_eq!(fixture.all().len(), 2);
+    let other = fixture.cluster.instance("i-2", "b");
+    fixture.changed(Change::Instance(other));
+    assert_eq!(fixture.all(), [], "nobody waits for a place");
+}
+
+#[test]
+fn who_waits_for_a_place_is_woken_by_whatever_makes_one() {
+    let mut fixture = Fixture::new();
+    fixture.cluster.register("big", 5000, 100);
+    fixture.cluster.must("CreateService", json!({"serviceName": "big", "taskDefinition": "big", "desiredCount": 1}));
+    fixture.cluster.reconcile();
+    let big = fixture.service("big");
+    assert_ne!(fixture.cluster.state.services.get(&big).unwrap().unplaced_reason, "");
+    fixture.changed(Change::Service(big));
+    assert_eq!(fixture.all(), [big]);
+    let instance = fixture.cluster.instance_with("i-2", "b", 8000, 8000);
+    fixture.changed(Change::Instance(instance));
+    assert_eq!(fixture.all(), [big], "a new instance");
+    let task = fixture.cluster.live()[0];
+    let of = ServiceId(fixture.cluster.state.tasks.get(&task).unwrap().service_id);
+    fixture.cluster.ends(task, 0);
+    fixture.changed(Change::Task(task));
+    let mut woken = fixture.all();
+    woken.sort();
+    assert_eq!(woken, [of, big], "a task that gave its room back");
+    fixture.cluster.reconcile();
+    fixture.changed(Change::Service(big));
+    fixture.all();
+    fixture.changed(Change::Instance(instance));
+    assert!(!fixture.all().contains(&of), "it is placed and waits no more");
+}
+
+#[test]
+fn one_whose_decision_is_on_its_way_is_left_alone_until_it_is_applied() {
+    let mut fixture = Fixture::new();
+    let one = fixture.service("one");
+    fixture.wake.busy(one);
+    fixture.changed(Change::Service(one));
+    assert_eq!(fixture.all(), []);
+    assert_eq!(fixture.pause(), PAUSE_MAX, "it is not waited for in a circle");
+    fixture.wake.idle(one);
+    assert_eq!(fixture.all(), [one], "what it sees now may ask for more");
+}
+
+#[test]
+fn timers_run_in_cluster_time() {
+    let mut fixture = Fixture::new();
+    let one = fixture.service("one");
+    fixture.wake.at(one, fixture.cluster.now_ms + 300);
+    assert_eq!(fixture.pause(), Duration::from_millis(300));
+    assert_eq!(fixture.all(), []);
+    fixture.cluster.now_ms += 300;
+    assert_eq!(fixture.pause(), Duration::ZERO);
+    assert_eq!(fixture.all(), [one]);
+    assert_eq!(fixture.all(), [], "once");
+    fixture.wake.at(one, fixture.cluster.now_ms + 300);
+    fixture.wake.everything();
+    fixture.all();
+    fixture.cluster.now_ms += 300;
+    assert_eq!(fixture.all(), [], "a new term starts afresh");
+}
+
+#[test]
+fn after_a_refused_entry_nothing_is_looked_at_for_a_moment() {
+    let mut fixture = Fixture::new();
+    let one = fixture.service("one");
+    fixture.changed(Change::Service(one));
+    fixture.wake.back_off();
+    assert_eq!(fixture.all(), []);
+    let pause = fixture.pause();
+    assert!(pause >= BACK_OFF && pause <= BACK_OFF * 2, "{pause:?}");
+    fixture.sim.run_for(pause);
+    assert_eq!(fixture.all(), [one]);
+}
+
+#[test]
+fn lost_and_dropped_hints_cost_only_time() {
+    let mut fixture = Fixture::new();
+    fixture.wake.note(Err(RecvError::Lagged(3)));
+    assert_eq!(fixture.all().len(), 2, "hints were lost: everything");
+    fixture.wake.hints = Hints::Dropped;
+    let one = fixture.service("one");
+    fixture.changed(Change::Service(one));
+    assert_eq!(fixture.all(), []);
+    fixture.sim.run_for(EVERYTHING);
+    assert_eq!(fixture.all().len(), 2);
+}

@@ -1,0 +1,55 @@
+use seawall_model::ErrorCode;
+use serde_json::{Value, json};
+
+use crate::testing::{TestCluster, ids_of};
+
+fn tags(cluster: &mut TestCluster, arn: &str) -> Value {
+    cluster.must("ListTagsForResource", json!({"resourceArn": arn}))["tags"].clone()
+}
+
+#[test]
+fn every_resource_is_tagged_by_its_arn() {
+    let mut cluster = TestCluster::new();
+    let instance = cluster.instance("i-1", "a");
+    cluster.register("web", 10, 10);
+    cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 0}));
+    let task = ids_of(&cluster.must("RunTask", json!({"taskDefinition": "web"})))[0];
+    let base = "arn:aws:ecs:us-local-1:000000000000";
+    let arns = [
+        format!("{base}:cluster/default"),
+        cluster.instance_arn(instance),
+        format!("{base}:task/default/{task}"),
+        format!("{base}:service/default/web"),
+        format!("{base}:task-definition/web:1"),
+    ];
+    for arn in &arns {
+        cluster.must(
+            "TagResource",
+            json!({"resourceArn": arn, "tags": [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}]}),
+        );
+        cluster.must("TagResource", json!({"resourceArn": arn, "tags": [{"key": "a", "value": "3"}]}));
+        assert_eq!(tags(&mut cluster, arn), json!([{"key": "a", "value": "3"}, {"key": "b", "value": "2"}]), "{arn}");
+        cluster.must("UntagResource", json!({"resourceArn": arn, "tagKeys": ["a", "nope"]}));
+        assert_eq!(tags(&mut cluster, arn), json!([{"key": "b", "value": "2"}]), "{arn}");
+    }
+}
+
+#[test]
+fn limits_and_unknown_resources_are_refused() {
+    let mut cluster = TestCluster::new();
+    let arn = "arn:aws:ecs:us-local-1:000000000000:cluster/default";
+    let fifty: Vec<Value> = (0..50).map(|n| json!({"key": format!("k{n}"), "value": ""})).collect();
+    cluster.must("TagResource", json!({"resourceArn": arn, "tags": fifty}));
+    let error = cluster.refused("TagResource", json!({"resourceArn": arn, "tags": [{"key": "one-more", "value": ""}]}));
+    assert_eq!(error.code, ErrorCode::LimitExceeded);
+    let long = "x".repeat(129);
+    cluster.refused("TagResource", json!({"resourceArn": arn, "tags": [{"key": long, "value": ""}]}));
+    cluster.refused("TagResource", json!({"resourceArn": arn, "tags": [{"key": "aws:x", "value": ""}]}));
+    let unknown = "arn:aws:ecs:us-local-1:000000000000:task-definition/nope:1";
+    assert_eq!(
+        cluster.refused("ListTagsForResource", json!({"resourceArn": unknown})).code,
+        ErrorCode::ResourceNotFound
+    );
+    let error = cluster.refused("ListTagsForResource", json!({"resourceArn": "default"}));
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::InvalidParameter, "Invalid arn syntax: default"));
+}

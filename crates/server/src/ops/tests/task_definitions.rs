@@ -1,0 +1,64 @@
+use seawall_model::ErrorCode;
+use serde_json::{Value, json};
+
+use crate::testing::TestCluster;
+
+fn list(cluster: &mut TestCluster, filter: Value) -> Vec<String> {
+    let answer = cluster.must("ListTaskDefinitions", filter);
+    let arns = answer["taskDefinitionArns"].as_array().cloned().unwrap_or_default();
+    arns.iter().map(|arn| arn.as_str().unwrap().rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn revisions_count_up_and_are_never_used_again() {
+    let mut cluster = TestCluster::new();
+    assert_eq!(cluster.register("web", 1, 10), "web:1");
+    assert_eq!(cluster.register("web", 2, 10), "web:2");
+    let gone = cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": "web:2"}));
+    assert_eq!(gone["taskDefinition"]["status"], "INACTIVE");
+    assert_eq!(cluster.register("web", 3, 10), "web:3");
+    let newest = cluster.must("DescribeTaskDefinition", json!({"taskDefinition": "web"}));
+    assert_eq!(newest["taskDefinition"]["revision"], 3);
+    cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": "web:3"}));
+    let newest = cluster.must("DescribeTaskDefinition", json!({"taskDefinition": "web"}));
+    assert_eq!(newest["taskDefinition"]["revision"], 1, "a family is its newest ACTIVE revision");
+    let inactive = cluster.must("DescribeTaskDefinition", json!({"taskDefinition": "web:2"}));
+    assert_eq!(inactive["taskDefinition"]["status"], "INACTIVE", "it stays describable");
+}
+
+#[test]
+fn unknown_ones_are_refused() {
+    let mut cluster = TestCluster::new();
+    cluster.register("web", 1, 10);
+    for text in ["nope", "web:7", "arn:aws:ecs:us-local-1:000000000000:task-definition/web:7"] {
+        let error = cluster.refused("DescribeTaskDefinition", json!({"taskDefinition": text}));
+        assert_eq!((error.code, error.message.as_str()), (ErrorCode::Client, "Unable to describe task definition."));
+    }
+    let error = cluster.refused("DescribeTaskDefinition", json!({"taskDefinition": "web:x"}));
+    assert_eq!(error.message, "Invalid revision number. Number: x");
+    let error = cluster.refused("DeregisterTaskDefinition", json!({"taskDefinition": "web"}));
+    assert!(error.message.contains("names no revision"), "{error}");
+    let cluster_arn = "arn:aws:ecs:us-local-1:000000000000:cluster/default";
+    let error = cluster.refused("DescribeTaskDefinition", json!({"taskDefinition": cluster_arn}));
+    assert!(error.message.contains("is not a task definition"), "{error}");
+}
+
+#[test]
+fn lists_are_filtered_and_sorted() {
+    let mut cluster = TestCluster::new();
+    for family in ["web", "web", "web2", "job"] {
+        cluster.register(family, 1, 10);
+    }
+    cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": "web:1"}));
+    assert_eq!(list(&mut cluster, json!({})), ["job:1", "web:2", "web2:1"]);
+    assert_eq!(list(&mut cluster, json!({"sort": "DESC"})), ["web2:1", "web:2", "job:1"]);
+    assert_eq!(list(&mut cluster, json!({"familyPrefix": "web"})), ["web:2"], "a whole family here, as in ECS");
+    assert_eq!(list(&mut cluster, json!({"familyPrefix": "web", "status": "INACTIVE"})), ["web:1"]);
+    cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": "job:1"}));
+    let families =
+        |cluster: &mut TestCluster, filter| cluster.must("ListTaskDefinitionFamilies", filter)["families"].clone();
+    assert_eq!(families(&mut cluster, json!({})), json!(["job", "web", "web2"]));
+    assert_eq!(families(&mut cluster, json!({"status": "ACTIVE"})), json!(["web", "web2"]));
+    assert_eq!(families(&mut cluster, json!({"status": "INACTIVE"})), json!(["job"]));
+    assert_eq!(families(&mut cluster, json!({"familyPrefix": "we"})), json!(["web", "web2"]));
+}

@@ -1,0 +1,229 @@
+use seawall_model::ErrorCode;
+use serde_json::{Value, json};
+
+use crate::testing::{TestCluster, id_of, ids_of};
+
+fn two_instances() -> TestCluster {
+    let mut cluster = TestCluster::new();
+    cluster.instance("i-1", "a");
+    cluster.instance("i-2", "b");
+    cluster.register("web", 400, 600);
+    cluster
+}
+
+fn reasons(answer: &Value) -> Vec<(String, String)> {
+    let failures = answer["failures"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    failures.iter().map(|failure| (text(&failure["reason"]), text(&failure["detail"]))).collect()
+}
+
+#[test]
+fn tasks_are_pending_with_their_group_and_size() {
+    let mut cluster = two_instances();
+    let answer = cluster.must("RunTask", json!({"taskDefinition": "web", "count": 2, "startedBy": "me"}));
+    let task = &answer["tasks"][0];
+    assert_eq!(
+        (
+            &task["lastStatus"],
+            &task["desiredStatus"],
+            &task["group"],
+            &task["startedBy"],
+            &task["cpu"],
+            &task["memory"]
+        ),
+        (&json!("PENDING"), &json!("RUNNING"), &json!("family:web"), &json!("me"), &json!("400"), &json!("600"))
+    );
+    assert_eq!(task["launchType"], "EC2");
+    let zones: Vec<&Value> = answer["tasks"].as_array().unwrap().iter().map(|t| &t["availabilityZone"]).collect();
+    assert_eq!(zones, ["a", "b"], "tasks of a group are spread");
+    assert!(answer.get("failures").is_none());
+}
+
+#[test]
+fn what_does_not_fit_is_a_failure_with_the_figures() {
+    let mut cluster = two_instances();
+    let answer = cluster.must("RunTask", json!({"taskDefinition": "web", "count": 5}));
+    assert_eq!(ids_of(&answer).len(), 4, "what fits is placed");
+    let needs = |has| ("RESOURCE:CPU".to_owned(), format!("needs 400 CPU units; has {has}"));
+    assert_eq!(reasons(&answer), [needs(224), needs(224)]);
+    cluster.register("big", 1, 3000);
+    let nothing = cluster.must("RunTask", json!({"taskDefinition": "big"}));
+    assert!(nothing.get("tasks").is_none());
+    assert_eq!(reasons(&nothing)[0], ("RESOURCE:MEMORY".into(), "needs 3000 MiB; has 848".into()));
+    let arn = nothing["failures"][0]["arn"].as_str().unwrap();
+    assert!(arn.contains(":container-instance/default/"), "{arn}");
+}
+
+#[test]
+fn a_port_is_taken_once_an_instance() {
+    let mut cluster = two_instances();
+    cluster.must(
+        "RegisterTaskDefinition",
+        json!({"family": "port", "containerDefinitions": [
+        {"name": "main", "image": "x", "memory": 50, "portMappings": [{"containerPort": 80, "hostPort": 8080}]}]}),
+    );
+    let answer = cluster.must("RunTask", json!({"taskDefinition": "port", "count": 3}));
+    assert_eq!(ids_of(&answer).len(), 2);
+    assert_eq!(reasons(&answer)[0], ("RESOURCE:PORTS".into(), "needs host port 8080/tcp; it is taken".into()));
+}
+
+#[test]
+fn bad_calls_are_refused_with_ecs_words() {
+    let mut cluster = TestCluster::new();
+    cluster.register("web", 1, 10);
+    let message = |cluster: &mut TestCluster, input| {
+        let error = cluster.refused("RunTask", input);
+        (error.code, error.message)
+    };
+    assert_eq!(
+        message(&mut cluster, json!({"taskDefinition": "web"})),
+        (ErrorCode::InvalidParameter, "No Container Instances were found in your cluster.".into())
+    );
+    cluster.instance("i-1", "a");
+    assert_eq!(
+        message(&mut cluster, json!({"taskDefinition": "nope"})),
+        (ErrorCode::Client, "TaskDefinition not found.".into())
+    );
+    for count in [0, 11, -1] {
+        let (code, text) = message(&mut cluster, json!({"taskDefinition": "web", "count": count}));
+        assert_eq!(code, ErrorCode::InvalidParameter);
+        assert!(text.contains("between 1 and 10"), "{text}");
+    }
+    let (_, text) = message(&mut cluster, json!({"taskDefinition": "web", "group": "service:web"}));
+    assert_eq!(text, "Invalid namespace for group.");
+    let long = "x".repeat(129);
+    assert!(message(&mut cluster, json!({"taskDefinition": "web", "startedBy": long})).1.contains("128"));
+    let (code, text) = message(&mut cluster, json!({"taskDefinition": "web", "platformVersion": "1.4.0"}));
+    assert_eq!(code, ErrorCode::UnsupportedFeature);
+    assert!(text.contains("platformVersion"), "{text}");
+    assert_eq!(
+        message(&mut cluster, json!({"taskDefinition": "web", "launchType": "FARGATE"})).0,
+        ErrorCode::UnsupportedFeature
+    );
+    let revision = cluster.register("web", 1, 10);
+    cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": revision}));
+    assert_eq!(message(&mut cluster, json!({"taskDefinition": revision})).1, "TaskDefinition is inactive");
+    let newest = cluster.must("RunTask", json!({"taskDefinition": "web"}));
+    assert!(newest["tasks"][0]["taskDefinitionArn"].as_str().unwrap().ends_with("/web:1"), "the newest that is ACTIVE");
+}
+
+#[test]
+fn overrides_change_what_a_task_takes() {
+    let mut cluster = two_instances();
+    let bigger = json!({"containerOverrides": [{"name": "main", "cpu": 1000, "memory": 700, "environment": [{"name": "A", "value": "b"}]}]});
+    let answer = cluster.must("RunTask", json!({"taskDefinition": "web", "count": 3, "overrides": bigger}));
+    assert_eq!(ids_of(&answer).len(), 2);
+    assert_eq!(answer["tasks"][0]["cpu"], "1000");
+    assert_eq!(answer["tasks"][0]["overrides"]["containerOverrides"][0]["environment"][0]["name"], "A");
+    let unknown = json!({"containerOverrides": [{"name": "nope"}]});
+    let error = cluster.refused("RunTask", json!({"taskDefinition": "web", "overrides": unknown}));
+    assert!(error.message.contains("nope"), "{error}");
+    let twice = json!({"containerOverrides": [{"name": "main"}, {"name": "main"}]});
+    assert!(cluster.refused("RunTask", json!({"taskDefinition": "web", "overrides": twice})).message.contains("twice"));
+    let long = json!({"containerOverrides": [{"name": "main", "command": ["x".repeat(8200)]}]});
+    assert!(cluster.refused("RunTask", json!({"taskDefinition": "web", "overrides": long})).message.contains("8192"));
+}
+
+#[test]
+fn start_task_goes_where_the_caller_says() {
+    let mut cluster = two_instances();
+    let second = cluster.state.instance_by_ec2_id("i-2").map(|row| seawall_model::InstanceId(row.id)).unwrap();
+    let arn = cluster.instance_arn(second);
+    let missing = "0123456789abcdef0123456789abcdef";
+    let answer = cluster.must("StartTask", json!({"taskDefinition": "web", "containerInstances": [arn, missing, arn]}));
+    assert_eq!(ids_of(&answer).len(), 2);
+    assert!(answer["tasks"].as_array().unwrap().iter().all(|task| task["containerInstanceArn"] == arn.as_str()));
+    let full = format!("arn:aws:ecs:us-local-1:000000000000:container-instance/default/{missing}");
+    assert_eq!(answer["failures"], json!([{"arn": full, "reason": "MISSING"}]));
+    let third = cluster.must("StartTask", json!({"taskDefinition": "web", "containerInstances": [arn]}));
+    assert_eq!(reasons(&third)[0].0, "RESOURCE:CPU");
+    let none = cluster.must("StartTask", json!({"taskDefinition": "web", "containerInstances": [missing]}));
+    assert_eq!(reasons(&none)[0].0, "MISSING");
+    cluster.must("UpdateContainerInstancesState", json!({"containerInstances": [arn], "status": "DRAINING"}));
+    let draining = cluster.must("StartTask", json!({"taskDefinition": "web", "containerInstances": [arn]}));
+    assert_eq!(reasons(&draining)[0].0, "INACTIVE");
+    let many: Vec<&str> = vec![missing; 11];
+    cluster.refused("StartTask", json!({"taskDefinition": "web", "containerInstances": many}));
+}
+
+#[test]
+fn a_task_is_stopped_with_its_reason() {
+    let mut cluster = two_instances();
+    let task =
+        ids_of(&cluster.must("RunTask", json!({"taskDefinition": "web", "tags": [{"key": "a", "value": "b"}]})))[0];
+    cluster.runs(task);
+    let stopping = cluster.must("StopTask", json!({"task": task.to_string(), "reason": "enough"}));
+    assert_eq!(
+        (
+            &stopping["task"]["desiredStatus"],
+            &stopping["task"]["lastStatus"],
+            &stopping["task"]["stopCode"],
+            &stopping["task"]["stoppedReason"]
+        ),
+        (&json!("STOPPED"), &json!("RUNNING"), &json!("UserInitiated"), &json!("enough"))
+    );
+    cluster.ends(task, 143);
+    let described = cluster.must("DescribeTasks", json!({"tasks": [task.to_string()], "include": ["TAGS"]}));
+    let shown = &described["tasks"][0];
+    assert_eq!((&shown["lastStatus"], &shown["stoppedReason"]), (&json!("STOPPED"), &json!("enough")));
+    assert_eq!(shown["containers"][0]["exitCode"], 143);
+    let by_default = ids_of(&cluster.must("RunTask", json!({"taskDefinition": "web"})))[0];
+    let stopping = cluster.must("StopTask", json!({"task": by_default.to_string()}));
+    assert_eq!(stopping["task"]["stoppedReason"], "Task stopped by user");
+    for unknown in ["0123456789abcdef0123456789abcdef", "nonsense"] {
+        let error = cluster.refused("StopTask", json!({"task": unknown}));
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            (ErrorCode::InvalidParameter, "The referenced task was not found.")
+        );
+    }
+}
+
+#[test]
+fn describe_names_what_is_missing() {
+    let mut cluster = two_instances();
+    let task = ids_of(&cluster.must("RunTask", json!({"taskDefinition": "web"})))[0];
+    let missing = "0123456789abcdef0123456789abcdef";
+    let answer = cluster.must("DescribeTasks", json!({"tasks": [task.to_string(), missing]}));
+    assert_eq!(ids_of(&answer), [task]);
+    let full = format!("arn:aws:ecs:us-local-1:000000000000:task/default/{missing}");
+    assert_eq!(answer["failures"], json!([{"arn": full, "reason": "MISSING"}]));
+    assert_eq!(cluster.refused("DescribeTasks", json!({"tasks": []})).message, "Tasks cannot be empty.");
+    let many: Vec<&str> = vec![missing; 101];
+    assert!(cluster.refused("DescribeTasks", json!({"tasks": many})).message.contains("100"));
+    let elsewhere = "arn:aws:ecs:us-local-1:000000000000:task/other/0123456789abcdef0123456789abcdef";
+    let error = cluster.refused("DescribeTasks", json!({"tasks": [elsewhere]}));
+    assert_eq!(error.message, "Invalid identifier: Identifier is for cluster other. Your cluster is default");
+}
+
+#[test]
+fn lists_are_filtered() {
+    let mut cluster = two_instances();
+    cluster.register("job", 1, 10);
+    cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 2}));
+    cluster.reconcile();
+    let job = ids_of(&cluster.must("RunTask", json!({"taskDefinition": "job", "startedBy": "me"})))[0];
+    let instance = cluster.state.tasks.get(&job).unwrap().instance_id;
+    let arn = cluster.instance_arn(seawall_model::InstanceId(instance));
+    let list = |cluster: &mut TestCluster, filter: Value| {
+        let answer = cluster.must("ListTasks", filter);
+        answer["taskArns"].as_array().cloned().unwrap_or_default().iter().map(id_of).collect::<Vec<_>>()
+    };
+    assert_eq!(list(&mut cluster, json!({})).len(), 3);
+    assert_eq!(list(&mut cluster, json!({"family": "job"})), [job]);
+    assert_eq!(list(&mut cluster, json!({"startedBy": "me"})), [job]);
+    assert_eq!(list(&mut cluster, json!({"serviceName": "web"})).len(), 2);
+    assert_eq!(list(&mut cluster, json!({"containerInstance": arn})).len(), 2);
+    assert_eq!(list(&mut cluster, json!({"launchType": "EXTERNAL"})), []);
+    assert_eq!(list(&mut cluster, json!({"desiredStatus": "PENDING"})), [], "no task is ever wanted PENDING");
+    cluster.must("StopTask", json!({"task": job.to_string()}));
+    assert_eq!(list(&mut cluster, json!({"desiredStatus": "STOPPED"})), [job]);
+    assert_eq!(list(&mut cluster, json!({"desiredStatus": "STOPPED", "containerInstance": arn})), [job]);
+    cluster.ends(job, 0);
+    cluster.now_ms += 59 * 60 * 1000;
+    assert_eq!(list(&mut cluster, json!({"desiredStatus": "STOPPED"})), [job], "an hour at least");
+    cluster.now_ms += 2 * 60 * 1000;
+    assert_eq!(list(&mut cluster, json!({"desiredStatus": "STOPPED"})), []);
+    assert_eq!(cluster.refused("ListTasks", json!({"serviceName": "nope"})).code, ErrorCode::ServiceNotFound);
+    assert_eq!(cluster.refused("ListTasks", json!({"containerInstance": "nope"})).code, ErrorCode::InvalidParameter);
+}
