@@ -102,6 +102,7 @@ impl TestCluster {
             region: "us-local-1".into(),
             account: "000000000000".into(),
             limits: None,
+            first_id: 0,
         }));
         cluster
     }
