@@ -1,6 +1,6 @@
 //! Why a task would or would not go to each instance.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use seawall_model::InstanceId;
 use seawall_state::State;
@@ -29,6 +29,8 @@ pub struct Explanation {
     pub instances: Vec<InstanceExplanation>,
     /// Instances left out, by filter.
     pub counts: Vec<FilterCount>,
+    /// By filter, what the closest of those that it left out lacks.
+    pub lacking: BTreeMap<&'static str, String>,
     /// What ECS's event says after "… met all of its requirements."; `None` where some instance fits.
     pub closest: Option<String>,
 }
@@ -46,8 +48,12 @@ pub fn explain(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Expl
         instance_tasks: c.tasks,
         left_out: failing(c).map(|(_, filter)| (filter.reason(), filter.explain(&request.size, c))),
     });
+    let mut lacking = BTreeMap::new();
+    for (candidate, filter) in place::failing(&request.size, &candidates) {
+        lacking.entry(filter.name()).or_insert_with(|| filter.explain(&request.size, candidate));
+    }
     let closest = fitting.is_empty().then(|| place::closest(&request.size, &candidates));
-    Explanation { instances: instances.collect(), counts, closest }
+    Explanation { instances: instances.collect(), counts, lacking, closest }
 }
 
 impl fmt::Display for Explanation {

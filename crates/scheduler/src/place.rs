@@ -100,7 +100,10 @@ pub(crate) fn fitting(size: &TaskSize, candidates: &[Candidate<'_>]) -> (Vec<usi
 }
 
 /// The instances that do not fit, the closest matches first: those that got furthest, then the emptiest.
-fn failing<'c>(size: &TaskSize, candidates: &'c [Candidate<'c>]) -> Vec<(&'c Candidate<'c>, &'static dyn Filter)> {
+pub(crate) fn failing<'c>(
+    size: &TaskSize,
+    candidates: &'c [Candidate<'c>],
+) -> Vec<(&'c Candidate<'c>, &'static dyn Filter)> {
     let objection = |c| filters::first_failing(&filters::PIPELINE, size, c).map(|(at, filter)| (at, c, filter));
     let mut failing: Vec<_> = candidates.iter().filter_map(objection).collect();
     failing.sort_by_key(|(at, c, _)| (Reverse(*at), Reverse(c.free_share()), c.id()));

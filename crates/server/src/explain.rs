@@ -151,7 +151,11 @@ fn response(state: &State, mut summary: Vec<String>, explanation: Option<Explana
         filters: explanation
             .counts
             .iter()
-            .map(|c| FilterCount { filter: c.filter.into(), instances: c.instances, detail: String::new() })
+            .map(|c| FilterCount {
+                filter: c.filter.into(),
+                instances: c.instances,
+                detail: explanation.lacking.get(c.filter).cloned().unwrap_or_default(),
+            })
             .collect(),
         instances: explanation.instances.iter().filter_map(|i| verdict(state, i)).collect(),
         next: String::new(),

@@ -1,6 +1,6 @@
 //! The cluster at a glance, and its members.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use seawall_consensus::Leadership;
 use seawall_model::{InstanceId, MemberId, ServiceId};
@@ -12,6 +12,9 @@ use seawall_proto::{
 use seawall_state::State;
 
 use crate::{api::Node, leader::MemberView, member::form};
+
+/// A member that takes longer to say how it is counts as silent: whoever asks for the status should not wait for it.
+const PROBE_MAX: Duration = Duration::from_millis(500);
 
 /// Everything that `seawall status` shows, from one state.
 pub(crate) fn status(node: &Arc<Node>, state: &State, members: &[Member]) -> GetStatusResponse {
@@ -152,7 +155,7 @@ async fn describe(node: &Arc<Node>, state: &State, id: MemberId, voter: bool) ->
 
 async fn probe(node: &Arc<Node>, id: MemberId) -> Option<Member> {
     let address = node.peer_address(id)?;
-    let answer = form::probe(&node.env, &address).await.ok()?;
+    let answer = node.env.timeout(PROBE_MAX, form::probe(&node.env, &address)).await.ok()?.ok()?;
     answer.member.filter(|member| member.id == id.0)
 }
 
