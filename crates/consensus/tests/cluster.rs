@@ -319,3 +319,17 @@ fn a_state_that_differs_is_replaced_by_a_peers_and_what_was_applied_since_comes_
     let refused = cluster.run(leader, async move { own.install_state_from(MemberId(follower)).await });
     assert!(matches!(refused, Err(ChangeError::Refused(_))), "a leader hands over first: {refused:?}");
 }
+
+/// A dead member is dialled at a growing distance, not in a loop that takes a core from the living ones.
+#[test]
+fn a_dead_member_costs_its_leader_little() {
+    let mut cluster = Cluster::formed(21, 3);
+    let follower = cluster.follower();
+    cluster.kill(follower);
+    let leader = cluster.leader();
+    cluster.propose(leader, vec![create("a")]).unwrap();
+    let before = cluster.sim.steps();
+    cluster.sim.run_for(Duration::from_secs(5));
+    let a_second = (cluster.sim.steps() - before) / 5;
+    assert!(a_second < 5000, "{a_second} steps a second with one member dead");
+}

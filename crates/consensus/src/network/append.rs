@@ -85,17 +85,22 @@ impl AppendLink {
     }
 
     /// Sends what `input` gives, and gives the answers.
+    ///
+    /// The first request is taken before anything is dialled: openraft waits its backoff within `input`, so an error without
+    /// it would be tried again at once, and a dead member would cost its leader a core.
     pub(super) async fn session<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
     ) -> Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RaftRpcError>>, RaftRpcError>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
     {
+        let Some(first) = input.next().await else { return Ok(stream::empty().boxed()) };
         self.connect().await?;
         self.session += 1;
+        let next = Some(self.encode(&first));
         let session =
-            Session { link: self, input, input_ended: false, next: None, unanswered: VecDeque::new(), ended: false };
+            Session { link: self, input, input_ended: false, next, unanswered: VecDeque::new(), ended: false };
         Ok(stream::unfold(session, |mut session| async move {
             let answer = session.next_answer().await?;
             Some((answer, session))
