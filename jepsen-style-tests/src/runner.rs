@@ -10,14 +10,14 @@ use crate::{
     checker::{
         Check, linearizability,
         replicas::{self, Observation},
-        write_gap::{Distribution, longest_gap_ns},
+        write_gap::Distribution,
     },
     client::Clients,
     cluster::{Cluster, Setup},
-    history::{Action, Operation, Outcome, Recorder, Stop},
-    nemesis::{self, Deeds, Injected, Kind},
+    history::{Operation, Outcome, Recorder, Stop},
+    nemesis::{self, Deeds, Kind},
     observer,
-    report::{Calls, FaultReport, Report},
+    report::{Calls, Report},
     workload::{
         convergence::Services,
         register::{self, ClusterTags, Load},
@@ -102,7 +102,6 @@ pub async fn run(options: &Options) -> Result<Report> {
         calls: Calls::default(),
         faults: Vec::new(),
         latency: None,
-        leader_loss_write_gap: None,
         checks: Vec::new(),
     };
     let recorder = Arc::new(Recorder::default());
@@ -137,7 +136,7 @@ pub async fn run(options: &Options) -> Result<Report> {
         judge_history(&mut report, &operations);
     }
     judge_run(&mut report, options, &happened.deeds);
-    add_faults(&mut report, happened.deeds.injected, &acknowledged_writes(&operations), recorder.now_ns());
+    report.faults = happened.deeds.injected;
     save(options, &operations)?;
     Ok(report)
 }
@@ -203,25 +202,6 @@ fn judge_run(report: &mut Report, options: &Options, deeds: &Deeds) {
     }
     let said = format!("{} acknowledged calls, {} faults", report.calls.ok, deeds.injected.len());
     report.checks.push(Check::of("the run says something", &empty, said));
-}
-
-/// When writes were acknowledged, sorted.
-pub fn acknowledged_writes(operations: &[Operation]) -> Vec<u64> {
-    let writes = operations.iter().filter(|o| o.outcome == Outcome::Ok && !matches!(o.action, Action::Read(_)));
-    let mut acknowledged: Vec<u64> = writes.map(|o| o.completed_ns).collect();
-    acknowledged.sort_unstable();
-    acknowledged
-}
-
-fn add_faults(report: &mut Report, injected: Vec<Injected>, acknowledged_ns: &[u64], end_ns: u64) {
-    let gap = |i: &Injected| longest_gap_ns(acknowledged_ns, i.at_ns, i.healed_ns, end_ns);
-    let writes = !acknowledged_ns.is_empty();
-    let leaders = injected.iter().filter(|i| writes && i.what.contains("leader"));
-    report.leader_loss_write_gap = Distribution::of_ns(leaders.map(gap).collect());
-    report.faults = injected
-        .into_iter()
-        .map(|injected| FaultReport { write_gap_ms: writes.then(|| gap(&injected) / 1_000_000), injected })
-        .collect();
 }
 
 fn save(options: &Options, operations: &[Operation]) -> Result<()> {
