@@ -244,6 +244,7 @@ impl World {
             self.sim.set_disk_fails(&name, false);
             self.sim.set_disk_bytes(&name, DISK_BYTES);
             self.sim.resume(&name);
+            self.sim.set_clock_rate(&name, 1.0);
             match (self.members.get(&name).map(MemberNode::runs), self.agents.get(&name).map(AgentNode::runs)) {
                 (Some(false), _) => self.restart_member(&name),
                 (_, Some(false)) => self.restart_agent(&name),
