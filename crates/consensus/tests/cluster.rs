@@ -319,3 +319,22 @@ fn a_state_that_differs_is_replaced_by_a_peers_and_what_was_applied_since_comes_
     let refused = cluster.run(leader, async move { own.install_state_from(MemberId(follower)).await });
     assert!(matches!(refused, Err(ChangeError::Refused(_))), "a leader hands over first: {refused:?}");
 }
+
+/// As often as the backoff says, not as fast as a closed port refuses.
+#[test]
+fn a_dead_member_is_dialed_with_pauses() {
+    let mut cluster = Cluster::formed(48, 3);
+    let dead = cluster.follower();
+    cluster.kill(dead);
+    cluster.sim.run_for(Duration::from_secs(5));
+    let before = cluster.sim.steps();
+    cluster.sim.run_for(Duration::from_secs(10));
+    let with_dead = cluster.sim.steps() - before;
+    cluster.restart(dead).unwrap();
+    cluster.wait_equal();
+    cluster.sim.run_for(Duration::from_secs(5));
+    let before = cluster.sim.steps();
+    cluster.sim.run_for(Duration::from_secs(10));
+    let healthy = cluster.sim.steps() - before;
+    assert!(with_dead < healthy, "{with_dead} steps with a dead member, {healthy} with all of them");
+}

@@ -85,15 +85,21 @@ impl AppendLink {
     /// Sends what `input` gives, and gives the answers.
     pub(super) async fn session<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
     ) -> Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RaftRpcError>>, RaftRpcError>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
     {
-        self.connect().await?;
+        // Before the link: openraft waits out its backoff in its requests. A peer whose port is closed would otherwise be
+        // dialed again and again without a pause.
+        let first = input.next().await;
+        if first.is_some() {
+            self.connect().await?;
+        }
         self.session += 1;
-        let session =
-            Session { link: self, input, input_ended: false, next: None, unanswered: VecDeque::new(), ended: false };
+        let next = first.as_ref().map(|request| self.encode(request));
+        let input_ended = first.is_none();
+        let session = Session { link: self, input, input_ended, next, unanswered: VecDeque::new(), ended: false };
         Ok(stream::unfold(session, |mut session| async move {
             let answer = session.next_answer().await?;
             Some((answer, session))

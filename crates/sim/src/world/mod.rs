@@ -238,6 +238,7 @@ impl World {
     pub fn heal(&mut self) {
         self.bury();
         self.sim.heal();
+        self.sim.reset_latency();
         self.sim.set_loss_permille(0);
         let names: Vec<String> = self.zones.keys().cloned().collect();
         for name in names {
