@@ -414,7 +414,7 @@ impl World {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Plain values: a panic while it was held ends the run anyway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
