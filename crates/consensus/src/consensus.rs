@@ -302,6 +302,11 @@ impl Consensus {
         self.inner.published.hash_points()
     }
 
+    /// Whether snapshots wait for now: the disk has no room for one. Those that a leader sends are taken all the same.
+    pub fn hold_snapshots(&self, hold: bool) {
+        self.inner.published.hold_snapshots(hold);
+    }
+
     /// Takes a snapshot soon, whatever the size of the log.
     pub async fn trigger_snapshot(&self) {
         // A stopped member takes none; `stopped` tells.

@@ -73,7 +73,7 @@ pub(crate) fn start_compactor(env: &Env, raft: &Raft, published: Arc<Published>,
         let mut applied = published.index();
         while applied.changed().await.is_ok() {
             let snapshot_bytes = published.snapshot().map_or(0, |file| file.bytes);
-            if published.log_bytes() <= limit_bytes.max(snapshot_bytes) {
+            if published.holds_snapshots() || published.log_bytes() <= limit_bytes.max(snapshot_bytes) {
                 continue;
             }
             if raft.trigger().snapshot().await.is_err() {

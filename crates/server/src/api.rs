@@ -30,6 +30,7 @@ use crate::{
     dispatch::Sessions,
     leader::{Liveness, Proposer},
     member::{Hints, Identity, Peerage, commands, peers},
+    room::Room,
     watch::Changes,
 };
 
@@ -62,6 +63,7 @@ pub(crate) struct Node {
     pub(crate) client_address: String,
     /// False only in the simulation, whose links have none.
     pub(crate) agents_need_certificates: bool,
+    pub(crate) room: Room,
     /// This member's state was found to differ from a majority's: nothing is answered from it.
     pub(crate) doubtful: AtomicBool,
     /// Dropped only in the simulation.

@@ -12,6 +12,7 @@ mod ops;
 mod ports;
 mod render;
 mod resolve;
+mod room;
 pub mod simulated;
 mod status;
 #[cfg(test)]

@@ -103,6 +103,12 @@ fn warnings(node: &Node, members: &[Member]) -> Vec<String> {
     if members.iter().any(|m| m.clock_offset_ms.abs() > 5000) {
         warnings.push("a member's clock is more than 5 s off: run a time service on every host".into());
     }
+    let views = node.liveness.views(node);
+    let full = |m: &&Member| views.get(&MemberId(m.id)).is_some_and(|view| view.low_on_disk);
+    let full: Vec<&str> = members.iter().filter(full).map(|m| m.name.as_str()).collect();
+    if !full.is_empty() {
+        warnings.push(format!("the disk of {} is nearly full: make room", full.join(", ")));
+    }
     if node.config.insecure {
         warnings.push("clients are served without TLS and keys (--insecure)".into());
     }

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Published {
     /// Payload bytes applied since the last snapshot.
     log_bytes: AtomicU64,
     snapshot: Mutex<Option<SnapshotFile>>,
+    /// The disk has no room for one.
+    holds_snapshots: AtomicBool,
 }
 
 impl Published {
@@ -40,6 +42,7 @@ impl Published {
             hashes: Mutex::default(),
             log_bytes: AtomicU64::new(0),
             snapshot: Mutex::default(),
+            holds_snapshots: AtomicBool::new(false),
         }
     }
 
@@ -99,6 +102,14 @@ impl Published {
 
     pub(crate) fn log_bytes(&self) -> u64 {
         self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn hold_snapshots(&self, hold: bool) {
+        self.holds_snapshots.store(hold, Ordering::Relaxed);
+    }
+
+    pub(crate) fn holds_snapshots(&self) -> bool {
+        self.holds_snapshots.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_snapshot(&self, file: SnapshotFile) {

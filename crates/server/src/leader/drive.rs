@@ -5,19 +5,21 @@ use std::{sync::Arc, time::Duration};
 use seawall_controllers::{Now, instances};
 use seawall_env::Instant;
 use seawall_proto::internal::v1::{Command, DisconnectInstances, Principal, command, principal};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{api::Node, member::membership};
 
 const TICK: Duration = Duration::from_millis(200);
 const FORGET_TICK: Duration = Duration::from_secs(5);
 const VOTERS_TICK: Duration = Duration::from_secs(1);
+const ROOM_TICK: Duration = Duration::from_secs(5);
 const SUBMIT: Duration = Duration::from_secs(5);
 
 /// Runs for as long as the member lives; does nothing while another leads.
 pub(crate) async fn drive(node: Arc<Node>) {
     let mut forget_at = Instant::default();
     let mut voters_at = Instant::default();
+    let mut room_at = Instant::default();
     loop {
         let now = node.env.now();
         if node.consensus.leadership().borrow().is_leader {
@@ -25,6 +27,10 @@ pub(crate) async fn drive(node: Arc<Node>) {
             if now >= forget_at {
                 forget_at = now + FORGET_TICK;
                 forget(&node).await;
+            }
+            if now >= room_at && node.room.is_low() {
+                room_at = now + ROOM_TICK;
+                make_way(&node).await;
             }
             if now >= voters_at {
                 voters_at = now + VOTERS_TICK;
@@ -60,6 +66,15 @@ async fn forget(node: &Arc<Node>) {
         failed = submit(node, kind).await.or(failed);
     }
     node.liveness.status("instances", node.env.wall_ms(), node.env.now() - began, failed);
+}
+
+/// A leader whose disk is nearly full leaves the lead to a member with room, if there is one.
+async fn make_way(node: &Arc<Node>) {
+    let Some(to) = membership::best_successor(node, true) else { return };
+    match node.consensus.transfer_leader(to).await {
+        Ok(()) => info!(%to, "a member with room leads"),
+        Err(error) => warn!(%to, %error, "leadership was not handed over"),
+    }
 }
 
 async fn voters(node: &Arc<Node>) {

@@ -61,6 +61,7 @@ struct Heard {
     offset_ms: i64,
     applied_index: u64,
     log_bytes: u64,
+    low_on_disk: bool,
     hashes: Vec<HashPoint>,
 }
 
@@ -86,6 +87,7 @@ pub(crate) struct MemberView {
     pub(crate) clock_offset_ms: i64,
     pub(crate) applied_index: u64,
     pub(crate) log_bytes: u64,
+    pub(crate) low_on_disk: bool,
     pub(crate) hash: Option<(u64, u128)>,
 }
 
@@ -130,6 +132,7 @@ impl Liveness {
             offset_ms,
             applied_index: request.applied_index,
             log_bytes: request.log_bytes,
+            low_on_disk: request.low_on_disk,
             hashes: request.hashes,
         };
         inner.members.insert(member, heard);
@@ -215,6 +218,7 @@ impl Liveness {
                 clock_offset_ms: m.offset_ms,
                 applied_index: m.applied_index,
                 log_bytes: m.log_bytes,
+                low_on_disk: m.low_on_disk,
                 hash,
             };
             (*id, view)
@@ -325,6 +329,7 @@ fn relay(node: &Node, since: Instant) -> RelayRequest {
         applied_index: node.consensus.state().index,
         wall_ms: node.env.wall_ms(),
         log_bytes: node.consensus.log_bytes(),
+        low_on_disk: node.room.is_low(),
         version: node.config.version.clone(),
         hashes: hashes.map(|p| HashPoint { index: p.index, hash: p.hash.to_be_bytes().to_vec().into() }).collect(),
         ..Default::default()
@@ -355,7 +360,7 @@ async fn heal(node: &Node) {
     let leadership = *node.consensus.leadership().borrow();
     let Some(leader) = leadership.leader else { return };
     let done = if leader == node.identity.id() {
-        let Some(to) = membership::best_successor(node) else { return };
+        let Some(to) = membership::best_successor(node, false) else { return };
         node.consensus.transfer_leader(to).await
     } else {
         let installed = node.consensus.install_state_from(leader).await;

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     api::{Node, WriteError},
     ops::{self, CommandKind, Ctx, IdSource, Prepared, Write},
-    render,
+    render, room,
 };
 
 /// Entries on their way at once: enough to keep the disk and the peers busy, few enough that batches form.
@@ -266,6 +266,9 @@ impl Loop {
         let now_ms = self.node.cluster_time_ms();
         let mut ctx = Ctx { state, principal: &principal, ids: &mut ids, forward: request.forward, now_ms };
         let Prepared { write, expected_version, render } = ops::prepare(&request.operation, &request.body, &mut ctx)?;
+        if self.node.room.is_low() && ops::grows(&request.operation, &write) {
+            return Err(Refused(room::refusal(&self.node.identity.name)));
+        }
         let mut asked = Asked { render: Some(render), ..Asked::default() };
         let kinds = match write {
             Write::Commands(kinds) => kinds,

@@ -173,19 +173,23 @@ pub(crate) async fn remove_named(node: &Arc<Node>, name: &str, force: bool) -> R
 pub(crate) async fn transfer(node: &Arc<Node>, to: Option<&str>) -> Result<(), ApiError> {
     let to = match to {
         Some(name) => member_named(node, name)?,
-        None => best_successor(node).ok_or_else(|| ApiError::client("no other voter is alive"))?,
+        None => best_successor(node, false).ok_or_else(|| ApiError::client("no other voter is alive"))?,
     };
     node.consensus.transfer_leader(to).await.map_err(refused)
 }
 
-/// The live voter, other than this member, that has the most of the log.
-pub(crate) fn best_successor(node: &Node) -> Option<MemberId> {
+/// The live voter, other than this member, that has the most of the log. One with a full disk only where none is left, and
+/// not at all where `with_room` is asked for.
+pub(crate) fn best_successor(node: &Node, with_room: bool) -> Option<MemberId> {
     let progress = node.consensus.peers_progress();
+    let views = node.liveness.views(node);
+    let has_room = |id: &MemberId| views.get(id).is_none_or(|view| !view.low_on_disk);
     let voters = node.consensus.membership().voters;
     voters
         .into_keys()
         .filter(|id| *id != node.identity.id() && node.peerage.answers(node, *id))
-        .max_by_key(|id| progress.get(id).copied().unwrap_or(0))
+        .filter(|id| !with_room || has_room(id))
+        .max_by_key(|id| (has_room(id), progress.get(id).copied().unwrap_or(0)))
 }
 
 pub(crate) fn member_named(node: &Node, name: &str) -> Result<MemberId, ApiError> {

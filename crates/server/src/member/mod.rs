@@ -26,7 +26,7 @@ use seawall_env::{
     net::{Caller, Handler, MessageReceiver, MessageSender, NetError, trust::Fingerprint},
 };
 use seawall_model::MemberId;
-use seawall_proto::internal::v1::{Command, InitCluster, command};
+use seawall_proto::internal::v1::{Command, InitCluster, MemberRow, command};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -35,6 +35,7 @@ use crate::{
     api::Node,
     dispatch::{self, SessionHandler, Sessions},
     leader::{self, Liveness, Proposer},
+    room::{self, Room},
     watch::Changes,
 };
 pub(crate) use hints::Hints;
@@ -183,6 +184,7 @@ async fn start(
         peer_address: mount.peer_address(),
         client_address: mount.client_address(),
         agents_need_certificates: mount.agents_need_certificates(),
+        room: Room::default(),
         doubtful: AtomicBool::new(false),
         hints,
         fingerprint: mount.fingerprint(),
@@ -208,6 +210,7 @@ async fn start(
     spawn("drive", Box::pin(leader::drive(node.clone())));
     spawn("probe", Box::pin(peerage::probe_loop(node.clone())));
     spawn("changes", Box::pin(crate::watch::keep(node.clone())));
+    spawn("room", Box::pin(room::watch(node.clone())));
     initialise(&node).await?;
     mount.serve_clients(&node);
     spawn("announce", Box::pin(announce(node.clone())));
@@ -262,6 +265,7 @@ async fn initialise(node: &Arc<Node>) -> Result<(), ServerError> {
             node.identity.forming.iter().map(|m| (MemberId(m.id), PeerAddress(m.peer_address.clone()))).collect();
         node.consensus.initialize(members).await.map_err(|e| ServerError::Join(e.to_string()))?;
     }
+    introduce_all(node).await?;
     // Repeated after a crash: the state machine takes the first and answers the second as done.
     let init = command::Kind::InitCluster(InitCluster {
         cluster_id: node.identity.cluster_bytes().into(),
@@ -277,13 +281,31 @@ async fn initialise(node: &Arc<Node>) -> Result<(), ServerError> {
     Ok(())
 }
 
+/// Names and zones of those that form the cluster are known from its first moment; each adds later where clients reach it.
+async fn introduce_all(node: &Arc<Node>) -> Result<(), ServerError> {
+    for member in &node.identity.forming {
+        if node.consensus.state().state.members.get(&member.id).is_some() {
+            continue;
+        }
+        let row = MemberRow {
+            id: member.id,
+            name: member.name.clone(),
+            zone: member.zone.clone(),
+            peer_address: member.peer_address.clone(),
+            ..MemberRow::default()
+        };
+        membership::put_member(node, row).await.map_err(ServerError::Join)?;
+    }
+    Ok(())
+}
+
 /// Tells the cluster where this member is reached, once at each start.
 async fn announce(node: Arc<Node>) {
     loop {
         let state = node.consensus.state();
         let row = node.own_row();
         let known = state.state.members.get(&row.id).map(|known| (**known).clone());
-        if known.is_some_and(|known| (seawall_proto::internal::v1::MemberRow { changed: 0, ..known }) == row) {
+        if known.is_some_and(|known| (MemberRow { changed: 0, ..known }) == row) {
             return;
         }
         // Before the cluster is initialised there is nothing to announce to.
@@ -300,7 +322,7 @@ async fn announce(node: Arc<Node>) {
 /// A leader names its successor before it goes, so that nobody waits for an election.
 async fn hand_over(node: &Arc<Node>) {
     if node.consensus.leadership().borrow().is_leader
-        && let Some(to) = membership::best_successor(node)
+        && let Some(to) = membership::best_successor(node, false)
     {
         info!(%to, "handing leadership over");
         match node.env.timeout(HAND_OVER, node.consensus.transfer_leader(to)).await {

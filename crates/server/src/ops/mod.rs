@@ -252,6 +252,22 @@ fn shape_of<R>() -> &'static str {
     path.rsplit_once("::").map_or(path, |(_, name)| name)
 }
 
+/// Operations that only ever make the state grow.
+const GROWING: &[&str] = &[
+    "CreateCluster",
+    "CreateService",
+    "PutAttributes",
+    "RegisterTaskDefinition",
+    "RunTask",
+    "StartTask",
+    "TagResource",
+];
+
+/// Whether the write is refused where the disk is nearly full.
+pub fn grows(operation: &str, write: &Write) -> bool {
+    GROWING.contains(&operation) && !matches!(write, Write::Nothing | Write::Repeated(_))
+}
+
 /// A list that ECS limits.
 fn at_most(member: &str, count: usize, limit: usize) -> Result<(), ApiError> {
     if count <= limit {
