@@ -105,7 +105,8 @@ impl Maker<'_> {
             group: if self.flag(7) { "service:s1".into() } else { String::new() },
             partial: self.flag(4),
             wanted_before: (self.d(7) % 4) as u32,
-            overrides: (self.d(7).is_multiple_of(5)).then(|| TaskOverride { cpu: Some("64".into()), ..TaskOverride::default() }),
+            overrides: (self.d(7).is_multiple_of(5))
+                .then(|| TaskOverride { cpu: Some("64".into()), ..TaskOverride::default() }),
             tags: vec![tag("a", "b")],
             ..PlaceTasks::default()
         }
