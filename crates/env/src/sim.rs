@@ -243,6 +243,11 @@ impl Sim {
         self.core.lock().links.latency.extend(pairs.into_iter().map(|pair| (pair, (least, most))));
     }
 
+    /// Packets travel as at first between all nodes.
+    pub fn reset_latency(&self) {
+        self.core.lock().links.latency.clear();
+    }
+
     /// How many of 1,000 packets are lost; TCP sends them again, so they come late.
     pub fn set_loss_permille(&self, permille: u32) {
         self.core.lock().links.loss_permille = permille;

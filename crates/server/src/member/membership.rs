@@ -255,14 +255,16 @@ pub(crate) async fn transfer(node: &Arc<Node>, to: Option<&str>) -> Result<(), A
     node.consensus.transfer_leader(to).await.map_err(refused)
 }
 
-/// The live voter, other than this member, that has the most of the log.
+/// The live voter, other than this member, that has the most of the log; one with a full disk only where no other is left.
 pub(crate) fn best_successor(node: &Node) -> Option<MemberId> {
     let progress = node.consensus.peers_progress();
+    let views = node.liveness.views(node);
+    let has_room = |id: &MemberId| views.get(id).is_none_or(|view| !view.disk_low);
     let voters = node.consensus.membership().voters;
     voters
         .into_keys()
         .filter(|id| *id != node.identity.id() && node.peerage.answers(node, *id))
-        .max_by_key(|id| progress.get(id).copied().unwrap_or(0))
+        .max_by_key(|id| (has_room(id), progress.get(id).copied().unwrap_or(0)))
 }
 
 pub(crate) fn member_named(node: &Node, name: &str) -> Result<MemberId, ApiError> {

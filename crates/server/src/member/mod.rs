@@ -24,7 +24,7 @@ use seawall_env::{
     net::{Caller, Handler, MessageReceiver, MessageSender, NetError, trust::Fingerprint},
 };
 use seawall_model::MemberId;
-use seawall_proto::internal::v1::{Command, InitCluster, command};
+use seawall_proto::internal::v1::{Command, InitCluster, MemberRow, command};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -277,6 +277,7 @@ async fn initialise(node: &Arc<Node>) -> Result<(), ServerError> {
             node.identity.forming.iter().map(|m| (MemberId(m.id), PeerAddress(m.peer_address.clone()))).collect();
         node.consensus.initialize(members).await.map_err(|e| ServerError::Join(e.to_string()))?;
     }
+    introduce_all(node).await?;
     // Repeated after a crash: the state machine takes the first and answers the second as done.
     let init = command::Kind::InitCluster(InitCluster {
         cluster_id: node.identity.cluster_bytes().into(),
@@ -293,13 +294,31 @@ async fn initialise(node: &Arc<Node>) -> Result<(), ServerError> {
     Ok(())
 }
 
+/// Names and zones of those that form the cluster are known from its first moment; each adds later where clients reach it.
+async fn introduce_all(node: &Arc<Node>) -> Result<(), ServerError> {
+    for member in &node.identity.forming {
+        if node.consensus.state().state.members.get(&member.id).is_some() {
+            continue;
+        }
+        let row = MemberRow {
+            id: member.id,
+            name: member.name.clone(),
+            zone: member.zone.clone(),
+            peer_address: member.peer_address.clone(),
+            ..MemberRow::default()
+        };
+        membership::put_member(node, row).await.map_err(ServerError::Join)?;
+    }
+    Ok(())
+}
+
 /// Tells the cluster where this member is reached, once at each start.
 async fn announce(node: Arc<Node>) {
     loop {
         let state = node.consensus.state();
         let row = node.own_row();
         let known = state.state.members.get(&row.id).map(|known| (**known).clone());
-        if known.is_some_and(|known| (seawall_proto::internal::v1::MemberRow { changed: 0, ..known }) == row) {
+        if known.is_some_and(|known| (MemberRow { changed: 0, ..known }) == row) {
             return;
         }
         // Before the cluster is initialised there is nothing to announce to.

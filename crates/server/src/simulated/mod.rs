@@ -20,7 +20,7 @@ pub use wire::{CallError, Options, call, task_logs, watch};
 use crate::{
     ServerConfig, ServerError,
     api::Node,
-    member::{self, Hints, Mount, Switch},
+    member::{self, Hints, Mount},
 };
 use clients::Clients;
 
@@ -28,8 +28,8 @@ use clients::Clients;
 pub struct Links {
     peer_address: String,
     client_address: String,
-    peers: Arc<Switch>,
-    clients: Arc<Switch>,
+    peers: Arc<Port>,
+    clients: Arc<Port>,
 }
 
 impl Links {
@@ -38,8 +38,8 @@ impl Links {
         Links {
             peer_address: peer_address.to_owned(),
             client_address: client_address.to_owned(),
-            peers: Arc::new(Switch::new(Arc::new(Silent))),
-            clients: Arc::new(Switch::new(Arc::new(Silent))),
+            peers: Arc::default(),
+            clients: Arc::default(),
         }
     }
 
@@ -64,14 +64,14 @@ impl Mount for Links {
     }
 
     fn serve_peers(&self, handler: Arc<dyn Handler>) {
-        self.peers.set(handler);
+        self.peers.serve(handler);
     }
 
     /// Clients of the simulation see a port that does not answer.
     fn wait(&self, _: String) {}
 
     fn serve_clients(&self, node: &Arc<Node>) {
-        self.clients.set(Arc::new(Clients(node.clone())));
+        self.clients.serve(Arc::new(Clients(node.clone())));
     }
 
     fn agents_need_certificates(&self) -> bool {
@@ -83,30 +83,63 @@ impl Mount for Links {
     }
 }
 
-/// As a port that is bound and not served yet: it takes connections and answers nothing.
-struct Silent;
+/// A port that is bound before it is served: who connects early is answered late, not refused.
+struct Port(watch::Sender<Option<Arc<dyn Handler>>>);
 
-impl Handler for Silent {
-    fn handles(&self, _: &str) -> bool {
-        true
+impl Default for Port {
+    fn default() -> Self {
+        Port(watch::Sender::new(None))
+    }
+}
+
+impl Port {
+    fn serve(&self, handler: Arc<dyn Handler>) {
+        self.0.send_replace(Some(handler));
     }
 
-    fn call(self: Arc<Self>, _: Caller, _: String, _: Bytes) -> BoxFuture<'static, Result<Bytes, NetError>> {
-        Box::pin(std::future::pending())
+    fn now(&self) -> Option<Arc<dyn Handler>> {
+        self.0.borrow().clone()
+    }
+
+    async fn served(&self) -> Arc<dyn Handler> {
+        let mut handler = self.0.subscribe();
+        loop {
+            if let Some(handler) = handler.borrow_and_update().clone() {
+                return handler;
+            }
+            if handler.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Handler for Port {
+    fn handles(&self, method: &str) -> bool {
+        self.now().is_none_or(|handler| handler.handles(method))
+    }
+
+    fn is_stream(&self, method: &str) -> bool {
+        self.now().is_some_and(|handler| handler.is_stream(method))
+    }
+
+    fn call(
+        self: Arc<Self>,
+        caller: Caller,
+        method: String,
+        body: Bytes,
+    ) -> BoxFuture<'static, Result<Bytes, NetError>> {
+        Box::pin(async move { self.served().await.call(caller, method, body).await })
     }
 
     fn open(
         self: Arc<Self>,
-        _: Caller,
-        _: String,
+        caller: Caller,
+        method: String,
         incoming: MessageReceiver,
         outgoing: MessageSender,
     ) -> BoxFuture<'static, Result<(), NetError>> {
-        Box::pin(async move {
-            // Held: a connection that nobody answers stays open.
-            let _held = (incoming, outgoing);
-            std::future::pending().await
-        })
+        Box::pin(async move { self.served().await.open(caller, method, incoming, outgoing).await })
     }
 }
 

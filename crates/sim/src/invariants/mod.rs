@@ -52,7 +52,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(equal_hashes::EqualHashes::default()),
         Box::new(consistent_state::ConsistentState::default()),
         Box::new(within_capacity::WithinCapacity),
-        Box::new(counted_once::CountedOnce),
+        Box::new(counted_once::CountedOnce::default()),
         Box::new(cluster_time::ClusterTime::default()),
         Box::new(started_once::StartedOnce),
         Box::new(acknowledged::Acknowledged),

@@ -122,6 +122,29 @@ pub(super) fn a_machine_reboots(seed: u64) {
     assert_eq!(before.intersection(&after).count(), 4, "the others are untouched");
 }
 
+/// A machine that came back with its name and without its containers does not run again what it had begun.
+pub(super) fn a_machine_comes_back_empty(seed: u64) {
+    let mut world = six_tasks(seed);
+    world.register("job", &[]);
+    let jobs = run_tasks(&world, "job", 3);
+    world.wait("the jobs to run", SETTLE, |w| running(w).len() == 9);
+    for name in ["a1", "a2", "a3"] {
+        let gone = world.agent(name).host.running_tasks();
+        assert_eq!(gone.len(), 3);
+        world.power_off_agent(name);
+        world.agent(name).host.forget_all();
+        world.sim.wipe(name);
+        world.restart_agent(name);
+        world.run_for(SECOND * 5);
+        assert!(world.agent(name).host.running_tasks().is_disjoint(&gone));
+    }
+    world.settle(SETTLE);
+    for job in describe(&world, &jobs) {
+        assert_eq!(job.last_status(), "STOPPED", "a standalone task is not started elsewhere");
+        assert!(job.stopped_reason().contains("not on its container instance any more"), "{}", job.stopped_reason());
+    }
+}
+
 /// Tasks that end are replaced, at once where they had lasted.
 pub(super) fn tasks_that_end_by_themselves(seed: u64) {
     let mut world = World::formed(&Setup::three_zones(seed));

@@ -15,6 +15,8 @@ const SETTLE: Duration = Duration::from_secs(180);
 const BLOWS: u32 = 25;
 /// Longest pause between two.
 const PAUSE_MS: u64 = 3_000;
+/// A member that is paused takes no snapshot.
+const PATIENCE: Duration = Duration::from_secs(1);
 const FORWARD: &str = "/seawall.internal.v1.Peer/Forward";
 const SUBMIT: &str = "/seawall.internal.v1.Peer/Submit";
 
@@ -23,9 +25,10 @@ pub(super) fn random_faults(seed: u64) {
     let mut world = begun(seed);
     let workload = world.start_workload();
     for _ in 0..BLOWS {
-        match world.client().random_u64() % 3 {
-            0 => hurt_member(&mut world),
-            1 => hurt_agent(&mut world),
+        match world.client().random_u64() % 8 {
+            0..=2 => hurt_member(&mut world),
+            3..=4 => hurt_agent(&mut world),
+            5 => hurt_zone(&mut world),
             _ => ask(&world),
         }
         pause(&world);
@@ -35,12 +38,16 @@ pub(super) fn random_faults(seed: u64) {
     world.settle(SETTLE);
 }
 
-/// Only members and links: the agents' tasks must not notice.
+/// Only members and links; now and then one is lost for good and comes back empty.
 pub(super) fn random_faults_of_members(seed: u64) {
     let mut world = begun(seed);
     let workload = world.start_workload();
     for _ in 0..BLOWS {
-        hurt_member(&mut world);
+        match world.client().random_u64() % 8 {
+            0 => lose_a_disk(&mut world),
+            1 => snapshot(&world),
+            _ => hurt_member(&mut world),
+        }
         pause(&world);
     }
     workload.stop_writing();
@@ -68,7 +75,11 @@ fn hurt_member(world: &mut World) {
     world.bury();
     let name = draw(world, &["s1", "s2", "s3"]);
     let runs = world.member(name).runs();
-    match world.client().random_u64() % 10 {
+    let other = draw(world, &["s1", "s2", "s3", "a1", "a4"]);
+    match world.client().random_u64() % 13 {
+        10 => world.sim.cut(&[name], &[other]),
+        11 => world.sim.set_clock_rate(name, 0.95 + (world.client().random_u64() % 100) as f64 / 1000.0),
+        12 => world.sim.set_latency(&[name], &[other], Duration::from_millis(5), Duration::from_millis(200)),
         0 | 1 if runs => world.kill_member(name),
         0 | 1 => world.restart_member(name),
         2 => world.sim.pause(name),
@@ -96,6 +107,40 @@ fn hurt_agent(world: &mut World) {
     }
 }
 
+fn hurt_zone(world: &mut World) {
+    recover(world);
+    let zone = draw(world, &["a", "b", "c"]);
+    match world.client().random_u64() % 2 {
+        0 => world.power_off_zone(zone),
+        _ => world.isolate(&world.in_zone(zone)),
+    }
+}
+
+/// One of three whose others are well: more would be a loss that nobody promised to survive.
+fn lose_a_disk(world: &mut World) {
+    recover(world);
+    world.wait("all to be well", SETTLE, |w| {
+        w.members().values().all(|node| node.member().is_some()) && w.leader().is_some() && w.voters().len() == 3
+    });
+    world.run_for(Duration::from_secs(2));
+    let name = draw(world, &["s1", "s2", "s3"]);
+    world.kill_member(name);
+    world.wipe_member(name);
+    world.restart_member(name);
+    world.wait("it to serve and vote again", SETTLE, |w| {
+        w.member(name).member().is_some_and(|member| w.voters().contains(&member.id()))
+    });
+}
+
+fn snapshot(world: &World) {
+    let members: Vec<_> = world.members().values().filter_map(|node| node.member()).collect();
+    for member in members {
+        let env = world.client().clone();
+        let taken = async move { env.timeout(PATIENCE, member.consensus().trigger_snapshot()).await.is_ok() };
+        world.run(PATIENCE * 2, taken);
+    }
+}
+
 /// Most faults of a real cluster end before the next comes.
 fn recover(world: &mut World) {
     world.heal();
@@ -109,7 +154,7 @@ fn ask(world: &World) {
         return;
     }
     let member = draw(world, &serving);
-    let options = Options { timeout: Duration::from_secs(2), ..Options::default() };
+    let options = Options { timeout: PATIENCE * 2, ..Options::default() };
     let count = (world.client().random_u64() % 12) as i32;
     let failed = match world.client().random_u64() % 4 {
         0 => {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use seawall_model::ErrorCode;
+use seawall_proto::v1::{CreateClusterRequest, CreateClusterResponse, UpdateServiceRequest};
+
 use crate::{World, world::Setup};
 
 const SETTLE: Duration = Duration::from_secs(60);
@@ -39,6 +42,45 @@ pub(super) fn a_member_has_a_full_disk(seed: u64) {
 
 pub(super) fn a_member_has_a_failing_disk(seed: u64) {
     hurt(seed, |world, name| world.sim.set_disk_fails(name, true));
+}
+
+/// Too little for anything new, enough for what runs.
+const NEARLY_FULL_BYTES: u64 = 40 << 20;
+
+/// The leader makes way. Where nobody has room, what is new is refused with a clear error, and all else goes on.
+pub(super) fn disks_that_are_nearly_full(seed: u64) {
+    let mut world = six_tasks(seed);
+    let leader = world.leading();
+    world.sim.set_disk_bytes(&leader, NEARLY_FULL_BYTES);
+    world.wait_other_leader(&leader);
+    world.run_for(SECOND * 3);
+    assert!(world.status().warnings.iter().any(|text| text.contains(&leader)), "{:?}", world.status().warnings);
+    world.register("web", &[("VERSION", "2")]);
+    for name in ["s1", "s2", "s3"] {
+        world.sim.set_disk_bytes(name, NEARLY_FULL_BYTES);
+    }
+    world.run_for(SECOND * 8);
+    let create = CreateClusterRequest { cluster_name: Some("new".into()), ..Default::default() };
+    let refused = world.call::<CreateClusterResponse>(&leader, "CreateCluster", &create).expect_err("no room");
+    assert_eq!(refused.code(), Some(ErrorCode::DiskFull), "{refused}");
+    let before = term(&world);
+    world.run_for(SECOND * 10);
+    assert_eq!(term(&world), before, "members without room do not pass the lead around");
+    let fewer = UpdateServiceRequest { desired_count: Some(3), ..Default::default() };
+    world.update_service("web", fewer);
+    world.wait_running("web", 3);
+    world.power_off_agent("a1");
+    world.run_for(SECOND);
+    world.restart_agent("a1");
+    world.settle(SETTLE);
+    world.heal();
+    world.run_for(SECOND * 3);
+    let _: CreateClusterResponse = world.must("CreateCluster", &create);
+    world.settle(SETTLE);
+}
+
+fn term(world: &World) -> u64 {
+    world.leader().map_or(0, |name| world.member(&name).leadership().term)
 }
 
 /// Labels and the cluster know what runs: an agent does without its files.

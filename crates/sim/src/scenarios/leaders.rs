@@ -103,6 +103,23 @@ pub(super) fn leaders_that_hand_over(seed: u64) {
     world.settle(SETTLE);
 }
 
+/// A lease starts afresh with each leader, also with one that has led before.
+pub(super) fn an_election_loses_no_agent(seed: u64) {
+    let world = six_tasks(seed);
+    for _ in 0..8 {
+        let old = world.wait_leader();
+        world.sim.pause(&old);
+        world.wait_other_leader(&old);
+        world.sim.resume(&old);
+        for _ in 0..25 {
+            world.run_for(SECOND / 5);
+            assert_eq!(world.connected().len(), 3, "an agent was lost for an election");
+        }
+    }
+    world.settle(SETTLE);
+    assert_eq!(world.state().tasks.iter().count(), 6, "nothing was replaced");
+}
+
 /// Running tasks outlive the whole control plane, and none of them is another one afterwards.
 pub(super) fn all_members_die(seed: u64) {
     let mut world = six_tasks(seed);

@@ -75,6 +75,50 @@ pub(super) fn a_voter_without_a_spare_stays(seed: u64) {
     world.settle(SETTLE);
 }
 
+/// The leader itself is removed, and its process lives on: it neither leads nor serves nor disturbs those that stay, also
+/// after a restart.
+pub(super) fn a_removed_leader_lives_on(seed: u64) {
+    let mut world = six_tasks(seed);
+    let victim = world.leading();
+    let zone = world.zone_of(&victim);
+    world.add_member("s4", member_config("s4", &zone, &peers()), Default::default());
+    world.wait("the spare to serve", SETTLE, |w| w.member("s4").member().is_some());
+    world.run_for(SECOND * 3);
+    let gone = id_of(&world, &victim);
+    let remove = RemoveMemberRequest { name: victim.clone(), force: false };
+    let removed = world.call::<RemoveMemberResponse>(&victim, "RemoveMember", &remove);
+    let rows =
+        |world: &World| -> Vec<String> { world.state().members.iter().map(|(_, row)| row.name.clone()).collect() };
+    world.wait("it to be gone", SETTLE, |w| !w.voters().contains(&gone) && rows(w).len() == 3);
+    assert!(removed.is_ok() || removed.is_err_and(|error| error.code().is_some()));
+    let stays = |world: &World| {
+        for _ in 0..60 {
+            world.run_for(SECOND / 2);
+            let leader = world.wait_leader();
+            assert_ne!(leader, victim);
+            assert!(!rows(world).contains(&victim), "{:?}", rows(world));
+        }
+        let leader = world.wait_leader();
+        world.member(&leader).leadership().term
+    };
+    stays(&world);
+    let before = stays(&world);
+    world.kill_member(&victim);
+    world.restart_member(&victim);
+    let after = stays(&world);
+    assert_eq!(before, after, "a member that was removed forces no election");
+    let read = seawall_proto::v1::DescribeClustersRequest::default();
+    let options = seawall_server::simulated::Options { timeout: SECOND, ..Default::default() };
+    if world.member(&victim).member().is_some() {
+        let answer =
+            world.call_with::<seawall_proto::v1::DescribeClustersResponse>(&victim, "DescribeClusters", &read, options);
+        assert!(answer.is_err(), "it serves reads: {answer:?}");
+    }
+    world.wait("every agent to be connected", SETTLE, |w| w.connected().len() == 3);
+    world.kill_member(&victim);
+    world.settle(SETTLE);
+}
+
 /// Its machine burned; a new one waits for an invitation.
 pub(super) fn a_lost_member_is_replaced(seed: u64) {
     let mut world = six_tasks(seed);

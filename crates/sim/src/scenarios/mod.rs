@@ -3,6 +3,7 @@
 mod agents;
 mod chaos;
 mod clocks;
+mod crowd;
 mod disks;
 mod doubt;
 mod exactly_once;
@@ -35,20 +36,21 @@ macro_rules! scenarios {
 scenarios! {
     rolling: kill_each_in_turn_during_a_rolling_update, a_rolling_update_over_lossy_links;
     zones: a_zone_loses_power, a_zone_is_cut_off, every_zone_in_turn;
-    leaders: a_paused_leader, a_minority_leader, a_one_way_cut, leaders_that_hand_over, all_members_die;
+    leaders: a_paused_leader, a_minority_leader, a_one_way_cut, leaders_that_hand_over, an_election_loses_no_agent, all_members_die;
     clocks: clocks_an_hour_apart, clocks_that_drift;
     agents: agents_restart_while_a_member_is_down, a_lonely_agent, an_agent_loses_its_folder, two_agents_of_one_name,
-        a_machine_reboots, tasks_that_end_by_themselves;
+        a_machine_reboots, a_machine_comes_back_empty, tasks_that_end_by_themselves;
     mass_loss: most_agents_vanish_and_return, most_agents_vanish_for_long, a_whole_zone_is_no_mass_loss,
         the_agents_of_one_live_member;
-    disks: a_member_has_a_full_disk, a_member_has_a_failing_disk, an_agent_has_a_failing_disk;
+    disks: a_member_has_a_full_disk, a_member_has_a_failing_disk, disks_that_are_nearly_full, an_agent_has_a_failing_disk;
     doubt: a_followers_state_differs, the_leaders_state_differs;
     hints: every_hint_is_dropped;
     forming: one_member_is_late, names_in_another_order, two_members_of_one_name, a_crash_while_forming;
-    members: a_wiped_member, a_voter_without_a_spare_stays, a_lost_member_is_replaced, leadership_is_transferred,
+    members: a_wiped_member, a_voter_without_a_spare_stays, a_removed_leader_lives_on, a_lost_member_is_replaced, leadership_is_transferred,
         a_transfer_to_a_paused_member,         five_members;
     exactly_once: replies_of_the_leader_are_lost, tokens_after_a_leader_change;
-    snapshots: a_member_that_lags_gets_a_snapshot;
+    snapshots: a_member_that_lags_gets_a_snapshot, a_member_that_was_cut_off_gets_a_snapshot;
+    crowd: a_crowd_wants_the_same_room;
     chaos: random_faults, random_faults_of_members;
 }
 

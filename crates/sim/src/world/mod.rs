@@ -238,12 +238,14 @@ impl World {
     pub fn heal(&mut self) {
         self.bury();
         self.sim.heal();
+        self.sim.reset_latency();
         self.sim.set_loss_permille(0);
         let names: Vec<String> = self.zones.keys().cloned().collect();
         for name in names {
             self.sim.set_disk_fails(&name, false);
             self.sim.set_disk_bytes(&name, DISK_BYTES);
             self.sim.resume(&name);
+            self.sim.set_clock_rate(&name, 1.0);
             match (self.members.get(&name).map(MemberNode::runs), self.agents.get(&name).map(AgentNode::runs)) {
                 (Some(false), _) => self.restart_member(&name),
                 (_, Some(false)) => self.restart_agent(&name),
@@ -412,7 +414,7 @@ impl World {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Plain values: a panic while it was held ends the run anyway.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

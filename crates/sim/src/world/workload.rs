@@ -123,8 +123,10 @@ impl Client {
                 ..Default::default()
             };
             let address = self.address();
-            if let Ok(events) = simulated::watch(&self.env, &address, &request).await {
-                self.follow(&name, events, &mut at).await;
+            tracing::debug!(name, address, ?at, "watching");
+            match simulated::watch(&self.env, &address, &request).await {
+                Ok(events) => self.follow(&name, events, &mut at).await,
+                Err(error) => tracing::debug!(name, address, %error, "cannot watch"),
             }
             self.env.sleep(self.env.jitter(PAUSE)).await;
         }
@@ -142,6 +144,7 @@ impl Client {
             let event = match event {
                 Ok(event) => event,
                 Err(error) => {
+                    tracing::debug!(watch, %error, "a watch ended");
                     if error.code() == Some(ErrorCode::OutOfRange) {
                         // The gap is announced: all is listed again.
                         *at = None;

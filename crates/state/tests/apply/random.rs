@@ -105,7 +105,8 @@ impl Maker<'_> {
             group: if self.flag(7) { "service:s1".into() } else { String::new() },
             partial: self.flag(4),
             wanted_before: (self.d(7) % 4) as u32,
-            overrides: (self.d(7) % 5 == 0).then(|| TaskOverride { cpu: Some("64".into()), ..TaskOverride::default() }),
+            overrides: (self.d(7).is_multiple_of(5))
+                .then(|| TaskOverride { cpu: Some("64".into()), ..TaskOverride::default() }),
             tags: vec![tag("a", "b")],
             ..PlaceTasks::default()
         }
@@ -128,7 +129,7 @@ impl Maker<'_> {
         };
         report_tasks::Item {
             instance_id: instance.0,
-            session: row.map_or(0, |row| row.session.wrapping_sub(u64::from(self.d(7) % 8 == 0))),
+            session: row.map_or(0, |row| row.session.wrapping_sub(u64::from(self.d(7).is_multiple_of(8)))),
             sequence: row.map_or(0, |row| row.sequence + u64::from(!self.dice[7].is_multiple_of(5))),
             tasks: tasks.iter().map(report).collect(),
         }
@@ -137,7 +138,7 @@ impl Maker<'_> {
     fn connect(&self) -> Kind {
         let total = Resources {
             cpu: 500 + self.d(3) as u32 * 10,
-            memory: if self.d(3) % 8 == 0 { 10 } else { 2000 },
+            memory: if self.d(3).is_multiple_of(8) { 10 } else { 2000 },
             ports_tcp: vec![22, 9_999_999],
             ports_udp: vec![],
         };
@@ -162,7 +163,7 @@ impl Maker<'_> {
         deployments.truncate(self.d(1) % 4);
         ServiceStep {
             service_id: id.0,
-            service_version: row.map_or(0, |row| row.changed - u64::from(self.d(2) % 6 == 0)),
+            service_version: row.map_or(0, |row| row.changed - u64::from(self.d(2).is_multiple_of(6))),
             events: vec![ServiceEventRow::default(); self.d(3) % 3],
             deployments,
             backoff: self.flag(4).then(BackoffRow::default),
@@ -240,7 +241,7 @@ impl Maker<'_> {
             20 => Kind::DeleteCluster(DeleteCluster { cluster_id: self.cluster(0) }),
             21 => register(["web", "db"][self.d(0) % 2], self.size()),
             22 => Kind::DeregisterTaskDefinition(DeregisterTaskDefinition { task_definition_id: self.definition(0) }),
-            23..=25 => Kind::PlaceTasks(self.placement(self.serial - u64::from(self.d(6) % 8 == 0))),
+            23..=25 => Kind::PlaceTasks(self.placement(self.serial - u64::from(self.d(6).is_multiple_of(8)))),
             26 => Kind::StopTasks(StopTasks {
                 tasks: vec![task_id_message(self.task(0)), task_id_message(self.task(1))],
                 code: i32::from(self.dice[2] % 9),

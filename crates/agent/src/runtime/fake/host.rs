@@ -127,6 +127,13 @@ impl FakeHost {
         self.lock().removals_refused = count;
     }
 
+    /// Its engine loses everything it had, and nobody is told.
+    pub fn forget_all(&self) {
+        let mut inner = self.lock();
+        inner.events.clear();
+        inner.containers.clear();
+    }
+
     pub(super) fn note(&self, call: String) {
         let mut inner = self.lock();
         if inner.calls.len() == CALLS_KEPT {
