@@ -25,6 +25,7 @@ fn run(seed: u64, length: Duration) -> u128 {
     world.sim.event_hash()
 }
 
+#[expect(clippy::disallowed_methods, reason = "how fast the simulation is, by the real clock")]
 #[test]
 fn a_minute_of_a_cluster_whose_leader_is_killed_is_the_same_for_the_same_seed() {
     let began = Instant::now();

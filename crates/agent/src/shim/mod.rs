@@ -10,6 +10,8 @@
 //! life to the shim's and then becomes the program. It is a program because what it does to itself has to happen after
 //! the fork, which needs unsafe code in any other way.
 
+#![expect(clippy::disallowed_methods, reason = "a program of its own, with the machine's own clocks")]
+
 mod become_program;
 mod children;
 pub(crate) mod control;

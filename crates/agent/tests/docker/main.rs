@@ -3,6 +3,9 @@
 //! Each test is an agent with an instance id and an address of its own, and removes what it made. Without an engine or a
 //! static busybox a test says SKIP and passes, except under CI, where that is a failure.
 
+#![expect(clippy::disallowed_methods, reason = "proxies and registries that stand around a real engine")]
+#![expect(clippy::disallowed_types, reason = "bollard's requests and answers hold HashMaps")]
+
 mod adopt;
 mod bench;
 mod faults;

@@ -2,6 +2,8 @@
 //!
 //! Without the usual harness, since the test executable must be a shim, an agent and the programs of containers as well.
 
+#![expect(clippy::disallowed_methods, reason = "real processes are waited for by the real clock")]
+
 mod adopt;
 mod basics;
 mod health;

@@ -3,8 +3,7 @@
 
 // Each test file uses its own part of this.
 #![allow(dead_code)]
-// The clock and the sleep are those of a program that drives others from outside.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "the clock of a program that drives others from outside")]
 
 use std::{
     fs,

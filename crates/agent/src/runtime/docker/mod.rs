@@ -5,6 +5,8 @@
 //! share the engine. Memory that a definition gives a task as a whole limits each container that has no limit of its
 //! own; it does not limit their sum.
 
+#![expect(clippy::disallowed_types, reason = "bollard's requests and answers hold HashMaps")]
+
 mod api;
 mod body;
 mod events;
