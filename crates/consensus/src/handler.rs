@@ -55,9 +55,9 @@ impl RaftHandler {
         if to == Some(&self.own) {
             return Ok(());
         }
-        let what = |to: &proto::RaftTo| format!("member {} of epoch {}", to.member_id, to.epoch);
+        let what = |to: &proto::RaftTo| format!("member {} of epoch {} of {}", to.member_id, to.epoch, cluster(to));
         let meant = to.map_or_else(|| "nobody by name".to_owned(), what);
-        Err(NetError::Refused(format!("this is {} of its cluster; the request is meant for {meant}", what(&self.own))))
+        Err(NetError::Refused(format!("this is {}; the request is meant for {meant}", what(&self.own))))
     }
 
     async fn vote(&self, body: Bytes, is_pre_vote: bool) -> Result<Bytes, NetError> {
@@ -281,6 +281,11 @@ impl Handler for RaftHandler {
             }
         }))
     }
+}
+
+fn cluster(to: &proto::RaftTo) -> String {
+    let digits: String = to.cluster_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("cluster {digits}")
 }
 
 fn append_answer(

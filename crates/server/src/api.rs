@@ -19,11 +19,11 @@ use seawall_model::{ApiError, ErrorCode, MemberId};
 use seawall_proto::{
     internal::v1::{
         Command, ForwardId, ForwardRequest, ForwardResponse, MemberRow, PeerIdentity, Principal, Reply, SubmitRequest,
-        SubmitResponse,
+        SubmitResponse, reply,
     },
     v1::{Member, MemberRole},
 };
-use seawall_state::State;
+use seawall_state::{State, error_of};
 
 use crate::{
     ServerConfig,
@@ -71,20 +71,17 @@ pub(crate) struct Node {
 }
 
 /// Why a write has no answer yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WriteError {
     /// The answer is this refusal.
-    Refused(ApiError),
+    #[error(transparent)]
+    Refused(#[from] ApiError),
     /// Nothing was proposed: ask the leader.
+    #[error("this member does not lead")]
     NotLeader,
     /// It may or may not have happened: asking again under the same serial finds out.
+    #[error("the outcome is not known")]
     Unknown,
-}
-
-impl From<ApiError> for WriteError {
-    fn from(error: ApiError) -> Self {
-        WriteError::Refused(error)
-    }
 }
 
 impl Node {
@@ -196,20 +193,21 @@ impl Node {
         let _ = self.consensus.wait_applied(answer.applied_index, self.env.now() + limit).await;
         Ok(match answer.error {
             None => Ok(answer.body),
-            Some(refusal) => Err(ApiError {
-                code: ErrorCode::from_name(&refusal.code),
-                message: refusal.message,
-                resource_ids: refusal.resource_ids,
-            }),
+            Some(refusal) => Err(error_of(refusal)),
         })
     }
 
-    /// A command of this member's own (an agent connected, reports): sent until applied or `deadline` passes.
+    /// A command of this member's own (an agent connected, reports): sent until applied, refused, or `deadline` passes.
     pub(crate) async fn submit(&self, mut command: Command, deadline: Instant) -> Result<(u64, Reply), ApiError> {
         command.forward = Some(self.next_forward());
         loop {
-            if let Some(done) = self.submit_once(&command, deadline).await {
-                return Ok(done);
+            match self.submit_once(&command, deadline).await {
+                Ok((_, Reply { kind: Some(reply::Kind::Refusal(refusal)) })) => return Err(error_of(refusal)),
+                Ok(done) => return Ok(done),
+                // Too much waits: these commands are the cluster's own and can wait as well.
+                Err(WriteError::Refused(error)) if error.code == ErrorCode::Overloaded => {}
+                Err(WriteError::Refused(error)) => return Err(error),
+                Err(WriteError::NotLeader | WriteError::Unknown) => {}
             }
             if !self.wait_for_leader(deadline).await {
                 return Err(self.no_leader());
@@ -217,19 +215,24 @@ impl Node {
         }
     }
 
-    async fn submit_once(&self, command: &Command, deadline: Instant) -> Option<(u64, Reply)> {
+    async fn submit_once(&self, command: &Command, deadline: Instant) -> Result<(u64, Reply), WriteError> {
         let leadership = *self.consensus.leadership().borrow();
         if leadership.is_leader {
-            return self.proposer.command(command.clone(), deadline).await.ok();
+            return self.proposer.command(command.clone(), deadline).await;
         }
-        let address = self.peer_address(leadership.leader.filter(|id| *id != self.identity.id())?)?;
+        let leader = leadership.leader.filter(|id| *id != self.identity.id());
+        let Some(address) = leader.and_then(|id| self.peer_address(id)) else { return Err(WriteError::NotLeader) };
         let limit = (deadline - self.env.now()).min(FORWARD_TRY);
         let request = SubmitRequest { command: Some(command.clone()), timeout_ms: limit.as_millis() as u32 };
         let body = request.encode_to_vec().into();
         let call = self.env.net().call(&address, Lane::Main, peers::SUBMIT, body, limit);
-        let answer = self.unless_another_leads(call).await?.ok()?;
-        let answer = SubmitResponse::decode(answer).ok()?;
-        (!answer.not_leader).then_some((answer.index, answer.reply?))
+        let answer = self.unless_another_leads(call).await.ok_or(WriteError::Unknown)?;
+        let answer = answer.map_err(|_| WriteError::Unknown)?;
+        let answer = SubmitResponse::decode(answer).map_err(|_| WriteError::Unknown)?;
+        if let Some(refusal) = answer.refusal {
+            return Err(WriteError::Refused(error_of(refusal)));
+        }
+        answer.reply.map(|reply| (answer.index, reply)).ok_or(WriteError::NotLeader)
     }
 
     /// A question to the leader, given up once another member is known to lead: the one that was asked may be silent for as
@@ -292,6 +295,7 @@ impl Node {
             epoch: self.identity.epoch,
             name: self.identity.name.clone(),
             zone: self.identity.zone.clone(),
+            ..Default::default()
         }
     }
 

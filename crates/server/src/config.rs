@@ -61,11 +61,13 @@ pub struct ServerConfig {
 pub enum TlsMode {
     /// Both are served: TLS with a certificate of the cluster's own CA, and plain text where that is allowed.
     Auto,
-    /// Plain text only.
-    Off,
     /// A certificate chain and key in PEM files.
     Files(PathBuf, PathBuf),
 }
+
+/// Of every interval and timeout.
+const TIMES_MS: std::ops::RangeInclusive<u64> = 10..=600_000;
+const FORGET_AFTER_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 impl ServerConfig {
     /// Defaults for a member called `name` in `zone`.
@@ -120,11 +122,25 @@ impl ServerConfig {
         if self.account.len() != 12 || !self.account.bytes().all(|b| b.is_ascii_digit()) {
             return Err(format!("--account {:?}: an account number has 12 digits", self.account));
         }
+        for (flag, value) in [
+            ("--heartbeat-ms", self.heartbeat_ms),
+            ("--election-min-ms", self.election_min_ms),
+            ("--election-max-ms", self.election_max_ms),
+            ("--beat-ms", self.beat_ms),
+            ("--lease-ms", self.lease_ms),
+        ] {
+            if !TIMES_MS.contains(&value) {
+                return Err(format!("{flag} {value}: between {} and {} ms", TIMES_MS.start(), TIMES_MS.end()));
+            }
+        }
         if self.election_min_ms < 2 * self.heartbeat_ms || self.election_max_ms <= self.election_min_ms {
             return Err(format!(
                 "election timeouts {}..{} ms do not fit a heartbeat of {} ms: the shortest must be twice the heartbeat, the longest above the shortest",
                 self.election_min_ms, self.election_max_ms, self.heartbeat_ms
             ));
+        }
+        if self.forget_after > FORGET_AFTER_MAX {
+            return Err(format!("--forget-after: at most {} days", FORGET_AFTER_MAX.as_secs() / 86_400));
         }
         if self.lease_ms < 3 * self.beat_ms {
             return Err(format!(
@@ -132,8 +148,8 @@ impl ServerConfig {
                 self.lease_ms, self.beat_ms
             ));
         }
-        if self.expect.is_multiple_of(2) {
-            return Err(format!("--expect {}: a cluster forms with an odd number of members (1, 3 or 5)", self.expect));
+        if ![1, 3, 5].contains(&self.expect) {
+            return Err(format!("--expect {}: a cluster forms with 1, 3 or 5 members; more can join later", self.expect));
         }
         Ok(())
     }

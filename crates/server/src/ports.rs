@@ -15,15 +15,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing,
 };
+use bytes::Bytes;
 use seawall_env::{
-    Env, RealConfig, Task, TaskKind,
+    BoxFuture, Env, RealConfig, Task, TaskKind,
     net::{
-        Handler,
+        Caller, Handler, MessageReceiver, MessageSender, NetError,
         grpc::{self, GrpcNet, Listener, LocalSocket, Plain, Serving},
         trust::{Ca, Fingerprint, Identity, Secret},
     },
 };
-use seawall_model::{ApiError, ErrorCode};
+use seawall_model::{ApiError, ErrorCode, limits::REQUEST_BYTES_MAX};
 use seawall_proto::v1::{control_server::ControlServer, ecs_server::EcsServer};
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -51,6 +52,8 @@ const AGENT_THREADS: usize = 2;
 const READY: Duration = Duration::from_secs(1);
 /// In the data folder.
 const SOCKET: &str = "seawall.sock";
+/// Certificates of members are called this and the member's name. Only who has the secret can make one.
+const MEMBER: &str = "member:";
 const SERVE: TaskKind = TaskKind::vital("port");
 
 /// Bound ports, and what runs on them.
@@ -76,7 +79,7 @@ impl Ports {
     pub(crate) async fn open(env: Env, config: &ServerConfig) -> Result<(Env, Ports), ServerError> {
         let secret = Secret::read(&config.secret_file).map_err(|e| ServerError::Secret(e.to_string()))?;
         let ca = Arc::new(Ca::of(&secret).map_err(|e| ServerError::Secret(e.to_string()))?);
-        let identity = Identity::issue(&ca, &format!("member:{}", config.name), env.wall_ms())
+        let identity = Identity::issue(&ca, &format!("{MEMBER}{}", config.name), env.wall_ms())
             .map_err(|e| ServerError::Secret(e.to_string()))?;
         let identity = Arc::new(identity);
         let env = Env::real(RealConfig { net: Arc::new(GrpcNet::new(Some(identity.client_config()))) });
@@ -103,7 +106,7 @@ impl Ports {
             stop: watch::Sender::new(false),
         };
         let serving = Serving {
-            router: grpc::service(env.clone(), ports.peers.clone()),
+            router: grpc::service(env.clone(), Arc::new(MembersOnly(ports.peers.clone()))),
             tls: Some(ports.identity.server_config()),
             plain: Plain::Refuse,
             connections_max: PEER_CONNECTIONS_MAX,
@@ -144,8 +147,10 @@ impl Ports {
     fn router(&self, node: &Arc<Node>) -> Router {
         let shared = Shared(node.clone());
         let (_, health) = tonic_health::server::health_reporter();
-        let mut routes = Routes::new(EcsServer::new(EcsService(shared.clone())))
-            .add_service(ControlServer::new(ControlService(shared)))
+        let ecs = EcsServer::new(EcsService(shared.clone())).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let control = ControlServer::new(ControlService(shared)).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let mut routes = Routes::new(ecs)
+            .add_service(control)
             .add_service(health);
         match reflection() {
             Ok(service) => routes = routes.add_service(service),
@@ -190,6 +195,54 @@ impl Mount for Ports {
 
     fn fingerprint(&self) -> Option<Fingerprint> {
         Some(self.ca.fingerprint())
+    }
+}
+
+/// Lets members through to what they ask of each other: everything there is done without further questions.
+struct MembersOnly(Arc<Switch>);
+
+impl MembersOnly {
+    fn check(caller: &Caller) -> Result<(), NetError> {
+        match &caller.certificate_name {
+            Some(name) if name.starts_with(MEMBER) => Ok(()),
+            Some(name) => Err(NetError::Refused(format!("this port is for members of the cluster, not for {name}"))),
+            None => Err(NetError::Refused("this port is for members of the cluster; show a member's certificate".into())),
+        }
+    }
+}
+
+impl Handler for MembersOnly {
+    fn handles(&self, method: &str) -> bool {
+        self.0.handles(method)
+    }
+
+    fn is_stream(&self, method: &str) -> bool {
+        self.0.is_stream(method)
+    }
+
+    fn call(
+        self: Arc<Self>,
+        caller: Caller,
+        method: String,
+        body: Bytes,
+    ) -> BoxFuture<'static, Result<Bytes, NetError>> {
+        match Self::check(&caller) {
+            Ok(()) => self.0.clone().call(caller, method, body),
+            Err(error) => Box::pin(async move { Err(error) }),
+        }
+    }
+
+    fn open(
+        self: Arc<Self>,
+        caller: Caller,
+        method: String,
+        incoming: MessageReceiver,
+        outgoing: MessageSender,
+    ) -> BoxFuture<'static, Result<(), NetError>> {
+        match Self::check(&caller) {
+            Ok(()) => self.0.clone().open(caller, method, incoming, outgoing),
+            Err(error) => Box::pin(async move { Err(error) }),
+        }
     }
 }
 
@@ -285,9 +338,9 @@ fn reflection() -> Result<
 
 /// Whether this member may serve linearizable reads now.
 async fn is_ready(node: Arc<Node>) -> (StatusCode, String) {
-    match node.consensus.read_barrier(node.env.now() + READY).await {
+    match node.read(false, node.env.now() + READY).await {
         Ok(_) => (StatusCode::OK, "ready\n".into()),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", error.message)),
     }
 }
 
@@ -299,3 +352,6 @@ async fn leads(node: Arc<Node>) -> (StatusCode, String) {
     let code = if leadership.is_leader { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, format!("{}\n", name.unwrap_or_else(|| "no leader".into())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,21 +129,20 @@ pub(crate) enum WatchEnd {
 
 /// Starts a stream.
 pub(crate) fn start(node: &Arc<Node>, request: WatchRequest) -> Result<Events, ApiError> {
+    let place = Place(node.clone());
     if node.changes.watchers.fetch_add(1, Ordering::Relaxed) >= WATCHERS_MAX {
-        node.changes.watchers.fetch_sub(1, Ordering::Relaxed);
         return Err(ApiError::new(
             ErrorCode::Overloaded,
             format!("{WATCHERS_MAX} watchers are connected to this member"),
         ));
     }
     let (events, receiver) = mpsc::channel(EVENTS_WAITING);
-    let watcher = Watcher { node: node.clone(), events };
+    let watcher = Watcher { node: node.clone(), events, _place: place };
     node.env.spawn(TaskKind::request("watch"), async move {
         if let Err(Some(end)) = watcher.run(request).await {
             // A watcher that left needs no reason.
             let _ = watcher.events.send(Err(end)).await;
         }
-        watcher.node.changes.watchers.fetch_sub(1, Ordering::Relaxed);
     });
     Ok(receiver)
 }
@@ -194,6 +193,16 @@ fn everything(state: &State) -> impl Iterator<Item = Seen> {
 struct Watcher {
     node: Arc<Node>,
     events: mpsc::Sender<Result<WatchEvent, WatchEnd>>,
+    _place: Place,
+}
+
+/// One watcher in the count, however it ends.
+struct Place(Arc<Node>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.changes.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// `None`: the watcher left.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ApiError, ErrorCode, InstanceId, MemberId};
 use seawall_proto::{
-    internal::v1::{Command, DropToken, LogChunk, LogRequest, PutToken, TokenRow, command, reply},
+    internal::v1::{Command, DropToken, LogChunk, LogRequest, PutToken, TokenRow, command},
     millis, timestamp_of, timestamp_unless_zero,
     v1::{
         AddMemberRequest, AddMemberResponse, CreateTokenRequest, CreateTokenResponse, DescribeMembersRequest,
@@ -158,11 +158,8 @@ async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<()
         kind: Some(kind),
         ..Default::default()
     };
-    let (_, reply) = node.submit(command, call.deadline).await?;
-    match reply.kind {
-        Some(reply::Kind::Refusal(refusal)) => Err(ApiError::new(ErrorCode::from_name(&refusal.code), refusal.message)),
-        _ => Ok(()),
-    }
+    node.submit(command, call.deadline).await?;
+    Ok(())
 }
 
 fn token(row: &TokenRow) -> Token {

@@ -56,6 +56,16 @@ pub(super) fn deliver(live: &Arc<Live>, chunk: LogChunk) {
     }
 }
 
+/// The agent's stream is over: so is every reading through it.
+pub(super) fn end_all(live: &Live) {
+    let readers = std::mem::take(&mut *lock(&live.logs));
+    let error = "the agent's stream ended; its tasks' logs can be read again once it is back";
+    for reader in readers.into_values() {
+        // A reader that is behind ends all the same, with what it has: its sender is dropped here.
+        let _ = reader.try_send(LogChunk { end: true, error: error.into(), ..Default::default() });
+    }
+}
+
 /// Reads the logs of a task on `instance`, whose stream `member` holds. Ends with a chunk that says so, or when the
 /// stream breaks.
 pub(crate) async fn read(
@@ -98,6 +108,10 @@ fn read_here(node: &Arc<Node>, live: &Arc<Live>, mut request: LogRequest) -> mps
     let id = request.request_id;
     lock(&live.logs).insert(id, chunks);
     let live = live.clone();
+    if node.sessions.get(live.instance).is_none_or(|now| !Arc::ptr_eq(&now, &live)) {
+        // It ended while the reader was put in.
+        end_all(&live);
+    }
     node.env.spawn(TaskKind::request("logs"), async move {
         if live.log_orders.send(Order::Start(request)).await.is_err() {
             return;

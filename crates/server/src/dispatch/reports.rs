@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use prost::Message;
-use seawall_model::limits::COMMAND_BYTES_MAX;
+use seawall_model::{ApiError, ErrorCode, limits::COMMAND_BYTES_MAX};
 use seawall_proto::internal::v1::{Command, ReportTasks, command, report_tasks};
 use tokio::sync::mpsc;
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::Live;
 use crate::api::Node;
@@ -14,7 +14,9 @@ use crate::api::Node;
 /// Reports that come within this time of the first travel with it.
 const GATHER: Duration = Duration::from_millis(2);
 /// Reports in one command are this large at most, with one more on top: well under what the log takes.
-const COMMAND_BYTES: usize = COMMAND_BYTES_MAX / 2;
+const COMMAND_BYTES: usize = COMMAND_BYTES_MAX / 4;
+/// The largest that an agent may send.
+pub(super) const REPORT_BYTES_MAX: usize = COMMAND_BYTES_MAX / 2;
 const TRY: Duration = Duration::from_secs(10);
 
 /// One report of one agent.
@@ -35,26 +37,38 @@ pub(crate) async fn batch(node: Arc<Node>, mut waiting: mpsc::Receiver<Waiting>)
             bytes += next.item.encoded_len();
             batch.push(next);
         }
-        send(&node, &batch).await;
+        if send(&node, &batch).await.is_ok() {
+            continue;
+        }
+        // One of them is to blame; the others must not wait for it.
+        for waiting in batch {
+            if let Err(error) = send(&node, std::slice::from_ref(&waiting)).await {
+                error!(instance = %waiting.live.instance, %error, "a report is refused; the agent is sent away with it");
+                waiting.live.supersede();
+            }
+        }
     }
 }
 
-async fn send(node: &Arc<Node>, batch: &[Waiting]) {
+/// Until they are applied, refused, or their sessions have ended.
+async fn send(node: &Arc<Node>, batch: &[Waiting]) -> Result<(), ApiError> {
     loop {
         // A report whose session ended is sent again by its agent, under the next session.
         let items: Vec<_> = batch.iter().filter(|w| is_open(node, &w.live)).map(|w| w.item.clone()).collect();
         if items.is_empty() {
-            return;
+            return Ok(());
         }
         let command = Command { kind: Some(command::Kind::ReportTasks(ReportTasks { items })), ..Default::default() };
         match node.submit(command, node.env.now() + TRY).await {
             Ok(_) => break,
-            Err(error) => debug!(%error, "reports wait for a leader"),
+            Err(error) if error.code == ErrorCode::NoLeader => debug!(%error, "reports wait for a leader"),
+            Err(error) => return Err(error),
         }
     }
     for waiting in batch {
         waiting.live.ack(waiting.item.sequence);
     }
+    Ok(())
 }
 
 fn is_open(node: &Node, live: &Arc<Live>) -> bool {

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message;
 use seawall_env::net::{Caller, MessageReceiver, MessageSender, NetError};
-use seawall_model::{ErrorCode, InstanceId, SessionId, TaskId, limits::SYNC_CHUNK};
+use seawall_model::{ApiError, ErrorCode, InstanceId, SessionId, TaskId, limits::SYNC_CHUNK};
 use seawall_proto::internal::v1::{
     AgentMessage, Assign, Assignment, Behind, Command, ConnectInstance, Connected, Hello, MemberBeat, MemberMessage,
     Refused, ReportAck, StopUnknown, Sync, Welcome, agent_message, command, member_message, reply, report_tasks,
@@ -63,6 +63,7 @@ pub(super) async fn serve(
             info!(instance = %name, session = %session.live.session, "agent connected");
             let end = session.run(incoming).await;
             session.node.sessions.remove(&session.live);
+            logs::end_all(&session.live);
             info!(instance = %name, session = %session.live.session, end, "agent left");
         }
         Err(Turned::Behind) => drop(out.send(member_message::Kind::Behind(Behind {})).await),
@@ -118,18 +119,19 @@ async fn connect(node: &Arc<Node>, caller: &Caller, hello: &Hello) -> Result<Con
         })),
         ..Default::default()
     };
-    let (index, reply) = node.submit(command, deadline).await.map_err(|_| Turned::Behind)?;
-    match reply.kind {
-        Some(reply::Kind::Connected(connected)) => {
-            node.consensus.wait_applied(index, deadline).await.map_err(|_| Turned::Behind)?;
-            Ok(connected)
-        }
-        Some(reply::Kind::Refusal(refusal)) if refusal.code == ErrorCode::Conflict.as_str() => Err(Turned::Gone),
-        Some(reply::Kind::Refusal(refusal)) => {
-            let retry = refusal.code == ErrorCode::ClusterNotFound.as_str();
-            Err(Turned::Refused { reason: refusal.message, retry })
-        }
-        _ => Err(Turned::Behind),
+    let (index, reply) = node.submit(command, deadline).await.map_err(turned)?;
+    let Some(reply::Kind::Connected(connected)) = reply.kind else { return Err(Turned::Behind) };
+    node.consensus.wait_applied(index, deadline).await.map_err(|_| Turned::Behind)?;
+    Ok(connected)
+}
+
+fn turned(error: ApiError) -> Turned {
+    match error.code {
+        // The agent has given this connection up.
+        ErrorCode::Conflict => Turned::Gone,
+        ErrorCode::NoLeader | ErrorCode::Server => Turned::Behind,
+        ErrorCode::ClusterNotFound => Turned::Refused { reason: error.message, retry: true },
+        _ => Turned::Refused { reason: error.message, retry: false },
     }
 }
 
@@ -240,13 +242,19 @@ impl Session {
                 return "stream closed";
             }
             if live.superseded.load(Ordering::Acquire) {
-                let reason = "another agent connected as this instance, or the instance was deregistered".into();
-                let state = self.node.consensus.state();
-                // Deregistered, or the same process took another way in: it may go on.
-                let retry = state.state.instances.get(&live.instance).is_none_or(|row| row.run == live.run);
-                let _ = self.out.send(member_message::Kind::Refused(Refused { reason, retry })).await;
+                let _ = self.out.send(member_message::Kind::Refused(self.why_superseded())).await;
                 return "superseded";
             }
+        }
+    }
+
+    fn why_superseded(&self) -> Refused {
+        let state = self.node.consensus.state();
+        let refused = |reason: &str, retry| Refused { reason: reason.into(), retry };
+        match state.state.instances.get(&self.live.instance) {
+            None => refused("the instance was deregistered", true),
+            Some(row) if row.run != self.live.run => refused("another agent connected as this instance", false),
+            Some(_) => refused("this member does not serve this connection any more; connect to another member", true),
         }
     }
 
@@ -325,6 +333,9 @@ impl Session {
                     sequence: report.sequence,
                     tasks: report.tasks,
                 };
+                if item.encoded_len() > reports::REPORT_BYTES_MAX {
+                    return Err("a report over the size limit");
+                }
                 let waiting = reports::Waiting { live: self.live.clone(), item };
                 self.node.sessions.reports.try_send(waiting).map_err(|_| "too many reports wait for the leader")?;
                 Ok(Ok(()))

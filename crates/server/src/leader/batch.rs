@@ -10,10 +10,10 @@ use seawall_model::{
     limits::{BATCH_BYTES, BATCH_COMMANDS},
 };
 use seawall_proto::{
-    internal::v1::{Command, Refusal, Reply, reply},
+    internal::v1::{Command, Reply, reply},
     v1::Failure,
 };
-use seawall_state::State;
+use seawall_state::{State, error_of};
 use tokio::sync::mpsc;
 use tracing::debug;
 
@@ -165,6 +165,6 @@ fn answer(job: Job, asked: Asked, state: &State, index: u64, mut replies: Vec<Re
 }
 
 fn refusal_of(reply: &Reply) -> Option<ApiError> {
-    let Some(reply::Kind::Refusal(Refusal { code, message, resource_ids })) = &reply.kind else { return None };
-    Some(ApiError { code: ErrorCode::from_name(code), message: message.clone(), resource_ids: resource_ids.clone() })
+    let Some(reply::Kind::Refusal(refusal)) = &reply.kind else { return None };
+    Some(error_of(refusal.clone()))
 }

@@ -79,5 +79,5 @@ async fn submit(node: &Arc<Node>, kind: command::Kind) -> Option<String> {
         ..Default::default()
     };
     let deadline = node.env.now() + SUBMIT;
-    node.proposer.command(command, deadline).await.err().map(|error| format!("{error:?}"))
+    node.proposer.command(command, deadline).await.err().map(|error| error.to_string())
 }

@@ -17,6 +17,7 @@ use seawall_proto::{
     v1::ControllerStatus,
 };
 use seawall_state::State;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -36,11 +37,15 @@ const RELAY_CALL: Duration = Duration::from_millis(750);
 const MEMBER_SILENT: Duration = Duration::from_secs(3);
 /// A clock further off than this is said to be wrong.
 const CLOCK_OFF_MS: i64 = 5000;
+/// Instances in one command: a tenth of what fits.
+const DISCONNECTS_A_COMMAND: usize = 1024;
 
 /// What the leader has heard.
 #[derive(Default)]
 pub(crate) struct Liveness {
     inner: Mutex<Inner>,
+    /// Woken when cluster time becomes known to a leader.
+    pub(super) time_known: Notify,
 }
 
 #[derive(Default)]
@@ -51,6 +56,8 @@ struct Inner {
     hold: Hold,
     lost: BTreeMap<InstanceId, Lost>,
     controllers: BTreeMap<&'static str, ControllerStatus>,
+    /// Cluster time as the leader said it last, and when.
+    told: Option<(Instant, i64)>,
 }
 
 #[derive(Clone, Default)]
@@ -107,8 +114,10 @@ impl Liveness {
         let leases = connected(&state.state).map(|(id, session, _)| (id, Lease { session, renewed: now })).collect();
         let members = node.consensus.membership();
         let heard = members.voters.keys().chain(members.learners.keys());
-        let heard = heard.map(|id| (*id, Heard { at: now, ..Heard::default() })).collect();
         let mut inner = lock(&self.inner);
+        // Relays may come before this member knows that it leads: what they said of clocks holds.
+        let known = |id: &MemberId| inner.members.get(id).filter(|heard| now - heard.at < MEMBER_SILENT).cloned();
+        let heard = heard.map(|id| (*id, Heard { at: now, ..known(id).unwrap_or_default() })).collect();
         inner.term = term;
         inner.leases = leases;
         inner.members = heard;
@@ -131,7 +140,8 @@ impl Liveness {
         }
         let member = MemberId(request.member_id);
         let offset_ms = request.wall_ms - node.env.wall_ms();
-        if offset_ms.abs() > CLOCK_OFF_MS && member != node.identity.id() {
+        let was_off = inner.members.get(&member).is_some_and(|heard| heard.offset_ms.abs() > CLOCK_OFF_MS);
+        if offset_ms.abs() > CLOCK_OFF_MS && !was_off {
             warn!(%member, offset_ms, "a member's clock differs from the leader's; run a time service on every host");
         }
         let heard = Heard {
@@ -143,26 +153,40 @@ impl Liveness {
             disk_low: request.disk_low,
             hashes: request.hashes,
         };
+        let knew = inner.clock_ms(node).is_some();
         inner.members.insert(member, heard);
+        let clock_ms = inner.clock_ms(node);
+        if clock_ms.is_some() && !knew {
+            self.time_known.notify_one();
+        }
+        let answer = RelayResponse { cluster_time_ms: clock_ms.unwrap_or_default(), ..Default::default() };
         match inner.verdict(member) {
-            Verdict::Same => RelayResponse::default(),
-            Verdict::Differs(from) => RelayResponse { diverged: true, agrees: from.0, ..Default::default() },
-            Verdict::Undecided => RelayResponse { diverged: true, ..Default::default() },
+            Verdict::Same => answer,
+            Verdict::Differs(from) => RelayResponse { diverged: true, agrees: from.0, ..answer },
+            Verdict::Undecided => RelayResponse { diverged: true, ..answer },
         }
     }
 
-    /// Cluster time for the next command: the median of the voters' wall clocks, as far as they are heard.
+    /// Cluster time for the next command. It never goes back.
     pub(crate) fn cluster_time_ms(&self, node: &Node) -> i64 {
-        let voters = node.consensus.membership().voters;
-        let inner = lock(&self.inner);
-        let now = node.env.now();
-        let heard = |id: &MemberId| inner.members.get(id).filter(|m| m.wall_ms != 0 && now - m.at < MEMBER_SILENT);
-        let offset =
-            |id: &MemberId| if *id == node.identity.id() { Some(0) } else { heard(id).map(|member| member.offset_ms) };
-        node.env.wall_ms() + median(voters.keys().filter_map(offset).collect())
+        let clock_ms = lock(&self.inner).clock_ms(node);
+        clock_ms.unwrap_or_else(|| node.env.wall_ms()).max(node.consensus.state().state.meta.cluster_time_ms)
     }
 
-    /// Agents whose lease ran out, at most what one command takes.
+    /// False on a leader that no leader before has told the time and that has not heard a majority's clocks: it may be the
+    /// one whose clock is wrong, and a time that is once in the log stays.
+    pub(super) fn knows_time(&self, node: &Node) -> bool {
+        lock(&self.inner).clock_ms(node).is_some()
+    }
+
+    /// Takes the time as the leader says it.
+    fn tell_time(&self, now: Instant, cluster_time_ms: i64) {
+        if cluster_time_ms != 0 {
+            lock(&self.inner).told = Some((now, cluster_time_ms));
+        }
+    }
+
+    /// Agents whose lease ran out, at most what one command takes; the rest follow with the next tick.
     pub(super) fn expired(&self, node: &Node, state: &State) -> Vec<disconnect_instances::Item> {
         let now = node.env.now();
         let lease_time = Duration::from_millis(node.config.lease_ms);
@@ -173,7 +197,9 @@ impl Liveness {
             let known = inner.leases.get(&instance).filter(|lease| lease.session >= session);
             let lease = known.copied().unwrap_or(Lease { session, renewed: now });
             if now - lease.renewed > lease_time {
-                lost.push(disconnect_instances::Item { instance_id: instance.0, session: session.0 });
+                if lost.len() < DISCONNECTS_A_COMMAND {
+                    lost.push(disconnect_instances::Item { instance_id: instance.0, session: session.0 });
+                }
                 inner.lost.entry(instance).or_insert(Lost { at: now, member });
             }
             current.insert(instance, lease);
@@ -271,6 +297,20 @@ impl Liveness {
 }
 
 impl Inner {
+    /// The median of the voters' wall clocks where a majority of them is heard, else as the leader said it last.
+    fn clock_ms(&self, node: &Node) -> Option<i64> {
+        let voters = node.consensus.membership().voters;
+        let now = node.env.now();
+        let heard = |id: &MemberId| self.members.get(id).filter(|m| m.wall_ms != 0 && now - m.at < MEMBER_SILENT);
+        let offset =
+            |id: &MemberId| if *id == node.identity.id() { Some(0) } else { heard(id).map(|member| member.offset_ms) };
+        let offsets: Vec<i64> = voters.keys().filter_map(offset).collect();
+        if node.consensus.leadership().borrow().is_leader && offsets.len() > voters.len() / 2 {
+            return Some(node.env.wall_ms() + median(offsets));
+        }
+        self.told.map(|(at, told_ms)| told_ms + (now - at).as_millis() as i64)
+    }
+
     /// Agents that are connected, or were when they were lost. Their last beats lie up to a beat apart, so leases that one
     /// fault ends run out one after the other: as soon as one has, those that are as silent count as lost with it.
     /// Otherwise the tasks of the first would be moved before there is a mass of them.
@@ -346,20 +386,30 @@ fn connected(state: &State) -> impl Iterator<Item = (InstanceId, SessionId, Memb
     rows.map(|(id, row)| (*id, SessionId(row.session), MemberId(row.member_id)))
 }
 
-/// Tells the leader, once a tick, which agents and that this member live.
+/// Tells the leader, once a tick and as soon as there is another one, which agents and that this member live.
 pub(crate) async fn relay_loop(node: Arc<Node>) {
     let mut since = Instant::default();
+    let mut leadership = node.consensus.leadership();
     loop {
         let now = node.env.now();
+        leadership.borrow_and_update();
         let request = relay(&node, since);
         since = now;
-        match tell(&node, request).await {
+        let answer = tell(&node, request).await;
+        if let Some(answer) = &answer {
+            node.liveness.tell_time(node.env.now(), answer.cluster_time_ms);
+        }
+        match answer {
             Some(answer) if answer.diverged && answer.agrees == 0 => doubt(&node),
             Some(answer) if answer.diverged => heal(&node, MemberId(answer.agrees)).await,
             Some(_) => drop(node.condition.set_diverged(false)),
             None => {}
         }
-        node.env.sleep_until(now + TICK).await;
+        tokio::select! {
+            biased;
+            () = node.env.sleep_until(now + TICK) => {}
+            Ok(()) = leadership.changed() => {}
+        }
     }
 }
 

@@ -16,11 +16,11 @@ use seawall_model::{
     limits::{BATCH_COMMANDS, COMMAND_BYTES_MAX, WRITES_WAITING_BYTES_MAX, WRITES_WAITING_MAX},
 };
 use seawall_proto::{
-    internal::v1::{Command, ForwardId, ForwardRequest, PlaceTasks, Principal, Reply, command, place_tasks, principal},
+    internal::v1::{Command, ForwardId, ForwardRequest, PlaceTasks, Principal, Reply, command, place_tasks, principal, reply},
     v1::Failure,
 };
 use seawall_scheduler::{Overlay, PlaceRequest, Plan};
-use seawall_state::{State, task_id_message};
+use seawall_state::{State, error_of, task_id_message};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
 
@@ -46,7 +46,7 @@ const TRIES_MAX: u32 = 20;
 pub(crate) struct Proposer {
     env: Env,
     jobs: mpsc::Sender<Job>,
-    waiting_bytes: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
 }
 
 /// One write that waits.
@@ -54,7 +54,7 @@ pub(crate) struct Job {
     pub(super) what: What,
     pub(super) deadline: Instant,
     pub(super) tries: u32,
-    _bytes: WaitingBytes,
+    _counted: Counted,
 }
 
 pub(super) enum What {
@@ -64,12 +64,20 @@ pub(super) enum What {
     Command { command: Box<Command>, answer: oneshot::Sender<Result<(u64, Reply), WriteError>> },
 }
 
-/// Bytes counted against the limit for as long as the job waits.
-struct WaitingBytes(Arc<AtomicUsize>, usize);
+/// Writes that were taken and are not answered, wherever they wait.
+#[derive(Default)]
+struct Waiting {
+    writes: AtomicUsize,
+    bytes: AtomicUsize,
+}
 
-impl Drop for WaitingBytes {
+/// One write's part of them.
+struct Counted(Arc<Waiting>, usize);
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
+        self.0.writes.fetch_sub(1, Ordering::Relaxed);
+        self.0.bytes.fetch_sub(self.1, Ordering::Relaxed);
     }
 }
 
@@ -77,7 +85,7 @@ impl Proposer {
     /// The way in, and the queue for [`run`].
     pub(crate) fn new(env: &Env) -> (Proposer, mpsc::Receiver<Job>) {
         let (jobs, waiting) = mpsc::channel(WRITES_WAITING_MAX);
-        (Proposer { env: env.clone(), jobs, waiting_bytes: Arc::default() }, waiting)
+        (Proposer { env: env.clone(), jobs, waiting: Arc::default() }, waiting)
     }
 
     /// A client's write, as JSON or gRPC carried it.
@@ -110,12 +118,18 @@ impl Proposer {
 
     fn send(&self, what: What, deadline: Instant, bytes: usize) -> Result<(), WriteError> {
         let overloaded = |limit: String| WriteError::Refused(ApiError::new(ErrorCode::Overloaded, limit));
-        let counted = WaitingBytes(self.waiting_bytes.clone(), bytes);
-        if self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > WRITES_WAITING_BYTES_MAX {
+        let counted = Counted(self.waiting.clone(), bytes);
+        let all_writes = self.waiting.writes.fetch_add(1, Ordering::Relaxed) + 1;
+        let all_bytes = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all_bytes > WRITES_WAITING_BYTES_MAX {
             return Err(overloaded(format!("more than {WRITES_WAITING_BYTES_MAX} bytes of writes wait; try again")));
         }
-        let job = Job { what, deadline, tries: 0, _bytes: counted };
-        self.jobs.try_send(job).map_err(|_| overloaded(format!("{WRITES_WAITING_MAX} writes wait; try again")))
+        let too_many = || overloaded(format!("{WRITES_WAITING_MAX} writes wait; try again"));
+        if all_writes > WRITES_WAITING_MAX {
+            return Err(too_many());
+        }
+        let job = Job { what, deadline, tries: 0, _counted: counted };
+        self.jobs.try_send(job).map_err(|_| too_many())
     }
 }
 
@@ -171,6 +185,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
                 }
             }
             changed = leadership.changed() => if changed.is_err() { return },
+            () = this.node.liveness.time_known.notified() => {}
             job = jobs.recv(), if room => match job {
                 None => return,
                 Some(job) => {
@@ -193,7 +208,8 @@ impl Loop {
     /// Follows leadership: plans of another term are worth nothing.
     fn lead(&mut self) {
         let leadership = *self.node.consensus.leadership().borrow();
-        let plans = leadership.is_leader && self.node.condition.serves();
+        let plans =
+            leadership.is_leader && self.node.condition.serves() && self.node.liveness.knows_time(&self.node);
         let term = if plans { leadership.term } else { 0 };
         if term == self.term {
             return;
@@ -210,6 +226,8 @@ impl Loop {
     /// Gathers what waits into one entry and submits it.
     fn round(&mut self) {
         let jobs = std::mem::take(&mut self.again);
+        let now = self.node.env.now();
+        self.held.extract_if(.., |job| now >= job.deadline).for_each(|job| job.fail(WriteError::NotLeader));
         if self.term == 0 {
             let held = std::mem::take(&mut self.held);
             jobs.into_iter().chain(held).for_each(|job| job.fail(WriteError::NotLeader));
@@ -231,9 +249,13 @@ impl Loop {
     }
 
     fn take(&mut self, applied: &Arc<AppliedState>, batch: &mut Batch, job: Job) {
-        if self.node.env.now() >= job.deadline || job.tries > TRIES_MAX {
+        if self.node.env.now() >= job.deadline {
             debug!(tries = job.tries, "a write's deadline passed before it was proposed");
             return job.fail(WriteError::NotLeader);
+        }
+        if job.tries > TRIES_MAX {
+            let why = format!("what this write rests on changed {TRIES_MAX} times meanwhile; nothing was done. next: try again");
+            return job.fail(WriteError::Refused(ApiError::new(ErrorCode::Overloaded, why)));
         }
         match self.prepare(&applied.state, &job) {
             Err(Refused(refusal)) => self.refuse(job, refusal),
@@ -254,9 +276,7 @@ impl Loop {
             What::Command { command, .. } => Asked { commands: vec![(**command).clone()], ..Default::default() },
             What::Operation { request, .. } => self.prepare_operation(state, request)?,
         };
-        if matches!(job.what, What::Operation { .. }) {
-            self.check_room(&asked.commands)?;
-        }
+        self.check_room(&asked.commands)?;
         for command in &mut asked.commands {
             command.cluster_time_ms = self.node.cluster_time_ms();
             rehearse(state, command)?;
@@ -451,11 +471,7 @@ fn rehearse(state: &State, command: &Command) -> Result<(), Refused> {
     let mut copy = state.clone();
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || copy.apply(u64::MAX, command).0));
     match result.map(|reply| reply.kind) {
-        Ok(Some(seawall_proto::internal::v1::reply::Kind::Refusal(refusal))) => Err(Refused(ApiError {
-            code: ErrorCode::from_name(&refusal.code),
-            message: refusal.message,
-            resource_ids: refusal.resource_ids,
-        })),
+        Ok(Some(reply::Kind::Refusal(refusal))) => Err(Refused(error_of(refusal))),
         Ok(_) => Ok(()),
         Err(_) => {
             error!(request_id = %command.request_id, "a command made the state machine panic; it is not proposed");

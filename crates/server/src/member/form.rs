@@ -3,7 +3,11 @@
 //! A new cluster forms only when **all** expected members answer "empty", and only the one with the lowest name
 //! initialises it, once. Anything less would let a wiped majority overwrite what the survivor still knows.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use prost::Message;
@@ -37,9 +41,14 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn new(config: &ServerConfig) -> (Arc<Waiting>, mpsc::Receiver<Identity>) {
+    pub(crate) fn new(env: &Env, config: &ServerConfig) -> (Arc<Waiting>, mpsc::Receiver<Identity>) {
         let (invited, invitation) = mpsc::channel(1);
-        let me = PeerIdentity { name: config.name.clone(), zone: config.zone.clone(), ..Default::default() };
+        let me = PeerIdentity {
+            name: config.name.clone(),
+            zone: config.zone.clone(),
+            process: env.random_u64(),
+            ..Default::default()
+        };
         (Arc::new(Waiting { me, invited }), invitation)
     }
 }
@@ -56,7 +65,7 @@ impl Handler for Waiting {
                 return Ok(answer.encode_to_vec().into());
             }
             let invitation = JoinResponse::decode(body).map_err(|e| NetError::Broken(e.to_string()))?;
-            let identity = identity_of(&self.me.name, &self.me.zone, &invitation);
+            let identity = identity_of(&self.me.name, &self.me.zone, &invitation).map_err(NetError::Refused)?;
             self.invited
                 .send(identity)
                 .await
@@ -76,9 +85,10 @@ impl Handler for Waiting {
     }
 }
 
-fn identity_of(name: &str, zone: &str, answer: &JoinResponse) -> Identity {
-    let bytes: [u8; 16] = answer.cluster_id.as_ref().try_into().unwrap_or_default();
-    Identity {
+fn identity_of(name: &str, zone: &str, answer: &JoinResponse) -> Result<Identity, String> {
+    let bytes: Option<[u8; 16]> = answer.cluster_id.as_ref().try_into().ok();
+    let bytes = bytes.filter(|_| answer.member_id != 0).ok_or("an invitation names a cluster and a member")?;
+    Ok(Identity {
         cluster_id: format!("{:032x}", u128::from_be_bytes(bytes)),
         member_id: answer.member_id,
         name: name.into(),
@@ -86,8 +96,9 @@ fn identity_of(name: &str, zone: &str, answer: &JoinResponse) -> Identity {
         epoch: answer.epoch,
         boot: 0,
         had_log: false,
+        secret: String::new(),
         forming: Vec::new(),
-    }
+    })
 }
 
 /// What one round of probes found.
@@ -125,11 +136,12 @@ pub(crate) async fn identity(
     env: &Env,
     config: &ServerConfig,
     mount: &dyn Mount,
+    me: &Waiting,
     invitation: &mut mpsc::Receiver<Identity>,
 ) -> Result<Identity, ServerError> {
     let own_address = &mount.peer_address();
     for round in 0u32.. {
-        let found = probe_all(env, config, own_address).await?;
+        let found = probe_all(env, config, me, own_address).await?;
         mount.wait(found.waits_for(config));
         if let Some(address) = &found.member_of {
             match join(env, config, own_address, address).await? {
@@ -159,8 +171,10 @@ pub(crate) async fn identity(
     unreachable!("rounds are endless")
 }
 
-async fn probe_all(env: &Env, config: &ServerConfig, own_address: &str) -> Result<Round, ServerError> {
+async fn probe_all(env: &Env, config: &ServerConfig, me: &Waiting, own_address: &str) -> Result<Round, ServerError> {
     let mut round = Round::default();
+    // One server may be listed twice, or this one under another spelling of its address.
+    let mut processes = BTreeSet::from([me.me.process]);
     round.empty.insert(config.name.clone(), (config.zone.clone(), own_address.to_owned()));
     for address in config.join.iter().filter(|a| a.as_str() != own_address) {
         match probe(env, address).await {
@@ -168,6 +182,9 @@ async fn probe_all(env: &Env, config: &ServerConfig, own_address: &str) -> Resul
             Ok(answer) if !answer.empty => round.member_of = Some(address.clone()),
             Ok(answer) => {
                 let peer = answer.me.unwrap_or_default();
+                if !processes.insert(peer.process) {
+                    continue;
+                }
                 if round.empty.insert(peer.name.clone(), (peer.zone, address.clone())).is_some() {
                     return Err(ServerError::NameTaken(peer.name, address.clone()));
                 }
@@ -215,7 +232,7 @@ async fn join(
         };
         if answer.member_id != 0 {
             info!(member_id = answer.member_id, "joined the cluster");
-            return Ok(Ok(identity_of(&config.name, &config.zone, &answer)));
+            return identity_of(&config.name, &config.zone, &answer).map(Ok).map_err(ServerError::Join);
         }
         if !answer.leader_address.is_empty() {
             address = answer.leader_address;
@@ -223,6 +240,9 @@ async fn join(
         }
         if answer.error.is_empty() {
             return Ok(Err("no leader".into()));
+        }
+        if answer.try_again {
+            return Ok(Err(answer.error));
         }
         return Err(ServerError::Join(answer.error));
     }
@@ -251,6 +271,7 @@ fn plan(env: &Env, config: &ServerConfig, members: &BTreeMap<String, (String, St
         epoch: 1,
         boot: 0,
         had_log: false,
+        secret: String::new(),
         forming,
     }
 }

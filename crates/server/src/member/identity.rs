@@ -24,6 +24,9 @@ pub(crate) struct Identity {
     /// A log was made: without it this member must not vote again.
     #[serde(default)]
     pub(crate) had_log: bool,
+    /// Fingerprint of the secret that it was first started with; empty where members speak without TLS.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) secret: String,
     /// The members of a cluster that this one is to initialise; empty once it has. A crash in between is resumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) forming: Vec<FormingMember>,
@@ -55,7 +58,7 @@ impl Identity {
         let Some(bytes) = bytes else { return Ok(None) };
         serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|e| ServerError::Folder(folder.into(), format!("{FILE} does not parse: {e}")))
+            .map_err(|e| ServerError::Folder(folder.into(), format!("{FILE} does not parse: {e}. next: restore it, or empty the folder to join as a new member")))
     }
 
     pub(crate) fn save(&self, env: &Env, folder: &Path) -> Result<(), ServerError> {

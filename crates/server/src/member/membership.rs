@@ -29,25 +29,42 @@ const CATCH_UP_LOOK: Duration = Duration::from_millis(100);
 const DEAD: Duration = Duration::from_secs(10);
 const INVITE_CALL: Duration = Duration::from_secs(5);
 
+/// Why a server did not become a member.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotAdmitted {
+    /// It never will, as it is.
+    #[error("{0}")]
+    Refused(String),
+    /// It may later.
+    #[error("{0}")]
+    NotYet(String),
+}
+
 /// Takes a member in as a learner; it gets a vote once it has caught up. A dead member of the same name makes room then.
-pub(crate) async fn admit(node: &Arc<Node>, row: MemberRow) -> Result<MemberId, String> {
+pub(crate) async fn admit(node: &Arc<Node>, row: MemberRow) -> Result<MemberId, NotAdmitted> {
     if !is_ecs_name(&row.name) || !is_zone(&row.zone) {
-        return Err(format!("name {:?} or zone {:?} is not valid", row.name, row.zone));
+        return Err(NotAdmitted::Refused(format!("name {:?} or zone {:?} is not valid", row.name, row.zone)));
     }
     let state = node.consensus.state();
     let namesakes = state.state.members.iter().filter(|(_, m)| m.name == row.name).map(|(_, m)| m);
     for old in namesakes {
         if form::probe(&node.env, &old.peer_address).await.is_ok_and(|p| p.me.is_some_and(|me| me.member_id == old.id))
         {
-            return Err(format!(
+            return Err(NotAdmitted::Refused(format!(
                 "a member called {} answers at {}; give this one another --name, or stop that one first",
                 row.name, old.peer_address
-            ));
+            )));
         }
     }
     let address = PeerAddress(row.peer_address.clone());
-    let id = put_member(node, MemberRow { id: 0, ..row.clone() }).await?;
-    node.consensus.add_learner(id, address).await.map_err(|e| e.to_string())?;
+    let id = put_member(node, MemberRow { id: 0, ..row.clone() }).await.map_err(NotAdmitted::NotYet)?;
+    if let Err(error) = node.consensus.add_learner(id, address).await {
+        // Its row would be taken for a member that is silent.
+        submit(node, command::Kind::DropMember(DropMember { member_id: id.0 }))
+            .await
+            .map_err(|e| NotAdmitted::NotYet(e.message))?;
+        return Err(NotAdmitted::NotYet(error.to_string()));
+    }
     info!(name = %row.name, zone = %row.zone, %id, "admitted a member");
     Ok(id)
 }
@@ -96,7 +113,6 @@ async fn submit(node: &Arc<Node>, kind: command::Kind) -> Result<u64, ApiError> 
     let (_, reply) = node.submit(command, node.env.now() + WRITE).await?;
     match reply.kind {
         Some(reply::Kind::Done(done)) => Ok(done.id),
-        Some(reply::Kind::Refusal(refusal)) => Err(ApiError::new(ErrorCode::from_name(&refusal.code), refusal.message)),
         other => Err(ApiError::new(ErrorCode::Server, format!("unexpected reply: {other:?}"))),
     }
 }
@@ -172,7 +188,7 @@ pub(crate) async fn add(node: &Arc<Node>, peer_address: &str) -> Result<MemberId
     }
     let me = answer.me.unwrap_or_default();
     let row = MemberRow { name: me.name, zone: me.zone, peer_address: peer_address.into(), ..Default::default() };
-    let id = admit(node, row).await.map_err(ApiError::client)?;
+    let id = admit(node, row).await.map_err(|e| ApiError::client(e.to_string()))?;
     let invitation = JoinResponse {
         cluster_id: node.identity.cluster_bytes().into(),
         member_id: id.0,

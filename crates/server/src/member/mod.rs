@@ -71,6 +71,14 @@ pub enum ServerError {
         /// What `--zone` said.
         asked: String,
     },
+    /// Members and agents trust each other by the secret: with another one this member would lock them all out.
+    #[error("the data folder belongs to the secret with fingerprint {kept}, --secret-file holds {given}: give the cluster's own secret file")]
+    OtherSecret {
+        /// Of the folder.
+        kept: String,
+        /// What `--secret-file` holds.
+        given: String,
+    },
     /// Two servers of one name wait to form a cluster.
     #[error("two servers are called {0} (the other is {1}): give each its own --name")]
     NameTaken(String, String),
@@ -232,19 +240,28 @@ async fn start(
 /// Reads the folder's identity, or gets one from the others.
 async fn identify(env: &Env, config: &ServerConfig, mount: &dyn Mount) -> Result<Identity, ServerError> {
     let mut identity = match Identity::load(env, &config.data_dir)? {
-        Some(identity) => check(identity, config)?,
+        Some(identity) => check(identity, config, mount)?,
         None => {
-            let (waiting, mut invitation) = form::Waiting::new(config);
-            mount.serve_peers(waiting);
-            form::identity(env, config, mount, &mut invitation).await?
+            let (waiting, mut invitation) = form::Waiting::new(env, config);
+            mount.serve_peers(waiting.clone());
+            form::identity(env, config, mount, &waiting, &mut invitation).await?
         }
     };
     identity.boot += 1;
+    identity.secret = fingerprint(mount);
     identity.save(env, &config.data_dir)?;
     Ok(identity)
 }
 
-fn check(identity: Identity, config: &ServerConfig) -> Result<Identity, ServerError> {
+fn fingerprint(mount: &dyn Mount) -> String {
+    mount.fingerprint().map(|found| found.to_string()).unwrap_or_default()
+}
+
+fn check(identity: Identity, config: &ServerConfig, mount: &dyn Mount) -> Result<Identity, ServerError> {
+    let given = fingerprint(mount);
+    if !identity.secret.is_empty() && identity.secret != given {
+        return Err(ServerError::OtherSecret { kept: identity.secret, given });
+    }
     if identity.name != config.name {
         return Err(ServerError::WrongMember { found: identity.name, asked: config.name.clone() });
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use seawall_env::Instant;
+use seawall_env::{Instant, net::NetError};
 use seawall_model::MemberId;
 
 use super::form;
@@ -20,6 +20,8 @@ const SILENT: Duration = Duration::from_millis(2500);
 #[derive(Default)]
 pub(crate) struct Peerage {
     answered: Mutex<BTreeMap<MemberId, Instant>>,
+    /// Why the last probe of a member found somebody else or nobody, where that is more than silence.
+    faults: Mutex<BTreeMap<MemberId, String>>,
 }
 
 impl Peerage {
@@ -40,7 +42,26 @@ impl Peerage {
             let verb = if silent.len() == 1 { "does" } else { "do" };
             format!("{} of {} {verb} not answer{}", silent.join(" and "), all.join(", "), self.silence(node, &names))
         };
+        let who = who + &self.faults(&names);
         format!("{who}; writes wait up to 10 s, reads with --stale still work. next: seawall status")
+    }
+
+    /// " (s2: its certificate is of the secret with fingerprint …, ours has …)"
+    fn faults(&self, names: &BTreeMap<MemberId, String>) -> String {
+        let faults = lock(&self.faults);
+        let each: Vec<String> =
+            faults.iter().filter_map(|(id, why)| Some(format!("{}: {why}", names.get(id)?))).collect();
+        if each.is_empty() { String::new() } else { format!(" ({})", each.join("; ")) }
+    }
+
+    fn note(&self, id: MemberId, now: Instant, found: Result<(), Option<String>>) {
+        let mut faults = lock(&self.faults);
+        faults.remove(&id);
+        match found {
+            Ok(()) => drop(lock(&self.answered).insert(id, now)),
+            Err(Some(why)) => drop(faults.insert(id, why)),
+            Err(None) => {}
+        }
     }
 
     /// " for 12 s": of the one that answered last among the silent ones.
@@ -66,6 +87,26 @@ fn member_names(node: &Node) -> BTreeMap<MemberId, String> {
         .collect()
 }
 
+/// Whether the member answers there. The error says why not, unless that is plain silence.
+async fn probe(node: &Node, id: MemberId, address: &str) -> Result<(), Option<String>> {
+    let answer = match form::probe_as(&node.env, address, Some(node.identity_message())).await {
+        Ok(answer) => answer,
+        Err(NetError::Refused(why)) => return Err(Some(why)),
+        Err(_) => return Err(None),
+    };
+    if answer.removed {
+        node.condition.set_removed();
+    }
+    let me = answer.me.unwrap_or_default();
+    if !answer.empty && me.cluster_id != node.identity.cluster_bytes() {
+        return Err(Some(format!("{address} belongs to another cluster")));
+    }
+    if me.member_id != id.0 {
+        return Err(Some(format!("{address} is not this member any more; it has lost its data folder or its place")));
+    }
+    Ok(())
+}
+
 /// Probes every other member, a round a second.
 pub(crate) async fn probe_loop(node: Arc<Node>) {
     loop {
@@ -73,17 +114,11 @@ pub(crate) async fn probe_loop(node: Arc<Node>) {
         let others = members.voters.keys().chain(members.learners.keys()).filter(|id| **id != node.identity.id());
         let probes = others.filter_map(|id| Some((*id, node.peer_address(*id)?))).map(|(id, address)| {
             let node = node.clone();
-            async move {
-                let answer = form::probe_as(&node.env, &address, Some(node.identity_message())).await.ok()?;
-                if answer.removed {
-                    node.condition.set_removed();
-                }
-                (answer.me?.member_id == id.0).then_some(id)
-            }
+            async move { (id, probe(&node, id, &address).await) }
         });
-        let answered = futures::future::join_all(probes).await;
+        let found = futures::future::join_all(probes).await;
         let now = node.env.now();
-        lock(&node.peerage.answered).extend(answered.into_iter().flatten().map(|id| (id, now)));
+        found.into_iter().for_each(|(id, found)| node.peerage.note(id, now, found));
         node.env.sleep(node.env.jitter(ROUND / 2)).await;
     }
 }

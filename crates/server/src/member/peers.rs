@@ -11,12 +11,15 @@ use seawall_env::{
 use seawall_model::MemberId;
 use seawall_proto::internal::v1::{
     ForwardRequest, ForwardResponse, JoinRequest, JoinResponse, PeerIdentity, PeerLogRequest, ProbeRequest,
-    ProbeResponse, Refusal, RelayRequest, SubmitRequest, SubmitResponse,
+    ProbeResponse, RelayRequest, SubmitRequest, SubmitResponse,
 };
+
+use seawall_state::refusal_of;
 
 use super::{
     commands,
     form::{INVITE, JOIN, PROBE},
+    membership::NotAdmitted,
 };
 use crate::{
     api::{Node, WriteError},
@@ -58,9 +61,9 @@ impl Handler for Peers {
             match method.as_str() {
                 PROBE => Ok(encode(&probe(&node, &decode(body)?))),
                 JOIN => Ok(encode(&join(&node, decode(body)?).await)),
-                FORWARD => Ok(encode(&forward(&node, decode(body)?).await)),
+                FORWARD => Ok(encode(&forward(&node, decode(body)?).await?)),
                 RELAY => Ok(encode(&node.liveness.relay(&node, decode::<RelayRequest>(body)?))),
-                SUBMIT => Ok(encode(&submit(&node, decode(body)?).await)),
+                SUBMIT => Ok(encode(&submit(&node, decode(body)?).await?)),
                 INVITE => Err(NetError::Refused("this member has a cluster already".into())),
                 _ => Err(NetError::Refused(format!("{method}: unknown; is this peer of another version?"))),
             }
@@ -135,11 +138,12 @@ async fn join(node: &Arc<Node>, request: JoinRequest) -> JoinResponse {
             epoch: node.identity.epoch,
             ..Default::default()
         },
-        Err(error) => JoinResponse { error, ..Default::default() },
+        Err(NotAdmitted::Refused(error)) => JoinResponse { error, ..Default::default() },
+        Err(NotAdmitted::NotYet(error)) => JoinResponse { error, try_again: true, ..Default::default() },
     }
 }
 
-async fn forward(node: &Arc<Node>, request: ForwardRequest) -> ForwardResponse {
+async fn forward(node: &Arc<Node>, request: ForwardRequest) -> Result<ForwardResponse, NetError> {
     let deadline = node.env.now() + Duration::from_millis(request.timeout_ms.into());
     let result = if !node.consensus.leadership().borrow().is_leader {
         Err(WriteError::NotLeader)
@@ -149,31 +153,31 @@ async fn forward(node: &Arc<Node>, request: ForwardRequest) -> ForwardResponse {
         node.proposer.operation(request, deadline).await
     };
     let applied_index = node.consensus.state().index;
+    let answer = ForwardResponse { applied_index, ..Default::default() };
     match result {
-        Ok(body) => ForwardResponse { body, applied_index, ..Default::default() },
-        Err(WriteError::Refused(error)) => ForwardResponse {
-            error: Some(Refusal {
-                code: error.code.as_str().into(),
-                message: error.message,
-                resource_ids: error.resource_ids,
-            }),
-            applied_index,
-            ..Default::default()
-        },
-        Err(WriteError::NotLeader | WriteError::Unknown) => {
-            let leader = node.consensus.leadership().borrow().leader.unwrap_or_default();
-            ForwardResponse { not_leader: true, leader_id: leader.0, applied_index, ..Default::default() }
-        }
+        Ok(body) => Ok(ForwardResponse { body, ..answer }),
+        Err(WriteError::Refused(error)) => Ok(ForwardResponse { error: Some(refusal_of(error)), ..answer }),
+        Err(WriteError::NotLeader) => Ok(ForwardResponse { not_leader: true, leader_id: leader_id(node), ..answer }),
+        Err(WriteError::Unknown) => Err(unknown()),
     }
 }
 
-async fn submit(node: &Arc<Node>, request: SubmitRequest) -> SubmitResponse {
+async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<SubmitResponse, NetError> {
     let deadline = node.env.now() + Duration::from_millis(request.timeout_ms.into());
+    let answer = SubmitResponse::default();
     match node.proposer.command(request.command.unwrap_or_default(), deadline).await {
-        Ok((index, reply)) => SubmitResponse { reply: Some(reply), index, ..Default::default() },
-        Err(_) => {
-            let leader = node.consensus.leadership().borrow().leader.unwrap_or_default();
-            SubmitResponse { not_leader: true, leader_id: leader.0, ..Default::default() }
-        }
+        Ok((index, reply)) => Ok(SubmitResponse { reply: Some(reply), index, ..answer }),
+        Err(WriteError::Refused(error)) => Ok(SubmitResponse { refusal: Some(refusal_of(error)), ..answer }),
+        Err(WriteError::NotLeader) => Ok(SubmitResponse { not_leader: true, leader_id: leader_id(node), ..answer }),
+        Err(WriteError::Unknown) => Err(unknown()),
     }
+}
+
+fn leader_id(node: &Node) -> u64 {
+    node.consensus.leadership().borrow().leader.unwrap_or_default().0
+}
+
+/// Anything but an answer tells the asker that the write may have happened.
+fn unknown() -> NetError {
+    NetError::Broken("the outcome of the write is not known yet".into())
 }

@@ -43,9 +43,11 @@ fn timers_work(world: &World, service: &str) {
 }
 
 pub(super) fn clocks_an_hour_apart(seed: u64) {
-    let world = World::formed(&Setup::three_zones(seed));
+    let mut world = World::formed(&Setup::three_zones(seed));
     world.register("web", &[]);
     world.create_service("web", "web", 3);
+    // Writes that meet a new leader in its first moment.
+    let workload = world.start_workload();
     for (name, offset_ms) in [("s1", HOUR_MS), ("s3", -HOUR_MS), ("a1", -HOUR_MS), ("a2", HOUR_MS)] {
         world.sim.set_wall_offset_ms(name, offset_ms);
     }
@@ -60,6 +62,16 @@ pub(super) fn clocks_an_hour_apart(seed: u64) {
         world.wait_other_leader(&leader);
         world.sim.resume(&leader);
     }
+    // Nobody is left who was told the time.
+    for name in ["s1", "s2", "s3"] {
+        world.kill_member(name);
+    }
+    for name in ["s1", "s2", "s3"] {
+        world.restart_member(name);
+    }
+    world.wait_leader();
+    near_the_median(&world);
+    workload.stop_writing();
     world.settle(SETTLE);
 }
 

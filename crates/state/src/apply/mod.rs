@@ -30,9 +30,9 @@ use std::sync::Arc;
 
 use prost::Message;
 use seawall_model::{ApiError, ErrorCode};
-use seawall_proto::internal::v1::{Command, Done, Limits, MetaRow, Principal, Refusal, Reply, Stale, command, reply};
+use seawall_proto::internal::v1::{Command, Done, Limits, MetaRow, Principal, Reply, Stale, command, reply};
 
-use crate::{Change, Effects, State};
+use crate::{Change, Effects, State, refusal_of};
 
 /// Why a command changed nothing.
 #[derive(Debug, PartialEq)]
@@ -72,11 +72,7 @@ impl State {
         let mut apply = Apply { state: self, index, now_ms: 0, principal, effects, stopped };
         let kind = match apply.run(command) {
             Ok(kind) => kind,
-            Err(Rejection::Refused(error)) => reply::Kind::Refusal(Refusal {
-                code: error.code.as_str().into(),
-                message: error.message,
-                resource_ids: error.resource_ids,
-            }),
+            Err(Rejection::Refused(error)) => reply::Kind::Refusal(refusal_of(error)),
             Err(Rejection::Stale(what)) => reply::Kind::Stale(Stale { what }),
         };
         (Reply { kind: Some(kind) }, apply.effects)

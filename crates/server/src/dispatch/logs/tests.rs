@@ -132,6 +132,24 @@ fn an_agent_that_sends_without_credit_loses_the_reader_and_nothing_else() {
 }
 
 #[test]
+fn the_end_of_the_agents_stream_ends_its_readers() {
+    let member = OneMember::new(6);
+    let (live, mut orders) = session(&member);
+    let mut reader = read_log(&member);
+    started(&member, &mut orders);
+    member.node.sessions.remove(&live);
+    end_all(&live);
+    let last = member.run(async move {
+        let mut last = None;
+        while let Some(chunk) = reader.recv().await {
+            last = Some(chunk);
+        }
+        last
+    });
+    assert!(last.expect("a reason").error.contains("the agent's stream ended"));
+}
+
+#[test]
 fn where_the_stream_is_not_held_the_reader_is_told() {
     let member = OneMember::new(5);
     let (node, me) = (member.node.clone(), member.node.identity.id());

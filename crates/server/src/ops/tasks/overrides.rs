@@ -1,13 +1,41 @@
 //! Overrides of a RunTask or StartTask call.
 
-use seawall_model::ApiError;
-use seawall_proto::v1::{ContainerOverride, TaskOverride};
+use seawall_model::{ApiError, ErrorCode};
+use seawall_proto::v1::{ContainerDefinition, ContainerOverride, TaskDefinition, TaskOverride};
+
+use crate::validate::task_definition::memory;
 
 /// ECS's limit of the overrides as JSON.
 const CHARS_MAX: usize = 8192;
 
+/// The overrides as they are kept: checked, and with the task's own size in units and MiB. With them the definition still
+/// follows the rules of a registration: no container gets more than the task, and each has a limit.
+pub fn completed(overrides: &TaskOverride, definition: &TaskDefinition) -> Result<TaskOverride, ApiError> {
+    check(overrides)?;
+    let containers: Vec<_> = definition.container_definitions.iter().map(|c| overridden(c, overrides)).collect();
+    let cpu = overrides.cpu.as_ref().or(definition.cpu.as_ref());
+    let memory = overrides.memory.as_ref().or(definition.memory.as_ref());
+    let task = memory::check(cpu.map(String::as_str), memory.map(String::as_str), &containers)
+        .map_err(|error| ApiError { code: ErrorCode::InvalidParameter, ..error })?;
+    Ok(TaskOverride {
+        cpu: overrides.cpu.as_ref().and(task.cpu).map(|units| units.to_string()),
+        memory: overrides.memory.as_ref().and(task.memory).map(|mib| mib.to_string()),
+        ..overrides.clone()
+    })
+}
+
+fn overridden(container: &ContainerDefinition, overrides: &TaskOverride) -> ContainerDefinition {
+    let mut container = container.clone();
+    if let Some(item) = overrides.container_overrides.iter().find(|item| item.name == container.name) {
+        container.cpu = item.cpu.or(container.cpu);
+        container.memory = item.memory.or(container.memory);
+        container.memory_reservation = item.memory_reservation.or(container.memory_reservation);
+    }
+    container
+}
+
 /// Checks what does not need the definition; that its containers exist is checked when the size is worked out.
-pub fn check(overrides: &TaskOverride) -> Result<(), ApiError> {
+fn check(overrides: &TaskOverride) -> Result<(), ApiError> {
     let json = serde_json::to_string(overrides).unwrap_or_default();
     if json.chars().count() > CHARS_MAX {
         return Err(ApiError::invalid(format!("overrides are longer than {CHARS_MAX} characters.")));

@@ -159,8 +159,8 @@ impl WriteOp for StartTask {
 
 /// The parts that follow from the definition: size, group and tags.
 fn completed<'a>(mut asked: Asked<'a>, propagate_tags: &str) -> Result<Asked<'a>, ApiError> {
-    if let Some(overrides) = &asked.overrides {
-        overrides::check(overrides)?;
+    if let (Some(overrides), Some(definition)) = (&asked.overrides, &asked.definition.definition) {
+        asked.overrides = Some(overrides::completed(overrides, definition)?);
     }
     asked.size = effective_size(asked.definition, asked.overrides.as_ref())?;
     // ECS keeps this namespace for the tasks of services.

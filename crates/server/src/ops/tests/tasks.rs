@@ -125,6 +125,30 @@ fn overrides_change_what_a_task_takes() {
 }
 
 #[test]
+fn overrides_follow_the_rules_of_a_registration() {
+    let mut cluster = two_instances();
+    let containers = json!([{"name": "main", "image": "busybox", "memory": 256}]);
+    cluster.must(
+        "RegisterTaskDefinition",
+        json!({"family": "sized", "cpu": "256", "memory": "512", "containerDefinitions": containers}),
+    );
+    let mut refusal = |overrides: serde_json::Value| {
+        cluster.refused("RunTask", json!({"taskDefinition": "sized", "overrides": overrides})).message
+    };
+    let of_main = |member: &str, value: i32| json!({"containerOverrides": [{"name": "main", member: value}]});
+    assert!(refusal(of_main("memory", 4096)).contains("greater than the task's 512"));
+    assert!(refusal(of_main("memory", 0)).contains("at least 6 MiB"));
+    assert!(refusal(of_main("cpu", 300)).contains("the task has 256"));
+    assert!(refusal(json!({"memory": "0"})).contains("above 0"));
+    assert!(refusal(json!({"memory": "much"})).contains("much"));
+    assert!(refusal(json!({"cpu": "0"})).contains("not between"));
+    let bigger = json!({"taskDefinition": "sized", "overrides": {"cpu": "0.5 vCPU", "memory": "1GB"}});
+    let overrides = cluster.must("RunTask", bigger)["tasks"][0]["overrides"].clone();
+    // As the agent reads them.
+    assert_eq!((&overrides["cpu"], &overrides["memory"]), (&json!("512"), &json!("1024")));
+}
+
+#[test]
 fn start_task_goes_where_the_caller_says() {
     let mut cluster = two_instances();
     let second = cluster.state.instance_by_ec2_id("i-2").map(|row| seawall_model::InstanceId(row.id)).unwrap();

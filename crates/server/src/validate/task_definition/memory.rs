@@ -1,7 +1,7 @@
 //! CPU and memory: of each container, and against the task's own size.
 
 use seawall_model::{ApiError, ErrorCode};
-use seawall_proto::v1::{ContainerDefinition, RegisterTaskDefinitionRequest};
+use seawall_proto::v1::ContainerDefinition;
 use seawall_scheduler::{parse_cpu, parse_memory};
 
 use super::invalid;
@@ -21,9 +21,12 @@ pub struct TaskLevel {
 }
 
 /// Every container has a memory limit of some kind, and together they fit into the task.
-pub fn check(request: &RegisterTaskDefinitionRequest) -> Result<TaskLevel, ApiError> {
-    let task = task_level(request)?;
-    let containers = &request.container_definitions;
+pub fn check(
+    cpu: Option<&str>,
+    memory: Option<&str>,
+    containers: &[ContainerDefinition],
+) -> Result<TaskLevel, ApiError> {
+    let task = task_level(cpu, memory)?;
     containers.iter().try_for_each(|container| check_container(container, task))?;
     if let Some(limit) = task.memory {
         let sum: u64 = containers.iter().map(|c| u64::from(reserved(c))).sum();
@@ -54,11 +57,10 @@ pub fn natural(number: Option<i32>) -> u32 {
     number.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
 }
 
-fn task_level(request: &RegisterTaskDefinitionRequest) -> Result<TaskLevel, ApiError> {
+fn task_level(cpu: Option<&str>, memory: Option<&str>) -> Result<TaskLevel, ApiError> {
     let as_client = |error: ApiError| ApiError { code: ErrorCode::Client, ..error };
-    let given = |text: &Option<String>| text.clone().filter(|t| !t.is_empty());
-    let cpu = given(&request.cpu).map(|text| parse_cpu(&text)).transpose().map_err(as_client)?;
-    let memory = given(&request.memory).map(|text| parse_memory(&text)).transpose().map_err(as_client)?;
+    let cpu = cpu.filter(|text| !text.is_empty()).map(parse_cpu).transpose().map_err(as_client)?;
+    let memory = memory.filter(|text| !text.is_empty()).map(parse_memory).transpose().map_err(as_client)?;
     if let Some(units) = cpu.filter(|units| !TASK_CPU.contains(units)) {
         return Err(ApiError::client(format!(
             "Invalid 'cpu' setting for task: {units} is not between {} and {}.",

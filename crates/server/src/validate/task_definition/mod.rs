@@ -8,7 +8,7 @@ mod defaults;
 mod graph;
 mod health;
 mod log;
-mod memory;
+pub mod memory;
 mod ports;
 mod size;
 mod volumes;
@@ -51,7 +51,7 @@ pub fn check(request: &RegisterTaskDefinitionRequest) -> Result<(TaskDefinition,
     ports::check(network_mode, containers)?;
     volumes::check(&request.volumes, containers)?;
     graph::check(network_mode, containers)?;
-    let task = memory::check(request)?;
+    let task = memory::check(request.cpu.as_deref(), request.memory.as_deref(), containers)?;
     let definition = defaults::fill(request, network_mode, task);
     let size = size::of(&definition, task);
     Ok((defaults::with_attributes(definition, &size), size))
