@@ -66,6 +66,8 @@ struct Heard {
     wall_ms: i64,
     /// Its wall clock less the leader's, when it relayed.
     offset_ms: i64,
+    /// Its wall clock less the leader's monotonic one: a leader whose own wall clock is set does not take the others along.
+    base_ms: i64,
     applied_index: u64,
     log_bytes: u64,
     disk_low: bool,
@@ -148,6 +150,7 @@ impl Liveness {
             at: now,
             wall_ms: request.wall_ms,
             offset_ms,
+            base_ms: request.wall_ms - monotonic_ms(now),
             applied_index: request.applied_index,
             log_bytes: request.log_bytes,
             disk_low: request.disk_low,
@@ -219,7 +222,7 @@ impl Liveness {
             live_members: &live_members,
             lease_ms: node.config.lease_ms as i64,
             hold_max_ms: node.config.mass_loss_hold.as_millis() as i64,
-            now_ms: now.0.as_millis() as i64,
+            now_ms: monotonic_ms(now),
         };
         let hold = mass_loss::decide(&inner.hold, &input);
         match (&inner.hold, &hold) {
@@ -302,11 +305,11 @@ impl Inner {
         let voters = node.consensus.membership().voters;
         let now = node.env.now();
         let heard = |id: &MemberId| self.members.get(id).filter(|m| m.wall_ms != 0 && now - m.at < MEMBER_SILENT);
-        let offset =
-            |id: &MemberId| if *id == node.identity.id() { Some(0) } else { heard(id).map(|member| member.offset_ms) };
-        let offsets: Vec<i64> = voters.keys().filter_map(offset).collect();
-        if node.consensus.leadership().borrow().is_leader && offsets.len() > voters.len() / 2 {
-            return Some(node.env.wall_ms() + median(offsets));
+        let own = |id: &MemberId| (*id == node.identity.id()).then(|| node.env.wall_ms() - monotonic_ms(now));
+        let base = |id: &MemberId| heard(id).map(|member| member.base_ms).or_else(|| own(id));
+        let bases: Vec<i64> = voters.keys().filter_map(base).collect();
+        if node.consensus.leadership().borrow().is_leader && bases.len() > voters.len() / 2 {
+            return Some(monotonic_ms(now) + median(bases));
         }
         self.told.map(|(at, told_ms)| told_ms + (now - at).as_millis() as i64)
     }
@@ -371,10 +374,14 @@ enum Verdict {
     Undecided,
 }
 
+fn monotonic_ms(now: Instant) -> i64 {
+    now.0.as_millis() as i64
+}
+
 /// The middle one, the earlier of two; 0 where there is none.
-fn median(mut offsets: Vec<i64>) -> i64 {
-    offsets.sort_unstable();
-    offsets.get(offsets.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+fn median(mut bases: Vec<i64>) -> i64 {
+    bases.sort_unstable();
+    bases.get(bases.len().saturating_sub(1) / 2).copied().unwrap_or(0)
 }
 
 fn hash_of(point: &HashPoint) -> u128 {
