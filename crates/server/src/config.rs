@@ -149,7 +149,10 @@ impl ServerConfig {
             ));
         }
         if ![1, 3, 5].contains(&self.expect) {
-            return Err(format!("--expect {}: a cluster forms with 1, 3 or 5 members; more can join later", self.expect));
+            return Err(format!(
+                "--expect {}: a cluster forms with 1, 3 or 5 members; more can join later",
+                self.expect
+            ));
         }
         Ok(())
     }

@@ -49,6 +49,9 @@ const LOCAL_CONNECTIONS_MAX: usize = 64;
 /// a flood on the clients' port takes no time from heartbeats, nor a flood of agents from rescue commands.
 const CLIENT_THREADS: usize = 2;
 const AGENT_THREADS: usize = 2;
+/// How long requests that run may take when the member stops. Its peers ask each other again; their streams have no end.
+const PEER_GRACE: Duration = Duration::from_millis(500);
+const CLIENT_GRACE: Duration = Duration::from_secs(10);
 const READY: Duration = Duration::from_secs(1);
 /// In the data folder.
 const SOCKET: &str = "seawall.sock";
@@ -111,6 +114,7 @@ impl Ports {
             plain: Plain::Refuse,
             connections_max: PEER_CONNECTIONS_MAX,
             shutdown: ports.stop.subscribe(),
+            grace: PEER_GRACE,
         };
         ports.run(&env, peer_listener.serve(env.clone(), serving));
         ports.answer_clients(config, client_listener, socket);
@@ -124,6 +128,7 @@ impl Ports {
             plain: if config.insecure { Plain::Allow } else { Plain::Loopback },
             connections_max: CLIENT_CONNECTIONS_MAX,
             shutdown: self.stop.subscribe(),
+            grace: CLIENT_GRACE,
         };
         let local = Serving { connections_max: LOCAL_CONNECTIONS_MAX, tls: None, ..serving.clone() };
         self.run(&self.clients, listener.serve(self.clients.clone(), serving));
@@ -149,9 +154,7 @@ impl Ports {
         let (_, health) = tonic_health::server::health_reporter();
         let ecs = EcsServer::new(EcsService(shared.clone())).max_decoding_message_size(REQUEST_BYTES_MAX);
         let control = ControlServer::new(ControlService(shared)).max_decoding_message_size(REQUEST_BYTES_MAX);
-        let mut routes = Routes::new(ecs)
-            .add_service(control)
-            .add_service(health);
+        let mut routes = Routes::new(ecs).add_service(control).add_service(health);
         match reflection() {
             Ok(service) => routes = routes.add_service(service),
             Err(error) => tracing::error!(%error, "gRPC reflection is not served"),
@@ -206,7 +209,9 @@ impl MembersOnly {
         match &caller.certificate_name {
             Some(name) if name.starts_with(MEMBER) => Ok(()),
             Some(name) => Err(NetError::Refused(format!("this port is for members of the cluster, not for {name}"))),
-            None => Err(NetError::Refused("this port is for members of the cluster; show a member's certificate".into())),
+            None => {
+                Err(NetError::Refused("this port is for members of the cluster; show a member's certificate".into()))
+            }
         }
     }
 }

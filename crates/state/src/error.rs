@@ -10,9 +10,5 @@ pub fn refusal_of(error: ApiError) -> Refusal {
 
 /// As a client sees it.
 pub fn error_of(refusal: Refusal) -> ApiError {
-    ApiError {
-        code: ErrorCode::from_name(&refusal.code),
-        message: refusal.message,
-        resource_ids: refusal.resource_ids,
-    }
+    ApiError { code: ErrorCode::from_name(&refusal.code), message: refusal.message, resource_ids: refusal.resource_ids }
 }

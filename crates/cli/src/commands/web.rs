@@ -12,6 +12,8 @@ const BIND: &str = "SEAWALL_BIND_";
 const PORT: &str = "8080";
 /// Connections at the same time.
 const CONNECTIONS_MAX: usize = 256;
+/// For what it answers when it is stopped.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Runs `seawall web` until a signal ends it.
 pub async fn run(ctx: &Context, args: WebArgs) -> Result<(), Failure> {
@@ -28,7 +30,8 @@ pub async fn run(ctx: &Context, args: WebArgs) -> Result<(), Failure> {
     output::say(&format!("listening on {address}: {}", line.trim_end()))?;
     let (_never, shutdown) = watch::channel(false);
     let router = Router::new().fallback(move || std::future::ready(line.clone()));
-    let serving = Serving { router, tls: None, plain: Plain::Allow, connections_max: CONNECTIONS_MAX, shutdown };
+    let serving =
+        Serving { router, tls: None, plain: Plain::Allow, connections_max: CONNECTIONS_MAX, shutdown, grace: GRACE };
     tokio::select! {
         biased;
         // At once: whoever stops a task has sent its clients elsewhere before.

@@ -23,6 +23,8 @@ use crate::failure::{Exit, Failure};
 const SOCKET: &str = "dev.sock";
 /// Commands that wait or are served at the same time.
 const CONNECTIONS_MAX: usize = 16;
+/// For what runs when it is stopped.
+const GRACE: Duration = Duration::from_secs(10);
 /// Longest wait for a dev to take a request…
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// …and to do it: with Docker, containers are killed meanwhile.
@@ -56,7 +58,8 @@ pub async fn serve(env: &Env, folder: &Path, requests: mpsc::Sender<Request>) ->
     let (stop, shutdown) = watch::channel(false);
     let act = move |InUrl((action, zone)): InUrl<(String, String)>| answer(requests.clone(), action, zone);
     let router = Router::new().route("/{action}/{zone}", routing::post(act));
-    let serving = Serving { router, tls: None, plain: Plain::Refuse, connections_max: CONNECTIONS_MAX, shutdown };
+    let serving =
+        Serving { router, tls: None, plain: Plain::Refuse, connections_max: CONNECTIONS_MAX, shutdown, grace: GRACE };
     env.spawn(TaskKind::vital("control socket"), listening.serve(env.clone(), serving));
     Ok(stop)
 }

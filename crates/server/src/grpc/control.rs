@@ -1,6 +1,6 @@
 //! `seawall.v1.Control`: what Seawall has beyond ECS.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt, stream};
 use seawall_model::{ApiError, ErrorCode};
@@ -10,13 +10,14 @@ use tonic::{Request, Response, Status};
 
 use super::{Shared, answered, call_of, status};
 use crate::{
-    api::{MEMBERS_DEADLINE, READ_DEADLINE, WRITE_DEADLINE},
+    api::{MEMBERS_DEADLINE, Node, READ_DEADLINE, WRITE_DEADLINE},
     calls::control::{self, for_each_control},
     watch::{self, WatchEnd},
 };
 
 /// Metadata of the end of a watch: where to list.
 const POSITION: &str = "x-seawall-position";
+const STOPS: &str = "this member stops; ask another one";
 
 /// Serves what Seawall has beyond ECS.
 #[derive(Clone)]
@@ -39,7 +40,7 @@ macro_rules! service {
                     watch::start(node, request.into_inner()).map_err(|error| status(&error, &call.request_id))?;
                 let events = ReceiverStream::new(events);
                 let stream = events.map(move |item| item.map_err(|end| watch_end(end, &call.request_id)));
-                Ok(Response::new(Box::pin(stream)))
+                Ok(Response::new(until_stop(node, stream)))
             }
 
             async fn task_logs(&self, request: Request<TaskLogsRequest>) -> Answer<Self::TaskLogsStream> {
@@ -51,7 +52,7 @@ macro_rules! service {
                     let lines = control::log_lines(chunk, &task).into_iter();
                     stream::iter(lines.map(|line| line.map_err(Status::unavailable)).collect::<Vec<_>>())
                 });
-                Ok(Response::new(Box::pin(lines)))
+                Ok(Response::new(until_stop(node, lines)))
             }
 
             $(
@@ -66,6 +67,18 @@ macro_rules! service {
 }
 
 for_each_control!(service);
+
+/// A stream without an end must not hold up a member that goes down: its reader goes on at another.
+fn until_stop<T: Send + 'static>(
+    node: &Arc<Node>,
+    stream: impl Stream<Item = Result<T, Status>> + Send + 'static,
+) -> Streamed<T> {
+    let end = {
+        let node = node.clone();
+        stream::once(async move { node.condition.is_stopping().then(|| Err(Status::unavailable(STOPS))) })
+    };
+    Box::pin(stream.take_until(node.condition.stopping()).chain(end.filter_map(std::future::ready)))
+}
 
 fn watch_end(end: WatchEnd, request_id: &str) -> Status {
     match end {

@@ -16,7 +16,9 @@ use seawall_model::{
     limits::{BATCH_COMMANDS, COMMAND_BYTES_MAX, WRITES_WAITING_BYTES_MAX, WRITES_WAITING_MAX},
 };
 use seawall_proto::{
-    internal::v1::{Command, ForwardId, ForwardRequest, PlaceTasks, Principal, Reply, command, place_tasks, principal, reply},
+    internal::v1::{
+        Command, ForwardId, ForwardRequest, PlaceTasks, Principal, Reply, command, place_tasks, principal, reply,
+    },
     v1::Failure,
 };
 use seawall_scheduler::{Overlay, PlaceRequest, Plan};
@@ -208,8 +210,7 @@ impl Loop {
     /// Follows leadership: plans of another term are worth nothing.
     fn lead(&mut self) {
         let leadership = *self.node.consensus.leadership().borrow();
-        let plans =
-            leadership.is_leader && self.node.condition.serves() && self.node.liveness.knows_time(&self.node);
+        let plans = leadership.is_leader && self.node.condition.serves() && self.node.liveness.knows_time(&self.node);
         let term = if plans { leadership.term } else { 0 };
         if term == self.term {
             return;
@@ -254,7 +255,9 @@ impl Loop {
             return job.fail(WriteError::NotLeader);
         }
         if job.tries > TRIES_MAX {
-            let why = format!("what this write rests on changed {TRIES_MAX} times meanwhile; nothing was done. next: try again");
+            let why = format!(
+                "what this write rests on changed {TRIES_MAX} times meanwhile; nothing was done. next: try again"
+            );
             return job.fail(WriteError::Refused(ApiError::new(ErrorCode::Overloaded, why)));
         }
         match self.prepare(&applied.state, &job) {

@@ -10,7 +10,7 @@ use std::{
 
 use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::command;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::{error, info, warn};
 
 use crate::api::Node;
@@ -38,6 +38,7 @@ pub(crate) struct Condition {
     room: AtomicU8,
     /// The cluster has taken this member out.
     removed: Notify,
+    stopping: watch::Sender<bool>,
 }
 
 impl Condition {
@@ -67,6 +68,24 @@ impl Condition {
     /// Resolves once a peer says that this member was taken out of the cluster.
     pub(crate) async fn removed(&self) {
         self.removed.notified().await;
+    }
+
+    /// From now on this member goes down.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Resolves once it goes down.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            // A sender that is gone has stopped too.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
     }
 
     pub(crate) fn room(&self) -> Room {

@@ -56,9 +56,12 @@ impl Identity {
         let path = file(folder);
         let bytes = env.fs().read(&path).map_err(|e| ServerError::Folder(folder.into(), e.to_string()))?;
         let Some(bytes) = bytes else { return Ok(None) };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| ServerError::Folder(folder.into(), format!("{FILE} does not parse: {e}. next: restore it, or empty the folder to join as a new member")))
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+            ServerError::Folder(
+                folder.into(),
+                format!("{FILE} does not parse: {e}. next: restore it, or empty the folder to join as a new member"),
+            )
+        })
     }
 
     pub(crate) fn save(&self, env: &Env, folder: &Path) -> Result<(), ServerError> {

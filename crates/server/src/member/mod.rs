@@ -72,7 +72,9 @@ pub enum ServerError {
         asked: String,
     },
     /// Members and agents trust each other by the secret: with another one this member would lock them all out.
-    #[error("the data folder belongs to the secret with fingerprint {kept}, --secret-file holds {given}: give the cluster's own secret file")]
+    #[error(
+        "the data folder belongs to the secret with fingerprint {kept}, --secret-file holds {given}: give the cluster's own secret file"
+    )]
     OtherSecret {
         /// Of the folder.
         kept: String,
@@ -172,6 +174,8 @@ pub(crate) async fn live(
         }
     }
     hand_over(&node).await;
+    node.condition.stop();
+    node.sessions.close_all();
     node.consensus.shutdown().await;
     Ok(())
 }

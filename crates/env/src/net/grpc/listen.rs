@@ -48,8 +48,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests at the same time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 1024;
-/// Requests that run when the process stops have this long.
-const GRACE: Duration = Duration::from_secs(10);
 /// After a failed accept (no file descriptors left): time for some to be closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const PLAIN_REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\
@@ -89,6 +87,8 @@ pub struct Serving {
     pub connections_max: usize,
     /// True: no new connections, requests that run may end.
     pub shutdown: watch::Receiver<bool>,
+    /// They have this long.
+    pub grace: Duration,
 }
 
 /// A TCP port.
@@ -227,8 +227,9 @@ impl Accepting {
 
     async fn finish(self) {
         let all = self.places.acquire_many(self.places_max);
-        if tokio::time::timeout(GRACE, all).await.is_err() {
-            tracing::warn!(grace = ?GRACE, "stopped with requests still running");
+        let grace = self.serving.grace;
+        if tokio::time::timeout(grace, all).await.is_err() {
+            tracing::debug!(?grace, "stopped with requests still running");
         }
     }
 }
@@ -284,7 +285,7 @@ async fn serve_plain(
 }
 
 async fn serve_http(env: Env, serving: Serving, io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, peer: Peer) {
-    let Serving { router, mut shutdown, .. } = serving;
+    let Serving { router, mut shutdown, grace, .. } = serving;
     let service = hyper::service::service_fn({
         let peer = peer.clone();
         move |mut request: hyper::Request<Incoming>| {
@@ -307,7 +308,7 @@ async fn serve_http(env: Env, serving: Serving, io: impl AsyncRead + AsyncWrite 
         result = connection.as_mut() => result,
         () = stopped(&mut shutdown) => {
             connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(GRACE, connection).await {
+            match tokio::time::timeout(grace, connection).await {
                 Ok(result) => result,
                 Err(_) => return,
             }
