@@ -214,17 +214,6 @@ impl Consensus {
         }
     }
 
-    /// Waits until all that this member may have applied before its restart is applied again. Before that, a read
-    /// without a barrier may be older than one that was answered before.
-    ///
-    /// # Errors
-    /// Past `deadline`: there is no leader, or it has not been heard.
-    pub async fn wait_recovered(&self, deadline: Instant) -> Result<(), Elapsed> {
-        let left = deadline - self.inner.env.now();
-        let recovered = self.inner.raft.wait_for_recovery(Some(left));
-        self.inner.env.scope(recovered).await.map(|_| ()).map_err(|_| Elapsed)
-    }
-
     /// Who leads.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.inner.leadership.clone()

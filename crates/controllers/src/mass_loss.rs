@@ -17,8 +17,6 @@ pub const HOLD_PERCENT: usize = 20;
 pub const RELEASE_PERCENT: usize = 10;
 /// Above this share of the agents of one live member, replacement is held.
 pub const MEMBER_PERCENT: usize = 50;
-/// Longest hold unless configured.
-pub const HOLD_MAX_MS: i64 = 10 * 60 * 1000;
 
 /// An agent that is connected, or was when it was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,14 +84,6 @@ impl Hold {
     /// Whether replacement is held.
     pub fn is_on(&self) -> bool {
         matches!(self, Hold::On { .. })
-    }
-
-    /// An operator ends it.
-    pub fn release(&self, now_ms: i64) -> Hold {
-        match self {
-            Hold::On { .. } => Hold::Off { settled_ms: now_ms },
-            off => off.clone(),
-        }
     }
 }
 
@@ -189,6 +179,7 @@ impl<'a> Losses<'a> {
 mod tests {
     use super::*;
 
+    const HOLD_MAX_MS: i64 = 10 * 60 * 1000;
     const LEASE_MS: i64 = 3000;
 
     /// `connected` agents, then `lost` ones at `at_ms`, in a zone on a member.
@@ -246,14 +237,14 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_after_its_time_or_by_an_operator_and_the_same_losses_do_not_trigger_it_again() {
+    fn it_ends_after_its_time_and_the_same_losses_do_not_trigger_it_again() {
         let bad = agents(&[("a", 1, 3, 7, 9000), ("a", 2, 50, 0, 0)]);
         let on = look(&Hold::default(), &bad, &[1, 2], 10_000);
         assert!(look(&on, &bad, &[1, 2], 10_000 + HOLD_MAX_MS - 1).is_on());
-        assert!(!look(&on, &bad, &[1, 2], 10_000 + HOLD_MAX_MS).is_on());
-        let released = on.release(10_500);
-        assert_eq!(look(&released, &bad, &[1, 2], 10_600), Hold::Off { settled_ms: 10_500 });
-        let more = agents(&[("a", 1, 3, 7, 10_550), ("a", 2, 50, 0, 0)]);
-        assert!(look(&released, &more, &[1, 2], 10_600).is_on(), "new losses do");
+        let ended_ms = 10_000 + HOLD_MAX_MS;
+        let ended = look(&on, &bad, &[1, 2], ended_ms);
+        assert_eq!(look(&ended, &bad, &[1, 2], ended_ms + 100), Hold::Off { settled_ms: ended_ms });
+        let more = agents(&[("a", 1, 3, 7, ended_ms + 50), ("a", 2, 50, 0, 0)]);
+        assert!(look(&ended, &more, &[1, 2], ended_ms + 100).is_on(), "new losses do");
     }
 }

@@ -30,9 +30,6 @@ pub use shapes::SHAPES;
 /// Descriptors of every file under proto/, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// ECS's wire identity: the prefix of `X-Amz-Target`.
-pub const ECS_TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
-
 /// A public message and its members under their JSON names.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shape {

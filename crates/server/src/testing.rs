@@ -251,7 +251,8 @@ impl TestCluster {
         });
     }
 
-    fn report(&mut self, task: TaskId, change: impl FnOnce(&mut TaskReport)) {
+    /// Its agent says what a task is.
+    pub(crate) fn report(&mut self, task: TaskId, change: impl FnOnce(&mut TaskReport)) {
         let row = self.state.tasks.get(&task).expect("the task").clone();
         let session = self.state.instances.get(&InstanceId(row.instance_id)).expect("its instance").session;
         let definition = self.state.task_definitions.get(&TaskDefinitionId(row.task_definition_id));

@@ -9,7 +9,6 @@
 mod apply;
 mod check;
 mod effects;
-mod endpoint;
 mod error;
 mod index;
 mod query;
@@ -30,7 +29,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::DEFAULT_LIMITS;
 pub use effects::{Change, Effects};
-pub use endpoint::EndpointRef;
 pub use error::{error_of, refusal_of};
 pub use index::Indexes;
 pub use query::service_group;

@@ -1,5 +1,10 @@
 //! Golden answers: one of each resource, as ECS's JSON has it.
 
+use seawall_model::ServiceId;
+use seawall_proto::internal::v1::{
+    DisconnectInstances, Health, PortBinding, StopTasks, TaskReport, TaskStatus, command, disconnect_instances,
+};
+use seawall_state::task_id_message;
 use serde_json::{Value, json};
 
 use crate::testing::{TestCluster, ids_of};
@@ -77,4 +82,42 @@ fn a_cluster() {
     cluster.must("RunTask", json!({"taskDefinition": "web"}));
     let shown = cluster.must("DescribeClusters", json!({"include": ["SETTINGS", "STATISTICS", "TAGS"]}));
     insta::assert_snapshot!("cluster", golden(&shown["clusters"][0]));
+}
+
+#[test]
+fn endpoints_leave_before_their_task_does() {
+    let mut cluster = cluster();
+    cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1}));
+    cluster.reconcile();
+    let task = cluster.live()[0];
+    let service = ServiceId(cluster.state.services.iter().next().unwrap().1.id);
+    let endpoints = |cluster: &TestCluster| {
+        super::endpoint::of_service(&cluster.state, cluster.state.services.get(&service).unwrap())
+    };
+    let published = |health: Health| {
+        move |report: &mut TaskReport| {
+            let binding = PortBinding { bind_ip: "10.0.0.1".into(), container_port: 80, host_port: 32768, udp: false };
+            report.status = TaskStatus::Running.into();
+            report.containers[0].bindings = vec![binding];
+            report.health = health.into();
+        }
+    };
+    cluster.report(task, published(Health::Unknown));
+    let found = endpoints(&cluster);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].host_ip.as_str(), found[0].host_port, found[0].ready), ("10.0.0.1", 32768, true));
+    cluster.report(task, published(Health::Unhealthy));
+    assert!(!endpoints(&cluster)[0].ready);
+    cluster.report(task, published(Health::Healthy));
+    assert!(endpoints(&cluster)[0].ready);
+    let row = cluster.state.instances.iter().next().unwrap().1.clone();
+    let lost = disconnect_instances::Item { instance_id: row.id, session: row.session };
+    cluster.apply(command::Kind::DisconnectInstances(DisconnectInstances { items: vec![lost], lost: true }));
+    assert!(!endpoints(&cluster)[0].ready, "its instance is lost");
+    cluster.instance("i-1", "us-local-1a");
+    assert!(endpoints(&cluster)[0].ready, "and back");
+    cluster.apply(command::Kind::StopTasks(StopTasks { tasks: vec![task_id_message(task)], ..Default::default() }));
+    assert!(!endpoints(&cluster)[0].ready, "before its SIGTERM");
+    cluster.ends(task, 0);
+    assert_eq!(endpoints(&cluster), []);
 }

@@ -74,43 +74,6 @@ fn an_agent_speaks_for_its_own_tasks_only() {
 }
 
 #[test]
-fn a_services_endpoints_are_its_tasks_bindings() {
-    let mut world = World::new();
-    let instance = world.instance("i-1", "a");
-    let definition = world.definition("web", size(1, 1));
-    let service = world.service("web", definition, 1);
-    let place = world.placing_service(service, &[instance]);
-    let task = task_id(&world.placed(Kind::PlaceTasks(place)).tasks[0]);
-    let report = |health: Health| {
-        let binding = PortBinding { bind_ip: "0.0.0.0".into(), container_port: 80, host_port: 32768, udp: false };
-        let out_of_range = PortBinding { host_port: 70000, ..binding.clone() };
-        let container = ContainerRow { bindings: vec![binding, out_of_range], ..ContainerRow::default() };
-        TaskReport {
-            task: Some(task_id_message(task)),
-            status: TaskStatus::Running.into(),
-            containers: vec![container],
-            health: health.into(),
-            ..TaskReport::default()
-        }
-    };
-    world.report_all(instance, vec![report(Health::Unknown)]);
-    let endpoints = world.state.endpoints_of(service);
-    assert_eq!(endpoints.len(), 1);
-    assert_eq!((endpoints[0].ip.as_str(), endpoints[0].host_port, endpoints[0].ready), ("10.0.0.1", 32768, true));
-    world.report_all(instance, vec![report(Health::Unhealthy)]);
-    assert!(!world.state.endpoints_of(service)[0].ready);
-    world.report_all(instance, vec![report(Health::Healthy)]);
-    world.lose(instance);
-    assert!(!world.state.endpoints_of(service)[0].ready);
-    world.connect("i-1", "a");
-    assert!(world.state.endpoints_of(service)[0].ready);
-    world.done(Kind::StopTasks(stop(&[task], "")));
-    assert!(!world.state.endpoints_of(service)[0].ready, "leaves before its SIGTERM");
-    world.report(task, TaskStatus::Stopped);
-    assert_eq!(world.state.endpoints_of(service), []);
-}
-
-#[test]
 fn stopped_tasks_beyond_the_limit_retire_oldest_first() {
     let mut world = World::new();
     let mut state = world.state.clone();
