@@ -8,7 +8,7 @@ mod dial;
 mod listen;
 mod serve;
 
-pub use dial::{GrpcNet, channel};
+pub use dial::GrpcNet;
 pub use listen::{Listener, LocalSocket, Plain, Serving};
 pub use serve::{mount, service};
 

@@ -243,20 +243,3 @@ fn connect_error(address: String, error: &std::io::Error) -> NetError {
 fn unreachable(address: String, why: String) -> NetError {
     NetError::Unreachable { address, why }
 }
-
-/// A channel for the generated clients of the public API: dialed when first used, under the cluster's CA or plain.
-///
-/// # Errors
-/// `address` is no `host:port`.
-pub fn channel(address: &str, tls: Option<Arc<ClientConfig>>) -> Result<tonic::transport::Channel, NetError> {
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| unreachable(address.to_owned(), error.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(Duration::from_secs(5))
-        .keep_alive_while_idle(true);
-    let address = address.to_owned();
-    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: http::Uri| {
-        let (address, tls) = (address.clone(), tls.clone());
-        async move { connect(&address, tls).await.map(TokioIo::new) }
-    })))
-}
