@@ -8,6 +8,7 @@ mod config;
 pub mod engine;
 mod error;
 mod machine;
+mod news;
 pub mod runtime;
 mod session;
 mod shim;
