@@ -57,6 +57,7 @@ impl Handler for Member {
             self.hellos.fetch_add(1, Ordering::Relaxed);
             let listens = async { while incoming.recv().await.is_some() {} };
             tokio::select! {
+                biased;
                 () = listens => {}
                 () = self.talk(outgoing) => {}
             }
