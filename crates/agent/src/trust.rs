@@ -11,7 +11,7 @@ use prost::Message;
 use seawall_env::{
     Env, RealConfig, TaskKind,
     net::{
-        Lane,
+        Lane, NetError,
         grpc::GrpcNet,
         trust::{Ca, Credentials, Enrolment, Identity, JoinToken, Secret, enrolling_config},
     },
@@ -167,9 +167,7 @@ impl Enrolled {
             let answer = env.net().call(address, Lane::Main, ENROLL, body.clone(), CALL).await;
             let answer = match answer {
                 Ok(bytes) => EnrollResponse::decode(bytes).map_err(|e| refused(&e))?,
-                Err(seawall_env::net::NetError::Refused(why)) => {
-                    return Err(Failed::Refused(format!("{address}: {why}")));
-                }
+                Err(NetError::Refused(why)) => return Err(Failed::Refused(why)),
                 Err(error) => {
                     last = error.to_string();
                     continue;
