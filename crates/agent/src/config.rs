@@ -2,7 +2,12 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use crate::runtime::fake::FakeConfig;
+use seawall_model::{is_zone, limits::ATTRIBUTES_MAX};
+
+use crate::{error::AgentError, runtime::fake::FakeConfig};
+
+/// Characters of an instance's id, and of an attribute's name or value: what the cluster takes.
+const CHARS_MAX: usize = 128;
 
 /// Settings of one agent; [`AgentConfig::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -78,6 +83,52 @@ impl AgentConfig {
             stopped_task_kept_for: Duration::from_secs(3600),
         }
     }
+
+    /// Checks what the cluster would refuse.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`], naming the flag and what to do.
+    pub(crate) fn check(&self) -> Result<(), AgentError> {
+        let zone = (!is_zone(&self.zone)).then(|| {
+            format!("--zone {:?}: a zone is 1 to 64 lower-case letters, digits and hyphens, such as a", self.zone)
+        });
+        let instance = self.instance_id.as_ref().filter(|id| !is_instance_id(id)).map(|id| {
+            format!("--instance-id {id:?}: use 1 to {CHARS_MAX} letters, digits, hyphens, underscores and dots")
+        });
+        match zone.or(instance).or_else(|| wrong_attributes(&self.attributes)) {
+            Some(why) => Err(AgentError::Config(why)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_instance_id(text: &str) -> bool {
+    (1..=CHARS_MAX).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+fn wrong_attributes(attributes: &[(String, String)]) -> Option<String> {
+    if attributes.len() > ATTRIBUTES_MAX {
+        return Some(format!("--attributes: {} are given, an instance takes {ATTRIBUTES_MAX}", attributes.len()));
+    }
+    attributes.iter().find_map(|(name, value)| wrong_attribute(name, value))
+}
+
+/// By ECS's rules for PutAttributes.
+fn wrong_attribute(name: &str, value: &str) -> Option<String> {
+    let name_char = |c: char| c.is_ascii_alphanumeric() || "_-./\\".contains(c);
+    let value_char = |c: char| name_char(c) || "@: ".contains(c);
+    if name.starts_with("ecs.") {
+        return Some(format!("--attributes {name}: names that begin with ecs. are the agent's own; choose another"));
+    }
+    if !(1..=CHARS_MAX).contains(&name.len()) || !name.chars().all(name_char) {
+        return Some(format!("--attributes {name:?}: a name has 1 to {CHARS_MAX} letters, digits and _ - . / \\"));
+    }
+    if value.len() > CHARS_MAX || !value.chars().all(value_char) || value.trim() != value {
+        return Some(format!(
+            "--attributes {name}={value:?}: a value has up to {CHARS_MAX} letters, digits, inner spaces and _ - . / \\ @ :"
+        ));
+    }
+    None
 }
 
 /// SSH, Docker's API and the ports of ECS's agent: what ECS reserves.
@@ -121,5 +172,39 @@ impl std::str::FromStr for ImagePull {
             "prefer-cached" => ImagePull::PreferCached,
             _ => return Err(format!("{text:?} is not one of default, always, once, prefer-cached")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> AgentConfig {
+        AgentConfig::new("default", "a", "/d")
+    }
+
+    fn refusal(config: &AgentConfig) -> String {
+        config.check().unwrap_err().to_string()
+    }
+
+    fn with(name: &str, value: &str) -> AgentConfig {
+        AgentConfig { attributes: vec![(name.into(), value.into())], ..config() }
+    }
+
+    #[test]
+    fn what_the_cluster_would_refuse_is_refused_before() {
+        config().check().unwrap();
+        with("rack/r-1", "row 7: a@b").check().unwrap();
+        with("gpu", "").check().unwrap();
+        AgentConfig { instance_id: Some("i-0.a_b".into()), ..config() }.check().unwrap();
+        assert!(refusal(&AgentConfig { zone: "Zone A".into(), ..config() }).starts_with("--zone \"Zone A\""));
+        let spaced = AgentConfig { instance_id: Some("my host".into()), ..config() };
+        assert!(refusal(&spaced).starts_with("--instance-id \"my host\""));
+        assert!(refusal(&with("ecs.os-family", "DEBIAN")).contains("the agent's own"));
+        for (name, value) in [("", "v"), ("a b", "v"), ("a", " v"), ("a", "ü"), ("a", &"v".repeat(129))] {
+            assert!(refusal(&with(name, value)).starts_with("--attributes"), "{name}={value}");
+        }
+        let many = (0..11).map(|place| (format!("a{place}"), String::new())).collect();
+        assert!(refusal(&AgentConfig { attributes: many, ..config() }).contains("takes 10"));
     }
 }

@@ -8,6 +8,7 @@ mod config;
 pub mod engine;
 mod error;
 mod machine;
+mod news;
 pub mod runtime;
 mod session;
 mod shim;
@@ -39,6 +40,7 @@ pub async fn run(
     trust: Trust,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), AgentError> {
+    config.check()?;
     until(shutdown, async {
         let store = Store::open(&env, &config.data_dir)?;
         let id = machine::instance_id(&env, &config, &store).await?;
@@ -53,6 +55,7 @@ pub async fn run(
 /// # Errors
 /// As of [`run`].
 pub async fn run_linked(env: Env, config: AgentConfig, shutdown: watch::Receiver<bool>) -> Result<(), AgentError> {
+    config.check()?;
     until(shutdown, async {
         let store = Store::open(&env, &config.data_dir)?;
         let id = machine::instance_id(&env, &config, &store).await?;

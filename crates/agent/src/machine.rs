@@ -195,16 +195,13 @@ mod tests {
 
     #[test]
     fn an_attribute_of_a_flag_wins() {
-        let config = AgentConfig {
-            attributes: vec![("disk".into(), "ssd".into()), ("ecs.os-family".into(), "DEBIAN".into())],
-            ..config()
-        };
+        let config =
+            AgentConfig { attributes: vec![("disk".into(), "ssd".into()), ("can".into(), "well".into())], ..config() };
         let runtime = Description { capabilities: vec!["can".into()], ..Default::default() };
         let all = attributes(&config, &runtime);
         let value = |name: &str| all.iter().find(|a| a.name == name).map(|a| a.value.clone());
         assert_eq!(value("disk").as_deref(), Some("ssd"));
-        assert_eq!(value("can").as_deref(), Some(""));
-        assert_eq!(value("ecs.os-family").as_deref(), Some("DEBIAN"));
+        assert_eq!(value("can").as_deref(), Some("well"));
         assert_eq!(value("ecs.availability-zone").as_deref(), Some("a"));
     }
 }

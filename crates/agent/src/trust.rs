@@ -11,14 +11,14 @@ use prost::Message;
 use seawall_env::{
     Env, RealConfig, TaskKind,
     net::{
-        Lane,
+        Lane, NetError,
         grpc::GrpcNet,
         trust::{Ca, Credentials, Enrolment, Identity, JoinToken, Secret, enrolling_config},
     },
 };
 use seawall_proto::internal::v1::{EnrollRequest, EnrollResponse};
 
-use crate::error::AgentError;
+use crate::{error::AgentError, news::News};
 
 const ENROLL: &str = "/seawall.internal.v1.Enroll/Agent";
 /// One member's answer: the token's use is written to the log.
@@ -61,11 +61,18 @@ pub(crate) async fn links(
         return Ok(with(&identity));
     }
     let enrolled = Enrolled { file: data_dir.join(FILE), servers: servers.to_vec(), instance_id: instance_id.into() };
+    let token = match trust {
+        Trust::Token(text) => Some(text.parse::<JoinToken>().map_err(config)?),
+        _ => None,
+    };
     let kept = enrolled.load(&env)?.filter(|kept| kept.name() == name && kept.valid_until_ms() > env.wall_ms());
-    let credentials = match (kept, trust) {
+    let credentials = match (kept, &token) {
+        (Some(kept), Some(token)) if kept.fingerprint() != Some(token.fingerprint()) => {
+            return Err(AgentError::Config(of_another_cluster(data_dir)));
+        }
         (Some(kept), _) => kept,
-        (None, Trust::Token(token)) => enrolled.enroll(&env, token).await?,
-        (None, _) => return Err(AgentError::Config(nothing(data_dir))),
+        (None, Some(token)) => enrolled.enroll(&env, token).await?,
+        (None, None) => return Err(AgentError::Config(nothing(data_dir))),
     };
     let identity = Arc::new(Identity::new(credentials).map_err(config)?);
     let linked = with(&identity);
@@ -85,6 +92,14 @@ fn nothing(data_dir: &Path) -> String {
     format!(
         "there is no valid certificate of this instance in {}: give --token (of `seawall token create --role agent`), or \
          --secret-file",
+        data_dir.display()
+    )
+}
+
+fn of_another_cluster(data_dir: &Path) -> String {
+    format!(
+        "the token is of another cluster than the certificate in {0}: empty {0} to move this instance to the token's \
+         cluster, or leave --token out to stay",
         data_dir.display()
     )
 }
@@ -115,19 +130,23 @@ impl Enrolled {
     }
 
     /// Shows the token to one member after the other, until one answers.
-    async fn enroll(&self, env: &Env, token: &str) -> Result<Credentials, AgentError> {
-        let parsed: JoinToken = token.parse().map_err(config)?;
-        let net = GrpcNet::new(Some(enrolling_config(parsed.fingerprint())));
+    async fn enroll(&self, env: &Env, token: &JoinToken) -> Result<Credentials, AgentError> {
+        let net = GrpcNet::new(Some(enrolling_config(token.fingerprint())));
         let asking = Env::real(RealConfig { net: Arc::new(net) });
+        let shown = token.to_string();
+        let mut news = News::default();
         loop {
-            match self.ask(&asking, token).await {
+            match self.ask(&asking, &shown).await {
                 Ok(credentials) => {
                     self.save(env, &credentials)?;
                     tracing::info!(name = credentials.name(), "the cluster signed this agent's certificate");
                     return Ok(credentials);
                 }
                 Err(Failed::Refused(why)) => return Err(AgentError::Refused(why)),
-                Err(Failed::NoAnswer(why)) => tracing::warn!(why, "no member takes the token yet"),
+                Err(Failed::NoAnswer(why)) if news.is_new(ENROLL, &why) => {
+                    tracing::warn!(why, "no member takes the token yet; trying on");
+                }
+                Err(Failed::NoAnswer(_)) => {}
             }
             env.sleep(env.jitter(RETRY)).await;
         }
@@ -148,9 +167,7 @@ impl Enrolled {
             let answer = env.net().call(address, Lane::Main, ENROLL, body.clone(), CALL).await;
             let answer = match answer {
                 Ok(bytes) => EnrollResponse::decode(bytes).map_err(|e| refused(&e))?,
-                Err(seawall_env::net::NetError::Refused(why)) => {
-                    return Err(Failed::Refused(format!("{address}: {why}")));
-                }
+                Err(NetError::Refused(why)) => return Err(Failed::Refused(why)),
                 Err(error) => {
                     last = error.to_string();
                     continue;
@@ -191,4 +208,29 @@ enum Failed {
     /// Asking again will not help.
     Refused(String),
     NoAnswer(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_another_cluster_than_the_kept_certificate_is_told() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let env = Env::real(RealConfig { net: Arc::new(GrpcNet::new(None)) });
+            let cluster = || Ca::of(&Secret::generate(&env)).unwrap();
+            let (own, other) = (cluster(), cluster());
+            let kept = own.issue("agent:i-1", &[], env.wall_ms(), RETRY * 1000).unwrap();
+            std::fs::write(folder.path().join(FILE), kept.to_pem()).unwrap();
+            let links = async |ca: &Ca| {
+                let token = JoinToken::generate(&env, ca.fingerprint()).to_string();
+                links(env.clone(), &Trust::Token(token), &[], "i-1", folder.path()).await.map(|_| ())
+            };
+            links(&own).await.unwrap();
+            let error = links(&other).await.unwrap_err().to_string();
+            assert!(error.contains(&format!("empty {}", folder.path().display())), "{error}");
+        });
+    }
 }

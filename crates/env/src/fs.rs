@@ -26,7 +26,7 @@ pub trait Fs: Send + Sync + 'static {
     /// Names of the files and folders in a folder, sorted; empty where there is none. Files that are still being written
     /// are left out.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
-    /// Makes a folder and those above it.
+    /// Makes a folder and those above it, for their owner only; one that is there stays as it is.
     fn create_dir_all(&self, folder: &Path) -> io::Result<()>;
     /// Removes a file; no error where there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;

@@ -104,5 +104,8 @@ pub trait Handler: Send + Sync + 'static {
         method: String,
         incoming: MessageReceiver,
         outgoing: MessageSender,
-    ) -> BoxFuture<'static, Result<(), NetError>>;
+    ) -> BoxFuture<'static, Result<(), NetError>> {
+        let _ = (caller, incoming, outgoing);
+        Box::pin(async move { Err(NetError::Refused(format!("{method} is no stream"))) })
+    }
 }

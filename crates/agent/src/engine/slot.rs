@@ -21,6 +21,9 @@ pub const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memor
 /// ECS's words for a task whose essential container ended.
 pub const ESSENTIAL_EXITED: &str = "Essential container in task exited";
 const REMOVED_OUTSIDE: &str = "ContainerRemovedError: the container was removed by someone else";
+/// What the cluster keeps of a reason. Engines quote whole files in their errors, and a report must stay small enough to be
+/// taken.
+const REASON_BYTES_MAX: usize = 1024;
 /// Exit code of a process that SIGKILL ended.
 const KILLED: i32 = 137;
 
@@ -284,7 +287,7 @@ impl Slot {
             task: Some(proto_id(self.spec.id)),
             status: state.status.into(),
             stop_code: ending.as_ref().map_or(StopCode::Unspecified, |e| e.code).into(),
-            stopped_reason: ending.map(|e| e.reason).unwrap_or_default(),
+            stopped_reason: ending.map(|e| cut(&e.reason)).unwrap_or_default(),
             health: health::of_task(healths).into(),
             containers,
             pull_started_at_ms: state.times.pull_started_ms,
@@ -367,11 +370,15 @@ impl ContainerState {
         ContainerRow {
             last_status: status.into(),
             exit_code: self.exit_code,
-            reason: self.reason.clone(),
+            reason: cut(&self.reason),
             runtime_id: self.runtime_id.clone(),
             health: self.health.into(),
             bindings: self.bindings.clone(),
             image_digest: self.digest.clone(),
         }
     }
+}
+
+fn cut(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(REASON_BYTES_MAX)].to_owned()
 }

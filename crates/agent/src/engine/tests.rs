@@ -538,3 +538,14 @@ fn an_engine_that_is_dropped_touches_nothing_any_more() {
     agent.until(1, TaskStatus::Running);
     assert_eq!(agent.calls("create").len(), 2);
 }
+
+#[test]
+fn a_reason_is_cut_to_what_the_cluster_keeps() {
+    let agent = Agent::new();
+    // The cut would fall into the middle of a character.
+    agent.assign(1, vec![with(app(), "FAKE_START_ERROR", &"€".repeat(100_000))]);
+    let report = agent.until(1, TaskStatus::Stopped);
+    assert!(report.stopped_reason.starts_with("CannotStartContainerError: €"));
+    assert!((1000..=1024).contains(&report.stopped_reason.len()));
+    assert!((1000..=1024).contains(&report.containers[0].reason.len()));
+}

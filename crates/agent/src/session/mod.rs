@@ -7,6 +7,8 @@ mod logs;
 mod members;
 mod reports;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +23,7 @@ use crate::{
     config::AgentConfig,
     engine::{Engine, EngineSettings},
     error::AgentError,
+    news::News,
     runtime::Runtime,
     spec::Owner,
     store::{Identity, Position, Store},
@@ -50,10 +53,13 @@ pub(crate) struct Agent {
     machine: AgentIdentity,
     servers: Vec<String>,
     identity: Identity,
+    /// The identity as its file has it.
+    kept: Identity,
     position: Position,
     attempts: u64,
     /// Absent until it is known whose containers are to be taken up.
     engine: Option<Engine>,
+    news: News,
 }
 
 impl Agent {
@@ -70,12 +76,14 @@ impl Agent {
             settings: EngineSettings::from(config),
             servers: config.servers.clone(),
             identity: store.identity(),
+            kept: store.identity(),
             position: store.position(),
             attempts: 0,
             store,
             runtime,
             machine,
             engine: None,
+            news: News::default(),
         }
     }
 
@@ -99,12 +107,16 @@ impl Agent {
                 match self.attend(&address, welcome_limit(rounds)).await? {
                     Attempt::Served(end) => {
                         tracing::warn!(member = address, %end, "lost the member; going to the next one");
+                        self.news.over(&address);
                         rounds = 0;
                         members.after(&address, &self.identity.members);
                         break;
                     }
-                    Attempt::NotServed(why) => tracing::debug!(member = address, why, "not served"),
-                    Attempt::Refused(why) => refusals.push(why),
+                    Attempt::NotServed(why) => self.not_served(&address, &why),
+                    Attempt::Refused(why) => {
+                        self.not_served(&address, &why);
+                        refusals.push(why);
+                    }
                 }
                 if refusals.len() == members.len() {
                     return Err(AgentError::Refused(refusals.remove(0)));
@@ -112,10 +124,18 @@ impl Agent {
             }
             if members.is_exhausted() {
                 let pause = self.env.jitter(PAUSE.saturating_mul(1 << rounds.min(8)).min(PAUSE_MAX));
-                tracing::warn!(members = members.len(), ?pause, "no member serves this agent; its tasks go on");
+                if rounds == 0 {
+                    tracing::warn!(members = members.len(), "no member serves this agent yet; its tasks go on");
+                }
                 rounds += 1;
                 self.env.sleep(pause).await;
             }
+        }
+    }
+
+    fn not_served(&mut self, address: &str, why: &str) {
+        if self.news.is_new(address, why) {
+            tracing::warn!(member = address, why, "a member does not serve this agent; trying on");
         }
     }
 
@@ -137,27 +157,49 @@ impl Agent {
         tracing::info!(member = welcome.member, address, session = welcome.session, "connected");
         match stream.run(welcome).await? {
             End::Refused { reason, retry: false } => Err(AgentError::Refused(reason)),
+            // A session that the cluster keeps ending must not be opened again without a pause.
+            end @ End::Refused { .. } => Ok(Attempt::NotServed(end.to_string())),
             end => Ok(Attempt::Served(end)),
         }
     }
 
     /// Keeps what a welcome tells of this agent's place in the cluster.
-    async fn welcomed(&mut self, welcome: &Welcome) -> Result<(), AgentError> {
+    async fn welcomed(&mut self, welcome: &Welcome) {
         let identity = Identity {
             cluster_id: welcome.cluster_id.clone(),
             arn_hi: welcome.arn_hi,
             arn_lo: welcome.arn_lo,
             ..self.identity.clone()
         };
-        self.keep(identity).await
+        self.keep(identity).await;
     }
 
-    async fn keep(&mut self, identity: Identity) -> Result<(), AgentError> {
-        if identity != self.identity {
-            self.store.save_identity(&identity).await?;
-            self.identity = identity;
+    async fn keep(&mut self, identity: Identity) {
+        self.identity = identity;
+        if self.identity != self.kept {
+            let written = self.store.save_identity(&self.identity).await;
+            if self.is_kept("identity", written) {
+                self.kept = self.identity.clone();
+            }
         }
-        Ok(())
+    }
+
+    async fn keep_position(&mut self) -> bool {
+        let written = self.store.save_position(self.position).await;
+        self.is_kept("position", written)
+    }
+
+    /// Whether a file was written. A full disk must not end the agent: its lease would run out and its tasks be replaced,
+    /// while all that the files tell is found out again from the cluster.
+    fn is_kept(&mut self, file: &str, written: Result<(), AgentError>) -> bool {
+        let Err(error) = written else {
+            self.news.over(file);
+            return true;
+        };
+        if self.news.is_new(file, &error.to_string()) {
+            tracing::warn!(%error, "cannot write the agent's {file}: going on without it; is the disk full?");
+        }
+        false
     }
 
     async fn start_engine(&mut self) -> Result<(), AgentError> {

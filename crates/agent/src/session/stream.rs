@@ -52,27 +52,6 @@ impl fmt::Display for End {
     }
 }
 
-/// What a member's message means for the stream.
-type Handled = Result<(), Stop>;
-
-/// Why the stream does not go on.
-enum Stop {
-    End(End),
-    Fatal(AgentError),
-}
-
-impl From<AgentError> for Stop {
-    fn from(error: AgentError) -> Self {
-        Stop::Fatal(error)
-    }
-}
-
-impl From<End> for Stop {
-    fn from(end: End) -> Self {
-        Stop::End(end)
-    }
-}
-
 /// See the module.
 pub(super) struct Stream<'a> {
     agent: &'a mut Agent,
@@ -117,27 +96,24 @@ impl<'a> Stream<'a> {
         self.see(&message)?;
         match message.kind {
             Some(member_message::Kind::Welcome(welcome)) => Ok(welcome),
-            Some(member_message::Kind::Behind(_)) => Err(End::Behind),
-            Some(member_message::Kind::Refused(Refused { reason, retry })) => Err(End::Refused { reason, retry }),
             _ => Err(End::Lost("the member answered a hello with something else")),
         }
     }
 
     /// The session. An error means that the agent itself cannot go on.
     pub(super) async fn run(mut self, welcome: Welcome) -> Result<End, AgentError> {
-        self.agent.welcomed(&welcome).await?;
+        self.agent.welcomed(&welcome).await;
         self.agent.start_engine().await?;
         self.silence = Duration::from_millis(welcome.lease_ms.into()) / SILENCES_A_LEASE;
         self.heard = self.agent.env.now();
         let beat = Duration::from_millis(u64::from(welcome.beat_ms).max(1));
         match self.attend(beat).await {
             Ok(never) => match never {},
-            Err(Stop::End(end)) => Ok(end),
-            Err(Stop::Fatal(error)) => Err(error),
+            Err(end) => Ok(end),
         }
     }
 
-    async fn attend(&mut self, beat: Duration) -> Result<std::convert::Infallible, Stop> {
+    async fn attend(&mut self, beat: Duration) -> Result<std::convert::Infallible, End> {
         let mut changes = engine(self.agent).changes();
         let mut next_beat = self.agent.env.now();
         loop {
@@ -147,7 +123,7 @@ impl<'a> Stream<'a> {
             if now >= next_beat {
                 next_beat = now + beat;
                 self.send(agent_message::Kind::Beat(AgentBeat { wall_ms: self.agent.env.wall_ms() })).await?;
-                self.keep_position(KEEP_POSITION).await?;
+                self.keep_position(KEEP_POSITION).await;
             }
             let silent = self.agent.env.sleep_until(self.heard + self.silence);
             let beats = self.agent.env.sleep_until(next_beat);
@@ -158,7 +134,7 @@ impl<'a> Stream<'a> {
                     self.heard = self.agent.env.now();
                     self.receive(decode(bytes)?).await?;
                 }
-                () = silent => return Err(End::Lost("the member is silent").into()),
+                () = silent => return Err(End::Lost("the member is silent")),
                 () = beats => {}
                 // The engine outlives the stream.
                 _ = changes.changed(), if self.reports.has_room() => {}
@@ -184,8 +160,16 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// A member never goes back: what it says from before what this agent has seen is not followed.
+    /// A member never goes back: what it says from before what this agent has seen is not followed. Its refusal is: the
+    /// log of another cluster, which this agent came to by mistake, may be far shorter.
     fn see(&mut self, message: &MemberMessage) -> Result<(), End> {
+        match &message.kind {
+            Some(member_message::Kind::Refused(Refused { reason, retry })) => {
+                return Err(End::Refused { reason: reason.clone(), retry: *retry });
+            }
+            Some(member_message::Kind::Behind(_)) => return Err(End::Behind),
+            _ => {}
+        }
         let position = Position { epoch: message.epoch, index: message.applied_index };
         if position < self.agent.position {
             return Err(End::Behind);
@@ -194,20 +178,18 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    async fn keep_position(&mut self, every: Duration) -> Result<(), AgentError> {
+    async fn keep_position(&mut self, every: Duration) {
         let (now, position) = (self.agent.env.now(), self.agent.position);
-        if self.kept.0 != position && now - self.kept.1 >= every {
-            self.agent.store.save_position(position).await?;
+        if self.kept.0 != position && now - self.kept.1 >= every && self.agent.keep_position().await {
             self.kept = (position, now);
         }
-        Ok(())
     }
 
-    async fn receive(&mut self, message: MemberMessage) -> Handled {
+    async fn receive(&mut self, message: MemberMessage) -> Result<(), End> {
         self.see(&message)?;
         let epoch = message.epoch;
         match message.kind {
-            Some(member_message::Kind::Beat(beat)) => self.learn(beat.client_addresses).await?,
+            Some(member_message::Kind::Beat(beat)) => self.learn(beat.client_addresses).await,
             Some(member_message::Kind::Assign(assign)) => engine(self.agent).assign(epoch, assign.assignments),
             Some(member_message::Kind::Sync(sync)) => self.sync(epoch, sync).await?,
             Some(member_message::Kind::ReportAck(ack)) => self.reports.acknowledged(engine(self.agent), ack.sequence),
@@ -218,23 +200,21 @@ impl<'a> Stream<'a> {
             Some(member_message::Kind::LogRequest(request)) => self.logs.start(engine(self.agent), request).await,
             Some(member_message::Kind::LogCredit(credit)) => self.logs.credit(credit.request_id, credit.chunks),
             Some(member_message::Kind::LogCancel(cancel)) => self.logs.cancel(cancel.request_id),
-            Some(member_message::Kind::Behind(_)) => return Err(End::Behind.into()),
-            Some(member_message::Kind::Refused(Refused { reason, retry })) => {
-                return Err(End::Refused { reason, retry }.into());
-            }
+            // `see` has ended the stream.
+            Some(member_message::Kind::Behind(_) | member_message::Kind::Refused(_)) => {}
             // Of a newer version: what an agent must obey is announced by the cluster's version first.
             Some(member_message::Kind::Welcome(_)) | None => {}
         }
         Ok(())
     }
 
-    async fn learn(&mut self, mut addresses: Vec<String>) -> Result<(), AgentError> {
+    async fn learn(&mut self, mut addresses: Vec<String>) {
         addresses.retain(|address| !address.is_empty());
-        self.agent.keep(Identity { members: addresses, ..self.agent.identity.clone() }).await
+        self.agent.keep(Identity { members: addresses, ..self.agent.identity.clone() }).await;
     }
 
     /// Gathers the chunks of a whole sync, and follows it once it is whole.
-    async fn sync(&mut self, epoch: u64, chunk: Sync) -> Handled {
+    async fn sync(&mut self, epoch: u64, chunk: Sync) -> Result<(), End> {
         let mut all = match self.sync.take() {
             Some((id, all)) if id == chunk.sync_id => all,
             _ => Vec::new(),
@@ -245,7 +225,7 @@ impl<'a> Stream<'a> {
             return Ok(());
         }
         let unknown = engine(self.agent).sync(epoch, all);
-        self.keep_position(Duration::ZERO).await?;
+        self.keep_position(Duration::ZERO).await;
         if !unknown.is_empty() {
             let tasks = unknown.into_iter().map(proto_id).collect();
             self.send(agent_message::Kind::UnknownTasks(UnknownTasks { tasks })).await?;

@@ -130,6 +130,18 @@ pub fn load<T: DeserializeOwned>(folder: &Path, name: &str) -> io::Result<Option
     }
 }
 
+/// Keeps the last word about a container: on a full disk over the old file, whose room is taken already. Else a program that
+/// ended well would be told of as killed.
+pub fn save_last(folder: &Path, name: &str, content: &impl Serialize) -> io::Result<()> {
+    save(folder, name, content).or_else(|_| {
+        let bytes = serde_json::to_vec_pretty(content)?;
+        let mut file = OpenOptions::new().write(true).open(folder.join(name))?;
+        file.write_all(&bytes)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_data()
+    })
+}
+
 /// Replaces a file as a whole.
 pub fn save(folder: &Path, name: &str, content: &impl Serialize) -> io::Result<()> {
     // The name of what is not finished, to the agent's sweep as well.
@@ -140,4 +152,22 @@ pub fn save(folder: &Path, name: &str, content: &impl Serialize) -> io::Result<(
     rename(&temporary, folder.join(name))?;
     // Without it a power cut brings back a status without the exit code.
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_is_kept_where_no_new_file_can_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let running = Status { health: Health::Unhealthy, exit_code: None, ..Default::default() };
+        save(folder.path(), STATUS, &running).unwrap();
+        // In the place of the file that is renamed.
+        std::fs::create_dir(folder.path().join(format!(".{STATUS}.shim.tmp"))).unwrap();
+        let ended = Status { exit_code: Some(0), ..Default::default() };
+        save(folder.path(), STATUS, &ended).unwrap_err();
+        save_last(folder.path(), STATUS, &ended).unwrap();
+        assert_eq!(load::<Status>(folder.path(), STATUS).unwrap(), Some(ended));
+    }
 }

@@ -200,7 +200,7 @@ impl Shim {
         let _ = self.drained.recv_timeout(DRAIN);
         self.status.exit_code = Some(code);
         self.status.ended_at_ms = Some(now_ms());
-        match self.save() {
+        match files::save_last(&self.folder, files::STATUS, &self.status) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         }

@@ -1,9 +1,9 @@
 //! Files on disk.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -12,6 +12,8 @@ use super::{FileReader, FileWriter, Fs, Space, is_temporary, temporary_name};
 
 /// Files that become snapshots hold what the cluster knows: for their owner only.
 const WRITER_MODE: u32 = 0o600;
+/// Folders are too: what is in them may be written by libraries that leave files readable for all.
+const FOLDER_MODE: u32 = 0o700;
 
 /// The machine's file systems.
 #[derive(Default)]
@@ -62,7 +64,7 @@ impl Fs for RealFs {
         if folder.is_dir() {
             return Ok(());
         }
-        fs::create_dir_all(folder)?;
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
         sync_folder(parent(folder))
     }
 
@@ -182,5 +184,21 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_are_made_are_their_owners_and_others_stay_as_they_are() {
+        let outer = tempfile::tempdir().unwrap();
+        let outer = outer.path();
+        fs::set_permissions(outer, Permissions::from_mode(0o755)).unwrap();
+        RealFs::default().create_dir_all(&outer.join("a/b")).unwrap();
+        RealFs::default().create_dir_all(outer).unwrap();
+        let mode = |path: &str| RealFs::default().mode(&outer.join(path)).unwrap().unwrap();
+        assert_eq!((mode("."), mode("a"), mode("a/b")), (0o755, 0o700, 0o700));
     }
 }

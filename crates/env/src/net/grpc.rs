@@ -8,7 +8,7 @@ mod dial;
 mod listen;
 mod serve;
 
-pub use dial::{GrpcNet, channel};
+pub use dial::GrpcNet;
 pub use listen::{Listener, LocalSocket, Plain, Serving};
 pub use serve::{mount, service};
 
@@ -17,6 +17,9 @@ use super::{Caller, NetError, trust::OtherSecret};
 /// The name in every server certificate: members are told apart by what they prove, not by where they are reached.
 pub const SERVER_NAME: &str = "seawall";
 
+/// What no answer to a call of ours means, in all likelihood.
+const WRONG_PORT: &str =
+    "this call is not served there: agents and clients dial a member's --listen address, members its --peer-listen";
 /// Room for gRPC's own frame beside the largest message.
 const FRAME_BYTES: usize = 64 << 10;
 /// The largest message either side takes.
@@ -56,9 +59,8 @@ fn status(error: NetError) -> tonic::Status {
 fn error_of(status: &tonic::Status) -> NetError {
     use tonic::Code;
     match status.code() {
-        Code::PermissionDenied | Code::Unauthenticated | Code::Unimplemented => {
-            NetError::Refused(status.message().to_owned())
-        }
+        Code::PermissionDenied | Code::Unauthenticated => NetError::Refused(status.message().to_owned()),
+        Code::Unimplemented => NetError::Refused(WRONG_PORT.to_owned()),
         _ => broken(status),
     }
 }

@@ -209,7 +209,7 @@ mod tests {
         assert_eq!((host.cpu_shares, host.privileged), (Some(512), Some(true)));
         assert_eq!((host.memory, host.memory_swap), (Some(64 << 20), Some(64 << 20)));
         assert_eq!(host.memory_reservation, Some(32 << 20));
-        let db = "seawall-web-1-db-00000000000000000000000000000001";
+        let db = testing::task(vec![testing::container("app"), testing::container("db")]).runtime_name(1);
         assert_eq!(host.links.unwrap(), [format!("{db}:store"), format!("{db}:db")]);
         assert_eq!(host.volumes_from.unwrap(), [db]);
         let ulimit = &host.ulimits.unwrap()[0];

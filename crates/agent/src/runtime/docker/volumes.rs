@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_volume_is_mounted_by_its_own_name() {
-        let id = "00000000000000000000000000000001";
+        let id = spec().task.id;
         let want = [
             "/srv:/a:ro".to_owned(),
             format!("seawall-{id}-1-empty:/b"),

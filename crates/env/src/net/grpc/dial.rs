@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{
-    FutureExt,
+    FutureExt, TryFutureExt,
     future::{BoxFuture as Boxed, Shared},
 };
 use hyper::client::conn::http2::{self, SendRequest};
@@ -108,7 +108,7 @@ impl Net for GrpcNet {
                 return Err(unreachable(address, format!("no connection within {timeout:?}")));
             };
             match tokio::time::timeout_at(deadline, unary(sender?, method, body)).await {
-                Ok(result) => result,
+                Ok(result) => result.map_err(|error| by(&address, error)),
                 Err(_) => Err(NetError::Timeout(timeout)),
             }
         })
@@ -122,12 +122,20 @@ impl Net for GrpcNet {
     ) -> BoxFuture<'static, Result<(MessageSender, MessageReceiver), NetError>> {
         let (net, address) = (self.clone(), address.to_owned());
         Box::pin(async move {
-            let sender = net.link(address, lane)?.await?;
+            let sender = net.link(address.clone(), lane)?.await?;
             match tokio::time::timeout(OPEN_TIMEOUT, stream(sender, method)).await {
-                Ok(result) => result,
+                Ok(result) => result.map_err(|error| by(&address, error)),
                 Err(_) => Err(NetError::Timeout(OPEN_TIMEOUT)),
             }
         })
+    }
+}
+
+/// A refusal with who refused.
+fn by(address: &str, error: NetError) -> NetError {
+    match error {
+        NetError::Refused(why) => NetError::Refused(format!("{address}: {why}")),
+        other => other,
     }
 }
 
@@ -190,8 +198,17 @@ impl tower::Service<http::Request<tonic::body::Body>> for Ready {
     }
 
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
-        self.0.send_request(request).boxed()
+        let answer = self.0.send_request(request);
+        answer.map_ok(with_status).boxed()
     }
+}
+
+/// Nobody serves the path: tonic would tell so only at a stream's first message, when it was open already.
+fn with_status(mut answer: http::Response<hyper::body::Incoming>) -> http::Response<hyper::body::Incoming> {
+    if answer.status() == http::StatusCode::NOT_FOUND {
+        answer.headers_mut().insert(tonic::Status::GRPC_STATUS, (tonic::Code::Unimplemented as i32).into());
+    }
+    answer
 }
 
 async fn dial(address: String, lane: Lane, tls: Option<Arc<ClientConfig>>) -> Result<Sender, NetError> {
@@ -235,28 +252,11 @@ async fn connect(address: &str, tls: Option<Arc<ClientConfig>>) -> std::io::Resu
 
 fn connect_error(address: String, error: &std::io::Error) -> NetError {
     match rustls_error(error) {
-        Some(tls) => NetError::Refused(format!("{address}: {}", super::refusal_text(tls))),
+        Some(tls) => by(&address, NetError::Refused(super::refusal_text(tls))),
         None => unreachable(address, error.to_string()),
     }
 }
 
 fn unreachable(address: String, why: String) -> NetError {
     NetError::Unreachable { address, why }
-}
-
-/// A channel for the generated clients of the public API: dialed when first used, under the cluster's CA or plain.
-///
-/// # Errors
-/// `address` is no `host:port`.
-pub fn channel(address: &str, tls: Option<Arc<ClientConfig>>) -> Result<tonic::transport::Channel, NetError> {
-    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| unreachable(address.to_owned(), error.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(Duration::from_secs(5))
-        .keep_alive_while_idle(true);
-    let address = address.to_owned();
-    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: http::Uri| {
-        let (address, tls) = (address.clone(), tls.clone());
-        async move { connect(&address, tls).await.map(TokioIo::new) }
-    })))
 }

@@ -5,7 +5,7 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::{extensions::GeneralName, prelude::X509Certificate};
 
-use super::TrustError;
+use super::{Fingerprint, TrustError};
 
 /// Before a name in a certificate.
 pub(super) const NAME_SCHEME: &str = "seawall:";
@@ -43,6 +43,11 @@ impl Credentials {
     /// Whose they are ("agent:mi-…").
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Of the authority that signed them; none where its certificate does not parse.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        public_key(&self.ca_der).map(|key| Fingerprint::of_public_key(&key))
     }
 
     /// Until when they are valid, epoch milliseconds.

@@ -10,7 +10,7 @@ use std::{
 
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    hkdf, hmac,
+    hkdf,
     signature::{Ed25519KeyPair, KeyPair as _},
 };
 
@@ -21,10 +21,11 @@ use crate::Env;
 pub const SECRET_BYTES: usize = 32;
 
 const MODE: u32 = 0o600;
+/// A file that is mounted or managed by a tool is often not even its owner's to write.
+const MODE_READ_ONLY: u32 = 0o400;
 const SALT: &[u8] = b"seawall secret v1";
 const CA_KEY: &[u8] = b"ca ed25519 seed v1";
 const SEAL_KEY: &[u8] = b"seal chacha20-poly1305 v1";
-const PROOF_KEY: &[u8] = b"proof hmac-sha256 v1";
 /// The first byte of what is sealed.
 const SEAL_VERSION: u8 = 1;
 /// An Ed25519 public key in a certificate: this, then its 32 bytes (RFC 8410).
@@ -50,7 +51,7 @@ impl Secret {
         let failed = |source| TrustError::SecretFile { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-        if mode != MODE {
+        if mode != MODE && mode != MODE_READ_ONLY {
             return Err(TrustError::SecretMode { path: path.to_owned(), mode });
         }
         let mut bytes = Vec::new();
@@ -84,20 +85,6 @@ impl Secret {
     /// The private key of the CA.
     pub(super) fn ca_seed(&self) -> [u8; 32] {
         self.derive(CA_KEY)
-    }
-
-    /// Proves, to who has the secret too, that this side has it: a MAC of `message`.
-    pub fn prove(&self, message: &[u8]) -> Vec<u8> {
-        hmac::sign(&self.proof_key(), message).as_ref().to_vec()
-    }
-
-    /// Whether `proof` is one of `message` under this secret.
-    pub fn is_proof(&self, message: &[u8], proof: &[u8]) -> bool {
-        hmac::verify(&self.proof_key(), message, proof).is_ok()
-    }
-
-    fn proof_key(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &self.derive(PROOF_KEY))
     }
 
     /// Encrypts something small that is stored. It opens only with the same `context`, such as the name of its row: one
@@ -149,5 +136,26 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({})", self.fingerprint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_nobody_else_may_read_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let secret = Secret([7; SECRET_BYTES]);
+        secret.write(&path).unwrap();
+        let read_with = |mode| {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            Secret::read(&path)
+        };
+        assert_eq!(read_with(0o600).unwrap(), secret);
+        assert_eq!(read_with(0o400).unwrap(), secret);
+        assert!(matches!(read_with(0o640), Err(TrustError::SecretMode { mode: 0o640, .. })));
+        assert!(matches!(read_with(0o404), Err(TrustError::SecretMode { .. })));
     }
 }
