@@ -19,7 +19,6 @@ use crate::{
         self, Listing,
         table::{Table, column, text, wide},
     },
-    terminal,
 };
 
 use super::wait;
@@ -159,15 +158,12 @@ async fn start(ctx: &Context, definition: &str, on: &[String]) -> Result<(), Fai
         started_by: Some(STARTED_BY.to_owned()),
         ..Default::default()
     };
-    if ctx.global.dry_run {
-        return output::document(&request);
-    }
     let asked = request.container_instances.len();
     let ask = async |mut c: Connection, r| c.ecs.start_task(r).await;
-    let started = ctx.client().await?.call(Again::Never, request, ask).await?;
+    let Some(started) = ctx.change(Again::Never, request, ask).await? else { return Ok(()) };
     announce(ctx, &started.tasks)?;
     refuse_failures(asked, started.tasks.len(), &started.failures, definition)?;
-    if ctx.global.detach {
+    if !ctx.waits() {
         return Ok(());
     }
     let arns: Vec<String> = started.tasks.iter().map(|t| t.task_arn().to_owned()).collect();
@@ -219,7 +215,7 @@ async fn stop(ctx: &Context, names: &[String], reason: Option<String>) -> Result
     for name in names {
         found.push(find::task(ctx, name).await?);
     }
-    terminal::confirm(ctx.global.yes || ctx.global.dry_run, &format!("stop {}", names.join(", ")))?;
+    ctx.confirm(&format!("stop {}", names.join(", ")))?;
     let arns: Vec<String> = found.iter().map(|f| f.it.task_arn().to_owned()).collect();
     for Found { cluster, it } in found {
         let request = StopTaskRequest {
@@ -228,16 +224,12 @@ async fn stop(ctx: &Context, names: &[String], reason: Option<String>) -> Result
             reason: reason.clone(),
             ..Default::default()
         };
-        if ctx.global.dry_run {
-            output::document(&request)?;
-            continue;
-        }
         let ask = async |mut c: Connection, r| c.ecs.stop_task(r).await;
-        let answer = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let Some(answer) = ctx.change(Again::Safe, request, ask).await? else { continue };
         let id = names::short(it.task_arn());
         output::done(&ctx.global, id, &format!("task {id} is being stopped"), &answer)?;
     }
-    if ctx.global.detach || ctx.global.dry_run {
+    if !ctx.waits() {
         return Ok(());
     }
     wait::tasks(ctx, &arns, "STOPPED").await
