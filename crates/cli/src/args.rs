@@ -1,4 +1,5 @@
-//! The command line as clap reads it: every flag has a `SEAWALL_…` variable. Help texts are the manual.
+//! The command line as clap reads it: every global flag, and every flag of server, agent, dev and demo, has a `SEAWALL_…`
+//! variable. Help texts are the manual.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -32,7 +33,7 @@ pub struct Global {
     /// Members to ask, one after the other: host:port, https://host:port or unix:/path
     #[arg(long, global = true, env = "SEAWALL_ADDR", value_delimiter = ',', value_name = "A,B,C")]
     pub addr: Vec<String>,
-    /// Certificates (PEM) that https members are checked against, instead of the machine's own
+    /// Certificates (PEM) that https members are checked against; https needs them
     #[arg(long, global = true, env = "SEAWALL_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Form of the output; json of an ECS resource is ECS's own
@@ -213,8 +214,8 @@ pub struct ServerArgs {
     /// Account number in the ARNs of a new cluster
     #[arg(long, env = "SEAWALL_ACCOUNT", default_value = seawall_model::DEFAULT_ACCOUNT_NUMBER)]
     pub account: String,
-    /// TLS for clients: auto, off, or CERT,KEY
-    #[arg(long, env = "SEAWALL_TLS", default_value = "auto", value_name = "auto|off|CERT,KEY")]
+    /// Certificate shown to clients: auto (of the cluster's own authority), or CERT,KEY (two PEM files)
+    #[arg(long, env = "SEAWALL_TLS", default_value = "auto", value_name = "auto|CERT,KEY")]
     pub tls: String,
     /// Serve clients beyond loopback without access keys
     #[arg(long, env = "SEAWALL_INSECURE", value_parser = BoolishValueParser::new())]
@@ -396,7 +397,7 @@ pub struct DemoArgs {
 pub enum SecretCommand {
     /// Make a new secret
     New {
-        /// Where to (mode 0600); an existing file is never replaced
+        /// Where to (mode 0600; its folder is made); an existing file is never replaced
         file: PathBuf,
     },
 }
@@ -585,7 +586,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "MIB")]
     pub memory: Option<i32>,
     /// How many tasks
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true)]
     pub count: i32,
     /// Run it as a service of this name
     #[arg(long)]
