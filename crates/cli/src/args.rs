@@ -3,7 +3,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{BoolishValueParser, NonEmptyStringValueParser},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::values::{Port, duration, key_value};
@@ -13,7 +16,13 @@ const DEFAULT_LOG: &str = "info,openraft=off";
 
 /// Runs the Amazon ECS API on your own machines and keeps services up through the loss of a zone.
 #[derive(Parser, Debug)]
-#[command(name = "seawall", version, max_term_width = 110, disable_help_subcommand = true)]
+#[command(
+    name = "seawall",
+    version,
+    max_term_width = 110,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -482,6 +491,7 @@ pub enum ClusterCommand {
     /// Create a cluster
     Create {
         /// Its name
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// Tags
         #[arg(long = "tag", value_parser = key_value, value_name = "KEY=VALUE")]
@@ -571,7 +581,7 @@ pub enum TaskdefCommand {
 #[derive(Args, Debug)]
 pub struct RunArgs {
     /// An image, a task definition (FAMILY or FAMILY:REVISION), or a task definition's file
-    #[arg(value_name = "IMAGE|FAMILY|FILE")]
+    #[arg(value_name = "IMAGE|FAMILY|FILE", value_parser = NonEmptyStringValueParser::new())]
     pub what: String,
     /// Publish a port: CONTAINER, HOST:CONTAINER, with /udp for UDP
     #[arg(short, long = "publish", value_name = "[HOST:]PORT")]
@@ -580,10 +590,10 @@ pub struct RunArgs {
     #[arg(short, long = "env", value_parser = key_value, value_name = "KEY=VALUE")]
     pub env: Vec<(String, String)>,
     /// CPU units (1024 a core)
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", allow_negative_numbers = true)]
     pub cpu: Option<i32>,
     /// Memory over which the container is killed, in MiB; 64 are reserved when absent
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub memory: Option<i32>,
     /// How many tasks
     #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true)]

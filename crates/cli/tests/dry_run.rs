@@ -109,20 +109,6 @@ fn what_acts_on_this_machine_refuses_a_dry_run() {
     assert!(!folder.path().join("made").exists());
 }
 
-/// All that the commands of [`WRITES`] would change.
-fn state(dev: &Dev) -> Vec<Value> {
-    let names = |words: &[&str]| Value::from(dev.run(&[words, &["-q"]].concat()).ok());
-    let json = |words: &[&str]| dev.run(&[words, &["-o", "json"]].concat()).json();
-    let service = json(&["service", "show", "web"])["services"][0].clone();
-    let mut all: Vec<Value> = ["status", "desiredCount", "taskDefinition"].map(|member| service[member].clone()).into();
-    for instance in json(&["instance", "ls"])["containerInstances"].as_array().unwrap() {
-        all.extend([instance["status"].clone(), instance["attributes"].clone()]);
-    }
-    all.extend([json(&["cluster", "ls"]), names(&["taskdef", "ls", "--all"]), names(&["ps", "--all"])]);
-    all.extend([names(&["service", "ls"]), names(&["token", "ls"]), names(&["member", "ls"])]);
-    all
-}
-
 #[test]
 fn what_writes_prints_its_requests_and_sends_none() {
     let dev = Dev::ready();
@@ -132,7 +118,7 @@ fn what_writes_prints_its_requests_and_sends_none() {
     let first = |words: &[&str]| dev.run(words).ok().lines().next().unwrap().to_owned();
     let (task, token) = (first(&["ps", "-q"]), first(&["token", "ls", "-q"]));
     let (definition, service) = (dev.file("definition.json", DEFINITION), dev.file("service.json", SERVICE));
-    let before = state(&dev);
+    let before = dev.resources();
     for words in WRITES {
         let stands_for = |word: &&str| match *word {
             "TASK" => task.clone(),
@@ -147,6 +133,6 @@ fn what_writes_prints_its_requests_and_sends_none() {
         let requests: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&printed).into_iter().collect();
         let is_told = requests.is_ok_and(|requests| !requests.is_empty() && requests.iter().all(Value::is_object));
         assert!(is_told, "{words:?} printed {printed}");
-        assert_eq!(state(&dev), before, "{words:?} changed something");
+        assert_eq!(dev.resources(), before, "{words:?} changed something");
     }
 }

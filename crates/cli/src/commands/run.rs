@@ -232,16 +232,23 @@ async fn started(ctx: &Context, arns: &[String]) -> Result<wait::Outlook, Failur
 
 fn not_started(task: &Task) -> Failure {
     let id = names::abbreviated(names::short(task.task_arn()));
-    let container = task.containers.iter().find_map(|c| c.reason.clone()).unwrap_or_default();
-    let why = [task.stopped_reason(), &container].join(" ");
-    Failure::refused(format!("task {id} did not start: {}", why.trim())).next(format!("seawall why {id}"))
+    let container = task.containers.iter().find_map(|c| c.reason.as_deref()).unwrap_or_default();
+    // A container that could not be started is why its task stopped: said once.
+    let mut why = vec![task.stopped_reason(), container];
+    why.dedup();
+    Failure::refused(format!("task {id} did not start: {}", why.join(" ").trim())).next(format!("seawall why {id}"))
 }
 
 /// Follows what the tasks write until all have stopped; their exit codes decide.
 async fn attached(ctx: &Context, tasks: &[Task]) -> Result<(), Failure> {
     let cluster = ctx.cluster(None);
-    logs::follow_until_stopped(ctx, &cluster, tasks).await?;
     let arns: Vec<String> = tasks.iter().map(|t| t.task_arn().to_owned()).collect();
+    tokio::select! {
+        biased;
+        followed = logs::follow_until_stopped(ctx, &cluster, tasks) => followed?,
+        // A task that never starts has no output that could end.
+        Err(failure) = wait::until(ctx, async || started(ctx, &arns).await) => return Err(failure),
+    }
     wait::tasks(ctx, &arns, "STOPPED").await?;
     let (ended, _) = ctx.client().await?.tasks(&cluster, &arns).await?;
     for task in &ended {

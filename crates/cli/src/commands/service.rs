@@ -14,7 +14,7 @@ use crate::{
         find::{self, Found},
     },
     context::Context,
-    failure::Failure,
+    failure::{Exit, Failure},
     input, names,
     output::{
         self, Listing,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-use super::{set, wait};
+use super::{set, taskdef, wait};
 
 /// Runs `seawall service …`.
 pub async fn run(ctx: &Context, command: ServiceCommand) -> Result<(), Failure> {
@@ -47,19 +47,40 @@ async fn create_from(ctx: &Context, file: &Path) -> Result<(), Failure> {
 pub async fn create(ctx: &Context, mut request: CreateServiceRequest) -> Result<Option<String>, Failure> {
     // With a token a connection that breaks is no reason to give up: the service is created once.
     request.client_token.get_or_insert_with(|| ctx.env.new_id().to_string());
+    let (called, definition) = (request.service_name().to_owned(), request.task_definition().to_owned());
     let ask = async |mut c: Connection, r| c.ecs.create_service(r).await;
-    let Some(made) = ctx.change(Again::Safe, request, ask).await? else { return Ok(None) };
+    let made = match ctx.change(Again::Safe, request, ask).await {
+        Ok(Some(made)) => made,
+        Ok(None) => return Ok(None),
+        Err(failure) => return Err(of_service(&called, taskdef::named_if_missing(ctx, failure, &definition).await)),
+    };
     let service = made.service.clone().unwrap_or_default();
     let name = service.service_name();
     output::done(&ctx.global, name, &format!("service {name} created"), &made)?;
     Ok(Some(service.service_arn().to_owned()))
 }
 
+/// A refusal says which of several files it is about.
+fn of_service(name: &str, failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Refused => {
+            let what = format!("service {name}: {}", failure.what);
+            failure.reworded(what)
+        }
+        _ => failure,
+    }
+}
+
 /// Updates a service and gives its ARN; none with `--dry-run`.
 pub async fn update(ctx: &Context, request: UpdateServiceRequest) -> Result<Option<String>, Failure> {
     let ask = async |mut c: Connection, r| c.ecs.update_service(r).await;
     let again = if request.force_new_deployment() { Again::Never } else { Again::Safe };
-    let Some(made) = ctx.change(again, request, ask).await? else { return Ok(None) };
+    let definition = request.task_definition().to_owned();
+    let made = match ctx.change(again, request, ask).await {
+        Ok(Some(made)) => made,
+        Ok(None) => return Ok(None),
+        Err(failure) => return Err(taskdef::named_if_missing(ctx, failure, &definition).await),
+    };
     let service = made.service.clone().unwrap_or_default();
     let name = service.service_name();
     output::done(&ctx.global, name, &format!("service {name} updated"), &made)?;
@@ -150,7 +171,11 @@ async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Fail
             ..Default::default()
         };
         let ask = async |mut c: Connection, r| c.ecs.delete_service(r).await;
-        let Some(gone) = ctx.change(Again::Safe, request, ask).await? else { continue };
+        let gone = ctx.change(Again::Safe, request, ask).await.map_err(|failure| match failure.exit {
+            Exit::Refused if !force => failure.next(format!("seawall scale {}=0; or --force", it.service_name())),
+            _ => failure,
+        })?;
+        let Some(gone) = gone else { continue };
         output::done(&ctx.global, it.service_name(), &format!("service {} drains", it.service_name()), &gone)?;
     }
     if !ctx.waits() {

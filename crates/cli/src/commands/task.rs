@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-use super::wait;
+use super::{taskdef, wait};
 
 /// Runs `seawall task …`.
 pub async fn run(ctx: &Context, command: TaskCommand) -> Result<(), Failure> {
@@ -160,7 +160,11 @@ async fn start(ctx: &Context, definition: &str, on: &[String]) -> Result<(), Fai
     };
     let asked = request.container_instances.len();
     let ask = async |mut c: Connection, r| c.ecs.start_task(r).await;
-    let Some(started) = ctx.change(Again::Never, request, ask).await? else { return Ok(()) };
+    let started = match ctx.change(Again::Never, request, ask).await {
+        Ok(Some(started)) => started,
+        Ok(None) => return Ok(()),
+        Err(failure) => return Err(taskdef::named_if_missing(ctx, failure, definition).await),
+    };
     announce(ctx, &started.tasks)?;
     refuse_failures(asked, started.tasks.len(), &started.failures, definition)?;
     if !ctx.waits() {

@@ -78,6 +78,14 @@ pub async fn unknown(ctx: &Context, text: &str) -> Result<Failure, Failure> {
     Ok(names::unknown(Kind::Definition, text, arns.iter().map(|arn| names::short(arn))))
 }
 
+/// The cluster says that a definition is missing, but not which: this names `text`, with the nearest that there are.
+pub async fn named_if_missing(ctx: &Context, failure: Failure, text: &str) -> Failure {
+    if failure.exit != Exit::Refused || failure.what != "TaskDefinition not found" {
+        return failure;
+    }
+    unknown(ctx, text).await.unwrap_or(failure)
+}
+
 async fn list(ctx: &Context, family: Option<String>, all: bool) -> Result<(), Failure> {
     let mut arns = Vec::new();
     for status in if all { &["ACTIVE", "INACTIVE"][..] } else { &["ACTIVE"] } {
