@@ -136,7 +136,9 @@ fn why(task: &Task) -> String {
         if let Some(code) = container.exit_code.filter(|code| *code != 0) {
             why.push_str(&format!(" [{} exit {code}]", container.name()));
         }
-        if let Some(reason) = container.reason.as_deref().filter(|reason| !reason.is_empty()) {
+        // A container that could not be started is why its task stopped: said once.
+        let reason = container.reason.as_deref().filter(|reason| !reason.is_empty());
+        if let Some(reason) = reason.filter(|reason| *reason != task.stopped_reason()) {
             why.push_str(&format!(" [{}: {reason}]", container.name()));
         }
     }
@@ -271,6 +273,14 @@ mod tests {
             why(&task),
             "Essential container in task exited [web exit 137] [web: OutOfMemoryError: Container killed due to memory usage]"
         );
+    }
+
+    #[test]
+    fn a_reason_that_is_the_tasks_too_is_said_once() {
+        let reason = Some("CannotStartContainerError: no such program".to_owned());
+        let container = Container { name: Some("web".into()), reason: reason.clone(), ..Default::default() };
+        let task = Task { stopped_reason: reason, containers: vec![container], ..Default::default() };
+        assert_eq!(why(&task), "CannotStartContainerError: no such program");
     }
 
     #[test]
