@@ -1,8 +1,12 @@
-//! The command line as clap reads it: every flag has a `SEAWALL_…` variable. Help texts are the manual.
+//! The command line as clap reads it: every global flag, and every flag of server, agent, dev and demo, has a `SEAWALL_…`
+//! variable. Help texts are the manual.
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{BoolishValueParser, NonEmptyStringValueParser},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::values::{Port, duration, key_value};
@@ -12,7 +16,13 @@ const DEFAULT_LOG: &str = "info,openraft=off";
 
 /// Runs the Amazon ECS API on your own machines and keeps services up through the loss of a zone.
 #[derive(Parser, Debug)]
-#[command(name = "seawall", version, max_term_width = 110, disable_help_subcommand = true)]
+#[command(
+    name = "seawall",
+    version,
+    max_term_width = 110,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -32,7 +42,7 @@ pub struct Global {
     /// Members to ask, one after the other: host:port, https://host:port or unix:/path
     #[arg(long, global = true, env = "SEAWALL_ADDR", value_delimiter = ',', value_name = "A,B,C")]
     pub addr: Vec<String>,
-    /// Certificates (PEM) that https members are checked against, instead of the machine's own
+    /// Certificates (PEM) that https members are checked against; https needs them
     #[arg(long, global = true, env = "SEAWALL_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Form of the output; json of an ECS resource is ECS's own
@@ -213,8 +223,8 @@ pub struct ServerArgs {
     /// Account number in the ARNs of a new cluster
     #[arg(long, env = "SEAWALL_ACCOUNT", default_value = seawall_model::DEFAULT_ACCOUNT_NUMBER)]
     pub account: String,
-    /// TLS for clients: auto, off, or CERT,KEY
-    #[arg(long, env = "SEAWALL_TLS", default_value = "auto", value_name = "auto|off|CERT,KEY")]
+    /// Certificate shown to clients: auto (of the cluster's own authority), or CERT,KEY (two PEM files)
+    #[arg(long, env = "SEAWALL_TLS", default_value = "auto", value_name = "auto|CERT,KEY")]
     pub tls: String,
     /// Serve clients beyond loopback without access keys
     #[arg(long, env = "SEAWALL_INSECURE", value_parser = BoolishValueParser::new())]
@@ -396,7 +406,7 @@ pub struct DemoArgs {
 pub enum SecretCommand {
     /// Make a new secret
     New {
-        /// Where to (mode 0600); an existing file is never replaced
+        /// Where to (mode 0600; its folder is made); an existing file is never replaced
         file: PathBuf,
     },
 }
@@ -481,6 +491,7 @@ pub enum ClusterCommand {
     /// Create a cluster
     Create {
         /// Its name
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// Tags
         #[arg(long = "tag", value_parser = key_value, value_name = "KEY=VALUE")]
@@ -570,7 +581,7 @@ pub enum TaskdefCommand {
 #[derive(Args, Debug)]
 pub struct RunArgs {
     /// An image, a task definition (FAMILY or FAMILY:REVISION), or a task definition's file
-    #[arg(value_name = "IMAGE|FAMILY|FILE")]
+    #[arg(value_name = "IMAGE|FAMILY|FILE", value_parser = NonEmptyStringValueParser::new())]
     pub what: String,
     /// Publish a port: CONTAINER, HOST:CONTAINER, with /udp for UDP
     #[arg(short, long = "publish", value_name = "[HOST:]PORT")]
@@ -579,13 +590,13 @@ pub struct RunArgs {
     #[arg(short, long = "env", value_parser = key_value, value_name = "KEY=VALUE")]
     pub env: Vec<(String, String)>,
     /// CPU units (1024 a core)
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", allow_negative_numbers = true)]
     pub cpu: Option<i32>,
     /// Memory over which the container is killed, in MiB; 64 are reserved when absent
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub memory: Option<i32>,
     /// How many tasks
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true)]
     pub count: i32,
     /// Run it as a service of this name
     #[arg(long)]

@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use crate::output::visible;
+
 /// Exit codes, as they stand in the manual. 0 is success.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
@@ -86,9 +88,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
+        // Both may quote others: an engine, a member, a file.
+        f.write_str(&visible(&self.what))?;
         match &self.next {
-            Some(next) => write!(f, ". next: {next}"),
+            Some(next) => write!(f, ". next: {}", visible(next)),
             None => Ok(()),
         }
     }
@@ -112,6 +115,7 @@ mod tests {
         let failure = Failure::refused("cluster \"prod\" not found (clusters: default)").next("seawall cluster ls");
         assert_eq!(failure.to_string(), "cluster \"prod\" not found (clusters: default). next: seawall cluster ls");
         assert_eq!(Failure::usage("no").to_string(), "no");
+        assert_eq!(Failure::usage("\x1b[2J").next("\x1bc").to_string(), "␛[2J. next: ␛c");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::visible;
+
 /// Frames a second of the spinner.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -37,8 +39,9 @@ impl Progress {
             return;
         }
         self.last = message.to_owned();
+        let message = visible(message);
         match &self.bar {
-            Some(bar) => bar.set_message(message.to_owned()),
+            Some(bar) => bar.set_message(message),
             // Nobody is left to tell when standard error is closed.
             None => drop(writeln!(io::stderr(), "{message}")),
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, output::visible};
 
 /// Columns of the terminal that standard output is; `None` where it is none.
 pub fn width() -> Option<usize> {
@@ -31,7 +31,7 @@ pub fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
             Failure::usage(format!("refusing to {what} without asking: there is no terminal")).next("add --yes")
         );
     }
-    write!(io::stderr(), "{what}? [y/N] ")?;
+    write!(io::stderr(), "{}? [y/N] ", visible(what))?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     match answer.trim() {

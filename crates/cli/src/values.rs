@@ -2,6 +2,11 @@
 
 use std::{str::FromStr, time::Duration};
 
+/// A day in seconds.
+const DAY_S: u64 = 86_400;
+/// Ten years: clocks, timers and gRPC's deadlines all reach further.
+const DURATION_MAX: Duration = Duration::from_secs(3650 * DAY_S);
+
 /// A time such as `250ms`, `10s`, `5m`, `24h` or `7d`; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -15,7 +20,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(format!("{unit:?} is no unit of time; use ms, s, m, h or d")),
     };
     let number: f64 = number.parse().map_err(|_| "use a number and a unit, such as 10s or 5m".to_owned())?;
-    Duration::try_from_secs_f64(number * unit_s).map_err(|e| e.to_string())
+    let length = Duration::try_from_secs_f64(number * unit_s).ok().filter(|length| *length <= DURATION_MAX);
+    length.ok_or_else(|| format!("longer than the limit of {}d", DURATION_MAX.as_secs() / DAY_S))
 }
 
 /// A time, or `never`.
@@ -86,6 +92,10 @@ mod tests {
         assert!(duration("3w").unwrap_err().contains("no unit"));
         assert!(duration("soon").is_err());
         assert!(duration("").is_err());
+        assert_eq!(duration("3650d"), Ok(DURATION_MAX));
+        for long in ["3651d", "9999999999d", &"9".repeat(400)] {
+            assert_eq!(duration(long), Err("longer than the limit of 3650d".into()), "{long}");
+        }
         assert_eq!(duration_or_never("never"), Ok(MaybeNever(None)));
         assert_eq!(duration_or_never("3s"), Ok(MaybeNever(Some(Duration::from_secs(3)))));
     }

@@ -10,8 +10,8 @@ const PORT: u16 = 7400;
 const LOCAL: [&str; 3] = ["127.0.0.1:7400", "127.0.0.1:7410", "127.0.0.1:7420"];
 /// Name of the local socket in a member's data folder.
 const SOCKET: &str = "seawall.sock";
-/// A member's data folder where packages put it.
-const SYSTEM_DATA_DIR: &str = "/var/lib/seawall";
+/// A member's data folder on a machine that was set up as README.md says.
+const SYSTEM_DATA_DIR: &str = "/var/lib/seawall/server";
 
 /// One address.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -23,7 +23,7 @@ use crate::{
     names,
 };
 
-/// Between two tries while nobody leads.
+/// Between two tries while nobody leads, or connections break.
 const RETRY: Duration = Duration::from_millis(100);
 /// An address that has not answered for so long is not waited for alone: it may be of a zone that is cut off.
 const SILENT: Duration = Duration::from_millis(200);
@@ -114,23 +114,29 @@ impl Client {
     async fn after(&self, again: Again, status: &Status, address: &str, deadline: Instant) -> Result<(), Failure> {
         match refusal::judge(status) {
             Verdict::Final(code) => Err(refusal::refused(code, status.message(), address)),
-            Verdict::NoLeader => {
+            Verdict::NoLeader => self.pause(deadline, || refusal::no_leader(status.message())).await,
+            Verdict::Broken if again == Again::Never => {
                 self.forget();
-                if self.env.now() + RETRY >= deadline {
-                    return Err(refusal::no_leader(status.message()));
-                }
-                self.env.sleep(self.env.jitter(RETRY)).await;
-                Ok(())
+                Err(refusal::unknown_outcome(address))
             }
             Verdict::Broken => {
-                self.forget();
-                match again {
-                    Again::Safe if self.env.now() < deadline => Ok(()),
-                    Again::Safe => Err(refusal::nobody(&[(address.to_owned(), "no answer in time".to_owned())])),
-                    Again::Never => Err(refusal::unknown_outcome(address)),
-                }
+                let nobody = || refusal::nobody(&[(address.to_owned(), "no answer in time".to_owned())]);
+                self.pause(deadline, nobody).await
             }
         }
+    }
+
+    /// The next try begins elsewhere, after a moment: a member that breaks off each time would be asked without end.
+    ///
+    /// # Errors
+    /// `late`, where the moment would end after the deadline.
+    async fn pause(&self, deadline: Instant, late: impl FnOnce() -> Failure) -> Result<(), Failure> {
+        self.forget();
+        if self.env.now() + RETRY >= deadline {
+            return Err(late());
+        }
+        self.env.sleep(self.env.jitter(RETRY)).await;
+        Ok(())
     }
 
     /// A stream broke: the next call begins elsewhere, after a moment.
@@ -233,9 +239,42 @@ fn cluster_not_found(message: &impl Serialize, address: &str, known: &[&str]) ->
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use clap::Parser as _;
     use seawall_proto::v1::ListServicesRequest;
 
     use super::*;
+    use crate::{args::Cli, context};
+
+    /// How often a member is asked whose connection breaks under each request, and what is said in the end.
+    async fn tries(again: Again) -> (u32, Failure) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::Plain(listener.local_addr().unwrap().to_string());
+        let global = Cli::try_parse_from(["seawall", "version"]).unwrap().global;
+        let env = context::env_without_links();
+        let client = Client::to(&env, vec![address], &global, 3 * RETRY).unwrap();
+        let tries = Cell::new(0);
+        let broken = async |_: Connection, _: Request<ListServicesRequest>| {
+            tries.set(tries.get() + 1);
+            Err::<Response<()>, _>(Status::unavailable("broken"))
+        };
+        tokio::select! {
+            biased;
+            ended = client.call(again, ListServicesRequest::default(), broken) => (tries.get(), ended.unwrap_err()),
+            // It answers the probe of a new connection, if only by saying that it knows no such service.
+            ended = async { axum::serve(listener, axum::Router::new()).await } => panic!("{ended:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_breaks_each_time_is_asked_again_after_a_pause_or_never() {
+        let (count, failure) = tries(Again::Safe).await;
+        assert!((2..20).contains(&count), "{count} tries: {failure}");
+        let (count, failure) = tries(Again::Never).await;
+        assert_eq!(count, 1);
+        assert!(failure.what.ends_with("what was asked for may or may not have happened"), "{failure}");
+    }
 
     #[test]
     fn an_unknown_cluster_is_named_with_those_there_are() {

@@ -48,7 +48,6 @@ pub fn refused(code: ErrorCode, message: &str, asked: &str) -> Failure {
         }
         ErrorCode::DiskFull => Failure::refused(message).next("seawall status, and free space on the members' disks"),
         ErrorCode::UnsupportedFeature => Failure::refused(format!("not supported: {message}")),
-        ErrorCode::UpdateInProgress => Failure::refused(message).next("seawall wait services-stable"),
         ErrorCode::ClusterContainsServices => Failure::refused(message).next("seawall service ls"),
         ErrorCode::ClusterContainsTasks => Failure::refused(message).next("seawall task ls"),
         ErrorCode::ClusterContainsContainerInstances => Failure::refused(message).next("seawall instance ls"),

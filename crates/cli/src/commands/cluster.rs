@@ -12,7 +12,6 @@ use crate::{
         self, Listing,
         table::{Table, column, wide},
     },
-    terminal,
 };
 
 /// Runs `seawall cluster …`.
@@ -81,25 +80,21 @@ fn listing(clusters: &[Cluster], failures: &[EcsFailure]) -> Listing {
 async fn create(ctx: &Context, name: String, tags: Vec<(String, String)>) -> Result<(), Failure> {
     let tags = tags.into_iter().map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
     let request = CreateClusterRequest { cluster_name: Some(name.clone()), tags, ..Default::default() };
-    if ctx.global.dry_run {
-        return output::document(&request);
-    }
     let ask = async |mut c: Connection, r| c.ecs.create_cluster(r).await;
-    let made = ctx.client().await?.call(Again::Safe, request, ask).await?;
+    let Some(made) = ctx.change(Again::Safe, request, ask).await? else { return Ok(()) };
     output::done(&ctx.global, &name, &format!("cluster {name} created"), &made)
 }
 
 async fn remove(ctx: &Context, names: Vec<String>) -> Result<(), Failure> {
-    let client = ctx.client().await?;
-    let (_, missing) = client.clusters(names.clone()).await?;
+    let (_, missing) = ctx.client().await?.clusters(names.clone()).await?;
     if let Some(missing) = missing.first() {
         return Err(unknown(ctx, names::short(missing.arn())).await?);
     }
-    terminal::confirm(ctx.global.yes, &format!("delete {}", names.join(", ")))?;
+    ctx.confirm(&format!("delete {}", names.join(", ")))?;
     for name in names {
         let request = DeleteClusterRequest { cluster: Some(name.clone()), ..Default::default() };
         let ask = async |mut c: Connection, r| c.ecs.delete_cluster(r).await;
-        let gone = client.call(Again::Safe, request, ask).await?;
+        let Some(gone) = ctx.change(Again::Safe, request, ask).await? else { continue };
         output::done(&ctx.global, &name, &format!("cluster {} deleted", names::short(&name)), &gone)?;
     }
     Ok(())

@@ -151,7 +151,7 @@ fn announce(
     took: Duration,
 ) -> Result<(), Failure> {
     if matches!(output::effective(&ctx.global), Format::Json | Format::Jsonl) {
-        return output::say(&output::json(&cluster.board()).to_string());
+        return output::item(&cluster.board());
     }
     let layout = cluster.layout();
     let news = News {

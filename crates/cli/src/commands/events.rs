@@ -209,7 +209,7 @@ fn show(ctx: &Context, line: &Line) -> Result<(), Failure> {
             "subject": line.subject,
             "message": line.text,
         });
-        return output::say(&value.to_string());
+        return output::item(&value);
     }
     let at = output::clock(&seawall_proto::timestamp_of(line.at_ms));
     output::say(&format!("{at}  {}  {}", line.subject, line.text))

@@ -18,7 +18,6 @@ use crate::{
         self, Listing,
         table::{Table, column, wide},
     },
-    terminal,
 };
 
 use super::wait::{self, Outlook};
@@ -111,12 +110,8 @@ async fn set_state(ctx: &Context, names: &[String], status: &str) -> Result<(), 
             status: Some(status.to_owned()),
             ..Default::default()
         };
-        if ctx.global.dry_run {
-            output::document(&request)?;
-            continue;
-        }
         let ask = async |mut c: Connection, r| c.ecs.update_container_instances_state(r).await;
-        let answer = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let Some(answer) = ctx.change(Again::Safe, request, ask).await? else { continue };
         match answer.failures.first() {
             Some(failure) => refused.push(format!("{}: {}", it.ec2_instance_id(), failure.reason())),
             None => {
@@ -126,7 +121,7 @@ async fn set_state(ctx: &Context, names: &[String], status: &str) -> Result<(), 
         }
     }
     partly(found.len(), &refused)?;
-    if status == "DRAINING" && !ctx.global.detach && !ctx.global.dry_run {
+    if status == "DRAINING" && ctx.waits() {
         return drained(ctx, &found).await;
     }
     Ok(())
@@ -169,7 +164,7 @@ async fn service_tasks(ctx: &Context, cluster: &str, instance: &str) -> Result<u
 
 async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Failure> {
     let found = all(ctx, names).await?;
-    terminal::confirm(ctx.global.yes || ctx.global.dry_run, &format!("deregister {}", names.join(", ")))?;
+    ctx.confirm(&format!("deregister {}", names.join(", ")))?;
     for Found { cluster, it } in found {
         let request = DeregisterContainerInstanceRequest {
             cluster: Some(cluster),
@@ -177,17 +172,14 @@ async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Fail
             force: Some(force),
             ..Default::default()
         };
-        if ctx.global.dry_run {
-            output::document(&request)?;
-            continue;
-        }
         let ask = async |mut c: Connection, r| c.ecs.deregister_container_instance(r).await;
-        let gone = ctx.client().await?.call(Again::Safe, request, ask).await.map_err(|failure| match failure.exit {
+        let gone = ctx.change(Again::Safe, request, ask).await.map_err(|failure| match failure.exit {
             Exit::Refused if !force => {
                 failure.next(format!("seawall instance drain {}; or --force", it.ec2_instance_id()))
             }
             _ => failure,
         })?;
+        let Some(gone) = gone else { continue };
         let sentence = format!("instance {} deregistered", it.ec2_instance_id());
         output::done(&ctx.global, it.ec2_instance_id(), &sentence, &gone)?;
     }
@@ -206,14 +198,16 @@ async fn attributes(ctx: &Context, name: &str, changes: &[String]) -> Result<(),
     let (put, removed): (Vec<_>, Vec<_>) = changes.iter().partition(|(_, value)| value.is_some());
     let put: Vec<_> = put.iter().map(|(name, value)| attribute(name, value.as_ref())).collect();
     let removed: Vec<_> = removed.iter().map(|(name, _)| attribute(name, None)).collect();
-    let client = ctx.client().await?;
     if !put.is_empty() {
         let request = PutAttributesRequest { cluster: Some(cluster.clone()), attributes: put, ..Default::default() };
-        client.call(Again::Safe, request, async |mut c: Connection, r| c.ecs.put_attributes(r).await).await?;
+        ctx.change(Again::Safe, request, async |mut c: Connection, r| c.ecs.put_attributes(r).await).await?;
     }
     if !removed.is_empty() {
         let request = DeleteAttributesRequest { cluster: Some(cluster), attributes: removed, ..Default::default() };
-        client.call(Again::Safe, request, async |mut c: Connection, r| c.ecs.delete_attributes(r).await).await?;
+        ctx.change(Again::Safe, request, async |mut c: Connection, r| c.ecs.delete_attributes(r).await).await?;
+    }
+    if ctx.global.dry_run {
+        return Ok(());
     }
     output::say(&format!("instance {} has its attributes", it.ec2_instance_id()))
 }

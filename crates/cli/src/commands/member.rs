@@ -15,8 +15,10 @@ use crate::{
         self, Listing,
         table::{Table, column, text, wide},
     },
-    terminal,
 };
+
+/// A change of members that was done and is sent again is refused ("no such member"), which would read as if it had failed.
+const ONCE: Again = Again::Never;
 
 /// Runs `seawall member …`.
 pub async fn run(ctx: &Context, command: MemberCommand) -> Result<(), Failure> {
@@ -102,24 +104,28 @@ async fn known(ctx: &Context, name: &str) -> Result<(), Failure> {
 async fn add(ctx: &Context, peer_address: String) -> Result<(), Failure> {
     let ask = async |mut c: Connection, r| c.control.add_member(r).await;
     let request = AddMemberRequest { peer_address: peer_address.clone() };
-    let added = ctx.client().await?.call(Again::Safe, request, ask).await?.member.unwrap_or_default();
+    let Some(added) = ctx.change(ONCE, request, ask).await? else { return Ok(()) };
+    let added = added.member.unwrap_or_default();
     output::done(&ctx.global, &added.name, &format!("member {} in {} added", added.name, added.zone), &added)
 }
 
 async fn remove(ctx: &Context, name: String, force: bool) -> Result<(), Failure> {
     known(ctx, &name).await?;
-    terminal::confirm(ctx.global.yes, &format!("remove member {name}"))?;
+    ctx.confirm(&format!("remove member {name}"))?;
     let ask = async |mut c: Connection, r| c.control.remove_member(r).await;
-    ctx.client().await?.call(Again::Safe, RemoveMemberRequest { name: name.clone(), force }, ask).await?;
-    output::say(&format!("member {name} removed"))
+    match ctx.change(ONCE, RemoveMemberRequest { name: name.clone(), force }, ask).await? {
+        Some(_) => output::say(&format!("member {name} removed")),
+        None => Ok(()),
+    }
 }
 
 async fn replace(ctx: &Context, name: String, peer_address: String) -> Result<(), Failure> {
     known(ctx, &name).await?;
-    terminal::confirm(ctx.global.yes, &format!("replace member {name} by the server at {peer_address}"))?;
+    ctx.confirm(&format!("replace member {name} by the server at {peer_address}"))?;
     let ask = async |mut c: Connection, r| c.control.replace_member(r).await;
     let request = ReplaceMemberRequest { name: name.clone(), peer_address };
-    let member = ctx.client().await?.call(Again::Safe, request, ask).await?.member.unwrap_or_default();
+    let Some(replaced) = ctx.change(ONCE, request, ask).await? else { return Ok(()) };
+    let member = replaced.member.unwrap_or_default();
     output::done(&ctx.global, &member.name, &format!("member {name} replaced by {}", member.name), &member)
 }
 
@@ -128,6 +134,6 @@ async fn transfer(ctx: &Context, to: Option<String>) -> Result<(), Failure> {
         known(ctx, to).await?;
     }
     let ask = async |mut c: Connection, r| c.control.transfer_leadership(r).await;
-    let led = ctx.client().await?.call(Again::Safe, TransferLeadershipRequest { to }, ask).await?;
+    let Some(led) = ctx.change(ONCE, TransferLeadershipRequest { to }, ask).await? else { return Ok(()) };
     output::done(&ctx.global, &led.leader, &format!("{} leads", led.leader), &led)
 }

@@ -34,6 +34,7 @@ use crate::{
 
 /// Runs a command until it is done or interrupted.
 pub async fn run(env: Env, cli: Cli) -> Result<(), Failure> {
+    refuse_dry_run(&cli)?;
     let ctx = Context::new(env, cli.global);
     if let Command::Server(_) | Command::Agent(_) | Command::Dev(_) | Command::Demo(_) | Command::Web(_) = &cli.command
     {
@@ -77,6 +78,25 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Zone(command) => zone::run(ctx, command).await,
         Command::Web(args) => web::run(ctx, args).await,
     }
+}
+
+/// What acts on this machine sends nothing that could be shown: it refuses the flag, lest it acts in spite of it.
+fn refuse_dry_run(cli: &Cli) -> Result<(), Failure> {
+    let acts = match &cli.command {
+        Command::Server(_) => "server",
+        Command::Agent(_) => "agent",
+        Command::Dev(_) => "dev",
+        Command::Demo(_) => "demo",
+        Command::Secret(_) => "secret",
+        Command::Zone(_) => "zone",
+        Command::Web(_) => "web",
+        _ => return Ok(()),
+    };
+    if !cli.global.dry_run {
+        return Ok(());
+    }
+    let what = format!("--dry-run: `seawall {acts}` acts on this machine and has no request to print");
+    Err(Failure::usage(what).next("leave --dry-run out, and SEAWALL_DRY_RUN unset"))
 }
 
 /// "node" is a scheduler to Raft and a worker to Kubernetes: guessing would drain the wrong machine.

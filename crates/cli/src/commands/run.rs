@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
+use seawall_model::limits::{RUN_TASK_COUNT_MAX, SERVICE_TASKS_MAX};
 use seawall_proto::v1::{
-    ContainerDefinition, CreateServiceRequest, DeregisterTaskDefinitionRequest, KeyValuePair, PortMapping,
-    RegisterTaskDefinitionRequest, RunTaskRequest, RunTaskResponse, Task, TaskDefinition, TaskOverride,
-    UpdateServiceRequest,
+    ContainerDefinition, CreateServiceRequest, KeyValuePair, PortMapping, RegisterTaskDefinitionRequest,
+    RunTaskRequest, RunTaskResponse, Task, TaskDefinition, TaskOverride, UpdateServiceRequest,
 };
 
 use crate::{
     args::RunArgs,
     client::{Again, Connection, find},
     context::Context,
-    failure::Failure,
-    names, output,
+    failure::{Exit, Failure},
+    names,
 };
 
 use super::{logs, service, task, taskdef, wait};
@@ -23,18 +23,45 @@ const MEMORY_RESERVATION_MIB: i32 = 64;
 
 /// Runs `seawall run`.
 pub async fn run(ctx: &Context, args: RunArgs) -> Result<(), Failure> {
-    let chosen = choose(ctx, &args).await?;
-    if ctx.global.dry_run {
-        return output::document(&chosen.described());
-    }
-    let (definition, is_new) = match chosen {
+    // Before a revision is registered that nothing would run.
+    check_count(&args)?;
+    let (definition, is_new) = match choose(ctx, &args).await? {
         Chosen::Existing(definition) => (*definition, false),
-        Chosen::New(request) => (taskdef::register(ctx, *request).await?, true),
+        Chosen::New(request) => (registered(ctx, *request).await?, true),
     };
-    match &args.name {
-        Some(name) => as_service(ctx, name, &args, &definition).await,
-        None => as_tasks(ctx, &args, &definition, is_new).await,
+    let begun = match &args.name {
+        Some(name) => as_service(ctx, name, &args, &definition).await.map(Begun::Service),
+        None => as_tasks(ctx, &args, &definition, is_new).await.map(Begun::Tasks),
+    };
+    let was_refused = begun.as_ref().is_err_and(|failure| failure.exit == Exit::Refused);
+    let ended = match begun {
+        Ok(begun) => end(ctx, &args, &definition, begun).await,
+        Err(failure) => Err(failure),
+    };
+    if is_new && (args.rm || was_refused) {
+        let removed = taskdef::deregister(ctx, definition.task_definition_arn().to_owned()).await;
+        // Why nothing runs matters more than a revision that is left.
+        return ended.and(removed.map(|_| ()));
     }
+    ended
+}
+
+/// The limits of RunTask and of a service.
+fn check_count(args: &RunArgs) -> Result<(), Failure> {
+    let count = i64::from(args.count);
+    let (least, most, what) = match args.name {
+        Some(_) => (0, SERVICE_TASKS_MAX, "a service runs"),
+        None => (1, RUN_TASK_COUNT_MAX, "one run starts"),
+    };
+    if (least..=i64::from(most)).contains(&count) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("--count {count}: {what} {least} to {most} tasks"));
+    Err(if args.name.is_none() && count > least {
+        failure.next("--name NAME runs more, as a service")
+    } else {
+        failure
+    })
 }
 
 enum Chosen {
@@ -42,12 +69,26 @@ enum Chosen {
     New(Box<RegisterTaskDefinitionRequest>),
 }
 
-impl Chosen {
-    fn described(&self) -> serde_json::Value {
-        match self {
-            Chosen::Existing(definition) => output::json(definition),
-            Chosen::New(request) => output::json(request),
-        }
+/// What was started; nothing with `--dry-run`.
+enum Begun {
+    /// The ARN of a service.
+    Service(Option<String>),
+    Tasks(Option<RunTaskResponse>),
+}
+
+/// Registers a definition. With `--dry-run` there is no revision: what would run it names its family.
+async fn registered(ctx: &Context, request: RegisterTaskDefinitionRequest) -> Result<TaskDefinition, Failure> {
+    let family = request.family.clone();
+    let made = taskdef::register(ctx, request).await?;
+    Ok(made.unwrap_or_else(|| TaskDefinition { task_definition_arn: family, ..Default::default() }))
+}
+
+/// Waits for what was started.
+async fn end(ctx: &Context, args: &RunArgs, definition: &TaskDefinition, begun: Begun) -> Result<(), Failure> {
+    match begun {
+        Begun::Service(arn) => service::settle(ctx, arn).await,
+        Begun::Tasks(Some(placed)) => placed_tasks(ctx, args, definition, &placed).await,
+        Begun::Tasks(None) => Ok(()),
     }
 }
 
@@ -109,7 +150,12 @@ fn family_of(image: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect()
 }
 
-async fn as_service(ctx: &Context, name: &str, args: &RunArgs, definition: &TaskDefinition) -> Result<(), Failure> {
+async fn as_service(
+    ctx: &Context,
+    name: &str,
+    args: &RunArgs,
+    definition: &TaskDefinition,
+) -> Result<Option<String>, Failure> {
     if let Ok(found) = find::service_if_any(ctx, name).await?
         && found.it.status() == "ACTIVE"
     {
@@ -132,7 +178,12 @@ async fn as_service(ctx: &Context, name: &str, args: &RunArgs, definition: &Task
     service::create(ctx, request).await
 }
 
-async fn as_tasks(ctx: &Context, args: &RunArgs, definition: &TaskDefinition, is_new: bool) -> Result<(), Failure> {
+async fn as_tasks(
+    ctx: &Context,
+    args: &RunArgs,
+    definition: &TaskDefinition,
+    is_new: bool,
+) -> Result<Option<RunTaskResponse>, Failure> {
     let request = RunTaskRequest {
         cluster: Some(ctx.cluster(None)),
         count: Some(args.count),
@@ -143,12 +194,7 @@ async fn as_tasks(ctx: &Context, args: &RunArgs, definition: &TaskDefinition, is
         ..Default::default()
     };
     let ask = async |mut c: Connection, r| c.ecs.run_task(r).await;
-    let placed = ctx.client().await?.call(Again::Safe, request, ask).await?;
-    let ended = placed_tasks(ctx, args, definition, &placed).await;
-    if args.rm && is_new {
-        deregister(ctx, definition).await?;
-    }
-    ended
+    ctx.change(Again::Safe, request, ask).await
 }
 
 async fn placed_tasks(
@@ -186,16 +232,23 @@ async fn started(ctx: &Context, arns: &[String]) -> Result<wait::Outlook, Failur
 
 fn not_started(task: &Task) -> Failure {
     let id = names::abbreviated(names::short(task.task_arn()));
-    let container = task.containers.iter().find_map(|c| c.reason.clone()).unwrap_or_default();
-    let why = [task.stopped_reason(), &container].join(" ");
-    Failure::refused(format!("task {id} did not start: {}", why.trim())).next(format!("seawall why {id}"))
+    let container = task.containers.iter().find_map(|c| c.reason.as_deref()).unwrap_or_default();
+    // A container that could not be started is why its task stopped: said once.
+    let mut why = vec![task.stopped_reason(), container];
+    why.dedup();
+    Failure::refused(format!("task {id} did not start: {}", why.join(" ").trim())).next(format!("seawall why {id}"))
 }
 
 /// Follows what the tasks write until all have stopped; their exit codes decide.
 async fn attached(ctx: &Context, tasks: &[Task]) -> Result<(), Failure> {
     let cluster = ctx.cluster(None);
-    logs::follow_until_stopped(ctx, &cluster, tasks).await?;
     let arns: Vec<String> = tasks.iter().map(|t| t.task_arn().to_owned()).collect();
+    tokio::select! {
+        biased;
+        followed = logs::follow_until_stopped(ctx, &cluster, tasks) => followed?,
+        // A task that never starts has no output that could end.
+        Err(failure) = wait::until(ctx, async || started(ctx, &arns).await) => return Err(failure),
+    }
     wait::tasks(ctx, &arns, "STOPPED").await?;
     let (ended, _) = ctx.client().await?.tasks(&cluster, &arns).await?;
     for task in &ended {
@@ -209,16 +262,6 @@ async fn attached(ctx: &Context, tasks: &[Task]) -> Result<(), Failure> {
             return Err(Failure::refused(format!("task {id}: container {name} exited with {code}")));
         }
     }
-    Ok(())
-}
-
-async fn deregister(ctx: &Context, definition: &TaskDefinition) -> Result<(), Failure> {
-    let request = DeregisterTaskDefinitionRequest {
-        task_definition: definition.task_definition_arn.clone(),
-        ..Default::default()
-    };
-    let ask = async |mut c: Connection, r| c.ecs.deregister_task_definition(r).await;
-    ctx.client().await?.call(Again::Safe, request, ask).await?;
     Ok(())
 }
 
@@ -262,6 +305,19 @@ mod tests {
         }
         assert_eq!(family_of("registry.local:5000/team/web.app:2"), "web-app");
         assert_eq!(family_of("nginx@sha256:00"), "nginx");
+    }
+
+    #[test]
+    fn a_count_is_checked_before_anything_is_sent() {
+        let told = |words: &[&str]| check_count(&args(words)).map_err(|failure| failure.to_string());
+        for good in [&["web"][..], &["web", "--count", "10"], &["web", "--name", "w", "--count", "0"]] {
+            assert_eq!(told(good), Ok(()), "{good:?}");
+        }
+        let many = "--count 11: one run starts 1 to 10 tasks. next: --name NAME runs more, as a service";
+        assert_eq!(told(&["web", "--count", "11"]), Err(many.into()));
+        assert_eq!(told(&["web", "--count=-1"]), Err("--count -1: one run starts 1 to 10 tasks".into()));
+        let service = told(&["web", "--name", "w", "--count", "5001"]);
+        assert_eq!(service, Err("--count 5001: a service runs 0 to 5000 tasks".into()));
     }
 
     #[test]

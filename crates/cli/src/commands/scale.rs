@@ -33,17 +33,13 @@ pub async fn run(ctx: &Context, services: Vec<(String, String)>) -> Result<(), F
             desired_count: Some(count),
             ..Default::default()
         };
-        if ctx.global.dry_run {
-            output::document(&request)?;
-            continue;
-        }
         let ask = async |mut c: Connection, r| c.ecs.update_service(r).await;
-        let answer = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let Some(answer) = ctx.change(Again::Safe, request, ask).await? else { continue };
         let sentence = format!("service {}: {} → {count}", it.service_name(), it.desired_count());
         output::done(&ctx.global, it.service_name(), &sentence, &answer)?;
         arns.push(it.service_arn().to_owned());
     }
-    if ctx.global.detach {
+    if !ctx.waits() {
         return Ok(());
     }
     wait::services_stable(ctx, &arns).await

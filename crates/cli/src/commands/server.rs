@@ -52,7 +52,7 @@ fn tls(text: &str) -> Result<TlsMode, Failure> {
     match (text, text.split_once(',')) {
         ("auto", _) => Ok(TlsMode::Auto),
         (_, Some((certificate, key))) => Ok(TlsMode::Files(PathBuf::from(certificate), PathBuf::from(key))),
-        _ => Err(Failure::usage(format!("--tls {text:?}: use auto, off, or CERT,KEY (two PEM files)"))),
+        _ => Err(Failure::usage(format!("--tls {text:?}: use auto, or CERT,KEY (two PEM files)"))),
     }
 }
 
@@ -64,6 +64,6 @@ mod tests {
     fn tls_is_a_word_or_two_files() {
         assert_eq!(tls("auto").unwrap(), TlsMode::Auto);
         assert_eq!(tls("c.pem,k.pem").unwrap(), TlsMode::Files("c.pem".into(), "k.pem".into()));
-        assert_eq!(tls("on").unwrap_err().exit, Exit::Usage);
+        assert_eq!(tls("off").unwrap_err().exit, Exit::Usage);
     }
 }

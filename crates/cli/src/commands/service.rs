@@ -14,16 +14,15 @@ use crate::{
         find::{self, Found},
     },
     context::Context,
-    failure::Failure,
+    failure::{Exit, Failure},
     input, names,
     output::{
         self, Listing,
         table::{Table, column, text, wide},
     },
-    terminal,
 };
 
-use super::{set, wait};
+use super::{set, taskdef, wait};
 
 /// Runs `seawall service …`.
 pub async fn run(ctx: &Context, command: ServiceCommand) -> Result<(), Failure> {
@@ -40,43 +39,60 @@ pub async fn run(ctx: &Context, command: ServiceCommand) -> Result<(), Failure> 
 async fn create_from(ctx: &Context, file: &Path) -> Result<(), Failure> {
     let mut request: CreateServiceRequest = input::request(&ctx.env, "service", "CreateServiceRequest", file)?;
     request.cluster.get_or_insert_with(|| ctx.cluster(None));
-    create(ctx, request).await
+    let made = create(ctx, request).await?;
+    settle(ctx, made).await
 }
 
-/// Creates a service and waits until it is stable.
-pub async fn create(ctx: &Context, mut request: CreateServiceRequest) -> Result<(), Failure> {
-    if ctx.global.dry_run {
-        return output::document(&request);
-    }
+/// Creates a service and gives its ARN; none with `--dry-run`.
+pub async fn create(ctx: &Context, mut request: CreateServiceRequest) -> Result<Option<String>, Failure> {
     // With a token a connection that breaks is no reason to give up: the service is created once.
     request.client_token.get_or_insert_with(|| ctx.env.new_id().to_string());
+    let (called, definition) = (request.service_name().to_owned(), request.task_definition().to_owned());
     let ask = async |mut c: Connection, r| c.ecs.create_service(r).await;
-    let made = ctx.client().await?.call(Again::Safe, request, ask).await?;
+    let made = match ctx.change(Again::Safe, request, ask).await {
+        Ok(Some(made)) => made,
+        Ok(None) => return Ok(None),
+        Err(failure) => return Err(of_service(&called, taskdef::named_if_missing(ctx, failure, &definition).await)),
+    };
     let service = made.service.clone().unwrap_or_default();
     let name = service.service_name();
     output::done(&ctx.global, name, &format!("service {name} created"), &made)?;
-    settle(ctx, &service).await
+    Ok(Some(service.service_arn().to_owned()))
 }
 
-/// Updates a service and waits until it is stable.
-pub async fn update(ctx: &Context, request: UpdateServiceRequest) -> Result<(), Failure> {
-    if ctx.global.dry_run {
-        return output::document(&request);
+/// A refusal says which of several files it is about.
+fn of_service(name: &str, failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Refused => {
+            let what = format!("service {name}: {}", failure.what);
+            failure.reworded(what)
+        }
+        _ => failure,
     }
+}
+
+/// Updates a service and gives its ARN; none with `--dry-run`.
+pub async fn update(ctx: &Context, request: UpdateServiceRequest) -> Result<Option<String>, Failure> {
     let ask = async |mut c: Connection, r| c.ecs.update_service(r).await;
     let again = if request.force_new_deployment() { Again::Never } else { Again::Safe };
-    let made = ctx.client().await?.call(again, request, ask).await?;
+    let definition = request.task_definition().to_owned();
+    let made = match ctx.change(again, request, ask).await {
+        Ok(Some(made)) => made,
+        Ok(None) => return Ok(None),
+        Err(failure) => return Err(taskdef::named_if_missing(ctx, failure, &definition).await),
+    };
     let service = made.service.clone().unwrap_or_default();
     let name = service.service_name();
     output::done(&ctx.global, name, &format!("service {name} updated"), &made)?;
-    settle(ctx, &service).await
+    Ok(Some(service.service_arn().to_owned()))
 }
 
-async fn settle(ctx: &Context, service: &Service) -> Result<(), Failure> {
-    if ctx.global.detach {
-        return Ok(());
+/// Waits until a service that was created or updated is stable.
+pub async fn settle(ctx: &Context, changed: Option<String>) -> Result<(), Failure> {
+    match changed {
+        Some(arn) if ctx.waits() => wait::services_stable(ctx, &[arn]).await,
+        _ => Ok(()),
     }
-    wait::services_stable(ctx, &[service.service_arn().to_owned()]).await
 }
 
 async fn list(ctx: &Context) -> Result<(), Failure> {
@@ -137,7 +153,8 @@ async fn change(ctx: &Context, name: &str, changes: &[(String, String)]) -> Resu
     let mut request: UpdateServiceRequest = set::request("UpdateServiceRequest", changes)?;
     request.cluster = Some(cluster);
     request.service = it.service_arn;
-    update(ctx, request).await
+    let changed = update(ctx, request).await?;
+    settle(ctx, changed).await
 }
 
 async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Failure> {
@@ -145,7 +162,7 @@ async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Fail
     for name in names {
         found.push(find::service(ctx, name).await?);
     }
-    terminal::confirm(ctx.global.yes || ctx.global.dry_run, &format!("delete {}", names.join(", ")))?;
+    ctx.confirm(&format!("delete {}", names.join(", ")))?;
     for Found { cluster, it } in found {
         let request = DeleteServiceRequest {
             cluster: Some(cluster),
@@ -153,15 +170,15 @@ async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Fail
             force: Some(force),
             ..Default::default()
         };
-        if ctx.global.dry_run {
-            output::document(&request)?;
-            continue;
-        }
         let ask = async |mut c: Connection, r| c.ecs.delete_service(r).await;
-        let gone = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let gone = ctx.change(Again::Safe, request, ask).await.map_err(|failure| match failure.exit {
+            Exit::Refused if !force => failure.next(format!("seawall scale {}=0; or --force", it.service_name())),
+            _ => failure,
+        })?;
+        let Some(gone) = gone else { continue };
         output::done(&ctx.global, it.service_name(), &format!("service {} drains", it.service_name()), &gone)?;
     }
-    if ctx.global.detach || ctx.global.dry_run {
+    if !ctx.waits() {
         return Ok(());
     }
     wait::services_inactive(ctx, names).await

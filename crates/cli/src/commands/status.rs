@@ -93,13 +93,10 @@ fn for_people(status: &GetStatusResponse, style: Style) -> String {
         status.running_tasks, status.pending_tasks, status.region, status.version, status.answered_by
     );
     if !status.mass_loss_hold.is_empty() {
-        let _ = writeln!(out, "HOLD: {}", status.mass_loss_hold);
-    }
-    if status.insecure {
-        out.push_str("insecure: clients beyond loopback need no keys\n");
+        let _ = writeln!(out, "HOLD: {}", output::visible(&status.mass_loss_hold));
     }
     for warning in &status.warnings {
-        let _ = writeln!(out, "warning: {warning}");
+        let _ = writeln!(out, "warning: {}", output::visible(warning));
     }
     let mut zones = Table::new(&[column("ZONE"), column("MEMBERS"), column("INSTANCES"), column("TASKS")]);
     for zone in &status.zones {
@@ -170,12 +167,12 @@ mod tests {
                 rollout: "COMPLETED".into(),
                 reason: "memory (needs 512 MiB; best is i-b1 with 300)".into(),
             }],
-            insecure: true,
+            warnings: vec!["clients are served without TLS and keys (--insecure)".into()],
             ..Default::default()
         };
         insta::assert_snapshot!(for_people(&status, Style { wide: false, width: Some(100), colours: false }), @r"
         leader s1   4 tasks running, 2 pending   region us-local-1   version 0.1.0   answered by s2
-        insecure: clients beyond loopback need no keys
+        warning: clients are served without TLS and keys (--insecure)
 
         ZONE         MEMBERS  INSTANCES  TASKS
         us-local-1a  0 of 1   1 of 1     4

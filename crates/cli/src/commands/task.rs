@@ -19,10 +19,9 @@ use crate::{
         self, Listing,
         table::{Table, column, text, wide},
     },
-    terminal,
 };
 
-use super::wait;
+use super::{taskdef, wait};
 
 /// Runs `seawall task …`.
 pub async fn run(ctx: &Context, command: TaskCommand) -> Result<(), Failure> {
@@ -137,7 +136,9 @@ fn why(task: &Task) -> String {
         if let Some(code) = container.exit_code.filter(|code| *code != 0) {
             why.push_str(&format!(" [{} exit {code}]", container.name()));
         }
-        if let Some(reason) = container.reason.as_deref().filter(|reason| !reason.is_empty()) {
+        // A container that could not be started is why its task stopped: said once.
+        let reason = container.reason.as_deref().filter(|reason| !reason.is_empty());
+        if let Some(reason) = reason.filter(|reason| *reason != task.stopped_reason()) {
             why.push_str(&format!(" [{}: {reason}]", container.name()));
         }
     }
@@ -159,15 +160,16 @@ async fn start(ctx: &Context, definition: &str, on: &[String]) -> Result<(), Fai
         started_by: Some(STARTED_BY.to_owned()),
         ..Default::default()
     };
-    if ctx.global.dry_run {
-        return output::document(&request);
-    }
     let asked = request.container_instances.len();
     let ask = async |mut c: Connection, r| c.ecs.start_task(r).await;
-    let started = ctx.client().await?.call(Again::Never, request, ask).await?;
+    let started = match ctx.change(Again::Never, request, ask).await {
+        Ok(Some(started)) => started,
+        Ok(None) => return Ok(()),
+        Err(failure) => return Err(taskdef::named_if_missing(ctx, failure, definition).await),
+    };
     announce(ctx, &started.tasks)?;
     refuse_failures(asked, started.tasks.len(), &started.failures, definition)?;
-    if ctx.global.detach {
+    if !ctx.waits() {
         return Ok(());
     }
     let arns: Vec<String> = started.tasks.iter().map(|t| t.task_arn().to_owned()).collect();
@@ -219,7 +221,7 @@ async fn stop(ctx: &Context, names: &[String], reason: Option<String>) -> Result
     for name in names {
         found.push(find::task(ctx, name).await?);
     }
-    terminal::confirm(ctx.global.yes || ctx.global.dry_run, &format!("stop {}", names.join(", ")))?;
+    ctx.confirm(&format!("stop {}", names.join(", ")))?;
     let arns: Vec<String> = found.iter().map(|f| f.it.task_arn().to_owned()).collect();
     for Found { cluster, it } in found {
         let request = StopTaskRequest {
@@ -228,16 +230,12 @@ async fn stop(ctx: &Context, names: &[String], reason: Option<String>) -> Result
             reason: reason.clone(),
             ..Default::default()
         };
-        if ctx.global.dry_run {
-            output::document(&request)?;
-            continue;
-        }
         let ask = async |mut c: Connection, r| c.ecs.stop_task(r).await;
-        let answer = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let Some(answer) = ctx.change(Again::Safe, request, ask).await? else { continue };
         let id = names::short(it.task_arn());
         output::done(&ctx.global, id, &format!("task {id} is being stopped"), &answer)?;
     }
-    if ctx.global.detach || ctx.global.dry_run {
+    if !ctx.waits() {
         return Ok(());
     }
     wait::tasks(ctx, &arns, "STOPPED").await
@@ -275,6 +273,14 @@ mod tests {
             why(&task),
             "Essential container in task exited [web exit 137] [web: OutOfMemoryError: Container killed due to memory usage]"
         );
+    }
+
+    #[test]
+    fn a_reason_that_is_the_tasks_too_is_said_once() {
+        let reason = Some("CannotStartContainerError: no such program".to_owned());
+        let container = Container { name: Some("web".into()), reason: reason.clone(), ..Default::default() };
+        let task = Task { stopped_reason: reason, containers: vec![container], ..Default::default() };
+        assert_eq!(why(&task), "CannotStartContainerError: no such program");
     }
 
     #[test]

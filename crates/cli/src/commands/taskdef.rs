@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use seawall_proto::v1::{
-    DeregisterTaskDefinitionRequest, DescribeTaskDefinitionRequest, DescribeTaskDefinitionResponse,
-    ListTaskDefinitionsRequest, RegisterTaskDefinitionRequest, TaskDefinition,
+    DeregisterTaskDefinitionRequest, DeregisterTaskDefinitionResponse, DescribeTaskDefinitionRequest,
+    DescribeTaskDefinitionResponse, ListTaskDefinitionsRequest, RegisterTaskDefinitionRequest, TaskDefinition,
 };
 
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
         self, Listing,
         table::{Table, column, wide},
     },
-    terminal,
 };
 
 /// Runs `seawall taskdef …`.
@@ -38,27 +37,27 @@ pub fn read(ctx: &Context, file: &Path) -> Result<RegisterTaskDefinitionRequest,
 
 async fn register_file(ctx: &Context, file: &Path) -> Result<(), Failure> {
     let request = read(ctx, file)?;
-    if ctx.global.dry_run {
-        return output::document(&request);
-    }
-    let made = register(ctx, request).await?;
+    let Some(made) = register(ctx, request).await? else { return Ok(()) };
     let name = names::short(made.task_definition_arn()).to_owned();
     let answer = serde_json::json!({ "taskDefinition": made });
     output::done(&ctx.global, &name, &format!("task definition {name} registered"), &answer)
 }
 
-/// Registers a revision.
-pub async fn register(ctx: &Context, request: RegisterTaskDefinitionRequest) -> Result<TaskDefinition, Failure> {
+/// Registers a revision; none with `--dry-run`.
+pub async fn register(
+    ctx: &Context,
+    request: RegisterTaskDefinitionRequest,
+) -> Result<Option<TaskDefinition>, Failure> {
     let family = request.family().to_owned();
     let ask = async |mut c: Connection, r| c.ecs.register_task_definition(r).await;
-    let made = ctx.client().await?.call(Again::Never, request, ask).await.map_err(|failure| match failure.exit {
+    let made = ctx.change(Again::Never, request, ask).await.map_err(|failure| match failure.exit {
         Exit::Refused => {
             let what = format!("task definition {family}: {}", failure.what);
             failure.reworded(what)
         }
         _ => failure,
     })?;
-    Ok(made.task_definition.unwrap_or_default())
+    Ok(made.map(|made| made.task_definition.unwrap_or_default()))
 }
 
 /// The task definition called `text`; `None` where there is none.
@@ -77,6 +76,14 @@ pub async fn describe(ctx: &Context, text: &str) -> Result<Option<DescribeTaskDe
 pub async fn unknown(ctx: &Context, text: &str) -> Result<Failure, Failure> {
     let arns = ctx.client().await?.definition_arns(ListTaskDefinitionsRequest::default()).await?;
     Ok(names::unknown(Kind::Definition, text, arns.iter().map(|arn| names::short(arn))))
+}
+
+/// The cluster says that a definition is missing, but not which: this names `text`, with the nearest that there are.
+pub async fn named_if_missing(ctx: &Context, failure: Failure, text: &str) -> Failure {
+    if failure.exit != Exit::Refused || failure.what != "TaskDefinition not found" {
+        return failure;
+    }
+    unknown(ctx, text).await.unwrap_or(failure)
 }
 
 async fn list(ctx: &Context, family: Option<String>, all: bool) -> Result<(), Failure> {
@@ -110,7 +117,7 @@ async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {
         let definition = found.task_definition.as_ref();
         match output::effective(&ctx.global) {
             Format::Name => output::say(names::short(definition.map_or("", TaskDefinition::task_definition_arn)))?,
-            Format::Jsonl => output::say(&output::json(&definition).to_string())?,
+            Format::Jsonl => output::item(&definition)?,
             // A definition is a document: a table would leave out what people look for.
             Format::Json | Format::Table | Format::Wide => output::document(&found)?,
         }
@@ -128,17 +135,18 @@ async fn remove(ctx: &Context, names: &[String]) -> Result<(), Failure> {
             return Err(unknown(ctx, name).await?);
         }
     }
-    terminal::confirm(ctx.global.yes || ctx.global.dry_run, &format!("deregister {}", names.join(", ")))?;
+    ctx.confirm(&format!("deregister {}", names.join(", ")))?;
     for name in names {
-        let request = DeregisterTaskDefinitionRequest { task_definition: Some(name.clone()), ..Default::default() };
-        if ctx.global.dry_run {
-            output::document(&request)?;
-            continue;
-        }
-        let ask = async |mut c: Connection, r| c.ecs.deregister_task_definition(r).await;
-        let gone = ctx.client().await?.call(Again::Safe, request, ask).await?;
+        let Some(gone) = deregister(ctx, name.clone()).await? else { continue };
         let name = names::short(name);
         output::done(&ctx.global, name, &format!("task definition {name} deregistered"), &gone)?;
     }
     Ok(())
+}
+
+/// Deregisters a revision; no answer with `--dry-run`.
+pub async fn deregister(ctx: &Context, revision: String) -> Result<Option<DeregisterTaskDefinitionResponse>, Failure> {
+    let request = DeregisterTaskDefinitionRequest { task_definition: Some(revision), ..Default::default() };
+    let ask = async |mut c: Connection, r| c.ecs.deregister_task_definition(r).await;
+    ctx.change(Again::Safe, request, ask).await
 }

@@ -12,7 +12,6 @@ use crate::{
         self, Listing,
         table::{Table, column},
     },
-    terminal,
 };
 
 /// Runs `seawall token …`.
@@ -28,7 +27,7 @@ pub async fn run(ctx: &Context, command: TokenCommand) -> Result<(), Failure> {
 
 async fn create(ctx: &Context, request: CreateTokenRequest) -> Result<(), Failure> {
     let ask = async |mut c: Connection, r| c.control.create_token(r).await;
-    let made = ctx.client().await?.call(Again::Never, request, ask).await?;
+    let Some(made) = ctx.change(Again::Never, request, ask).await? else { return Ok(()) };
     // The secret alone, so that TOKEN=$(seawall token create) works: it is shown this once.
     match output::effective(&ctx.global) {
         Format::Json | Format::Jsonl => output::document(&made),
@@ -67,11 +66,12 @@ async fn remove(ctx: &Context, ids: Vec<String>) -> Result<(), Failure> {
             return Err(Failure::refused(format!("token {id:?} not found ({near})")).next("seawall token ls"));
         }
     }
-    terminal::confirm(ctx.global.yes, &format!("revoke {}", ids.join(", ")))?;
+    ctx.confirm(&format!("revoke {}", ids.join(", ")))?;
     for id in ids {
         let ask = async |mut c: Connection, r| c.control.revoke_token(r).await;
-        ctx.client().await?.call(Again::Safe, RevokeTokenRequest { id: id.clone() }, ask).await?;
-        output::say(&format!("token {id} revoked"))?;
+        if ctx.change(Again::Safe, RevokeTokenRequest { id: id.clone() }, ask).await?.is_some() {
+            output::say(&format!("token {id} revoked"))?;
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::{
     output::{
         self,
         table::{Style, Table, column, text},
+        visible,
     },
 };
 
@@ -61,13 +62,13 @@ pub async fn run(ctx: &Context, name: &str) -> Result<(), Failure> {
     let explained = ctx.client().await?.call(Again::Safe, request, ask).await?;
     match output::effective(&ctx.global) {
         Format::Json => output::document(&explained),
-        Format::Jsonl => output::say(&output::json(&explained).to_string()),
+        Format::Jsonl => output::item(&explained),
         _ => Ok(io::stdout().lock().write_all(for_people(&explained, output::style(&ctx.global)).as_bytes())?),
     }
 }
 
 fn for_people(explained: &ExplainResponse, style: Style) -> String {
-    let mut out: String = explained.summary.iter().map(|line| format!("{line}\n")).collect();
+    let mut out: String = explained.summary.iter().map(|line| format!("{}\n", visible(line))).collect();
     if !explained.filters.is_empty() {
         let mut table = Table::new(&[column("LEFT OUT BY"), column("INSTANCES"), text("DETAIL")]);
         for filter in &explained.filters {
@@ -98,7 +99,7 @@ fn for_people(explained: &ExplainResponse, style: Style) -> String {
         out.push_str(&format!("\n{}", table.render(style)));
     }
     if !explained.next.is_empty() {
-        out.push_str(&format!("next: {}\n", explained.next));
+        out.push_str(&format!("next: {}\n", visible(&explained.next)));
     }
     out
 }
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn an_explanation_reads_from_the_sentence_to_the_instance() {
         let explained = ExplainResponse {
-            summary: vec!["2 of 6 tasks cannot be placed: memory".into()],
+            summary: vec!["2 of 6 tasks cannot be placed: memory\x1b[2J".into()],
             filters: vec![FilterCount {
                 filter: "RESOURCE:MEMORY".into(),
                 instances: 1,
@@ -130,7 +131,7 @@ mod tests {
             next: "seawall service set web taskDefinition=…".into(),
         };
         insta::assert_snapshot!(for_people(&explained, Style { wide: false, width: Some(90), colours: false }), @r"
-        2 of 6 tasks cannot be placed: memory
+        2 of 6 tasks cannot be placed: memory␛[2J
 
         LEFT OUT BY      INSTANCES  DETAIL
         RESOURCE:MEMORY  1          needs 512 MiB; the best has 300

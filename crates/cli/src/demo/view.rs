@@ -58,7 +58,7 @@ impl View {
 
     /// Registers a task definition.
     pub async fn register(&self, request: RegisterTaskDefinitionRequest) -> Result<TaskDefinition, Failure> {
-        taskdef::register(&self.ctx, request).await
+        taskdef::register(&self.ctx, request).await.map(Option::unwrap_or_default)
     }
 
     /// Creates the service.

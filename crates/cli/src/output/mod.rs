@@ -34,7 +34,7 @@ impl Listing {
     pub fn print(&self, global: &Global) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         match effective(global) {
-            Format::Name => self.names.iter().try_for_each(|name| writeln!(out, "{name}"))?,
+            Format::Name => self.names.iter().try_for_each(|name| writeln!(out, "{}", visible(name)))?,
             Format::Json => writeln!(out, "{}", pretty(&self.json))?,
             Format::Jsonl => self.items.iter().try_for_each(|item| writeln!(out, "{item}"))?,
             Format::Table | Format::Wide if self.table.is_empty() => writeln!(io::stderr(), "{}", self.none)?,
@@ -48,10 +48,10 @@ impl Listing {
 pub fn done(global: &Global, name: &str, sentence: &str, resource: &impl Serialize) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match effective(global) {
-        Format::Name => writeln!(out, "{name}")?,
+        Format::Name => writeln!(out, "{}", visible(name))?,
         Format::Json => writeln!(out, "{}", pretty(&json(resource)))?,
         Format::Jsonl => writeln!(out, "{}", json(resource))?,
-        Format::Table | Format::Wide => writeln!(out, "{sentence}")?,
+        Format::Table | Format::Wide => writeln!(out, "{}", visible(sentence))?,
     }
     Ok(out.flush()?)
 }
@@ -61,9 +61,31 @@ pub fn document(value: &impl Serialize) -> Result<(), Failure> {
     Ok(writeln!(io::stdout().lock(), "{}", pretty(&json(value)))?)
 }
 
+/// One JSON object a line.
+pub fn item(value: &impl Serialize) -> Result<(), Failure> {
+    Ok(writeln!(io::stdout().lock(), "{}", json(value))?)
+}
+
 /// A line on standard output.
 pub fn say(line: &str) -> Result<(), Failure> {
-    Ok(writeln!(io::stdout().lock(), "{line}")?)
+    Ok(writeln!(io::stdout().lock(), "{}", visible(line))?)
+}
+
+/// Text with a visible stand-in for each control character: names and reasons come from others, and an escape sequence in
+/// them would command the terminal that shows them. Line breaks stay.
+pub fn visible(text: &str) -> String {
+    text.chars().map(stand_in).collect()
+}
+
+fn stand_in(c: char) -> char {
+    match c {
+        '\n' => c,
+        '\t' | '\r' => ' ',
+        // Unicode has a picture of each of these, in the same order: ␛ is that of ESC.
+        '\0'..' ' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
 }
 
 /// The format that the flags ask for: `-q` is `-o name`.
@@ -128,6 +150,15 @@ pub fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_commands_the_terminal() {
+        assert_eq!(visible("web ü 1→2\nnext"), "web ü 1→2\nnext");
+        assert_eq!(visible("\x1b[2J\t\r\x07\x7f\u{9b}0m"), "␛[2J  ␇��0m");
+        let left =
+            (0..0xa0).filter_map(char::from_u32).filter(|c| visible(&c.to_string()).chars().any(char::is_control));
+        assert_eq!(left.collect::<Vec<_>>(), ['\n']);
+    }
 
     #[test]
     fn lengths_of_time_have_one_unit() {

@@ -1,5 +1,7 @@
 //! Tables that fit: the widest columns that may be cut are cut until a row is as wide as the terminal.
 
+use super::visible;
+
 /// Two columns' distance.
 const GAP: usize = 2;
 /// Narrower than this no column is cut.
@@ -58,7 +60,7 @@ impl Table {
     /// Adds a row, one cell a column.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         assert_eq!(N, self.columns.len(), "one cell a column");
-        self.rows.push(cells.map(|cell| cell.replace(['\n', '\r', '\t'], " ")).to_vec());
+        self.rows.push(cells.map(|cell| visible(&cell).replace('\n', " ")).to_vec());
     }
 
     /// Whether there are no rows.
@@ -167,6 +169,13 @@ mod tests {
         assert!(pipe.contains("why it is short") && !pipe.contains("ID"));
         let wide = sample().render(Style { wide: true, width: Some(10), colours: false });
         assert!(wide.contains("why it is short") && wide.contains("ID"));
+    }
+
+    #[test]
+    fn a_cell_is_one_line_and_commands_no_terminal() {
+        let mut table = Table::new(&[column("GROUP")]);
+        table.row(["a\nb\x1b[2J".into()]);
+        assert_eq!(table.render(Style { wide: false, width: None, colours: false }), "GROUP\na b␛[2J\n");
     }
 
     #[test]

@@ -263,6 +263,20 @@ impl Dev {
         run(self.command(words))
     }
 
+    /// All that commands change, with its service `web`; nothing that changes by itself.
+    pub fn resources(&self) -> Vec<Value> {
+        let names = |words: &[&str]| Value::from(self.run(&[words, &["-q"]].concat()).ok());
+        let json = |words: &[&str]| self.run(&[words, &["-o", "json"]].concat()).json();
+        let web = json(&["service", "show", "web"])["services"][0].clone();
+        let mut all: Vec<Value> = ["status", "desiredCount", "taskDefinition"].map(|member| web[member].clone()).into();
+        for instance in json(&["instance", "ls"])["containerInstances"].as_array().unwrap() {
+            all.extend([instance["status"].clone(), instance["attributes"].clone()]);
+        }
+        all.extend([json(&["cluster", "ls"]), names(&["taskdef", "ls", "--all"]), names(&["ps", "--all"])]);
+        all.extend([names(&["service", "ls"]), names(&["token", "ls"]), names(&["member", "ls"])]);
+        all
+    }
+
     /// A file in a folder of its own, gone with it.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder().join(name);
