@@ -1,9 +1,7 @@
 //! What agents observed, endpoints, retiring.
 
 use seawall_model::InstanceId;
-use seawall_proto::internal::v1::{
-    ContainerRow, Health, PortBinding, ReportTasks, StopCode, TaskReport, TaskStatus, report_tasks,
-};
+use seawall_proto::internal::v1::{ReportTasks, StopCode, TaskReport, TaskStatus, report_tasks};
 use seawall_state::{Change, task_id, task_id_message};
 
 use crate::fixture::*;
