@@ -43,9 +43,10 @@ fn who_calls_what_is_not_served_is_told_so_and_by_whom() {
         let address = listener.local_addr().unwrap().to_string();
         let (_stop, shutdown) = watch::channel(false);
         let router = service(env.clone(), Arc::new(Echo));
-        tokio::spawn(
-            listener.serve(env, Serving { router, tls: None, plain: Plain::Loopback, connections_max: 8, shutdown }),
-        );
+        tokio::spawn(listener.serve(
+            env,
+            Serving { router, tls: None, plain: Plain::Loopback, connections_max: 8, shutdown, grace: Duration::ZERO },
+        ));
 
         let call = |method| net.call(&address, Lane::Main, method, Bytes::from_static(b"x"), Duration::from_secs(5));
         assert_eq!(call(ECHO).await.unwrap().as_ref(), b"x");
