@@ -190,15 +190,22 @@ impl Enrolled {
                 continue;
             }
             match self.ask(&env, "").await {
-                Ok(credentials) => match self.save(&env, &credentials).map(|()| identity.replace(credentials)) {
-                    Ok(Ok(())) => tracing::info!("the cluster renewed this agent's certificate"),
-                    Ok(Err(error)) => tracing::error!(%error, "the renewed certificate cannot be used"),
-                    Err(error) => tracing::error!(%error, "the renewed certificate cannot be kept"),
-                },
+                Ok(credentials) => self.renew(&env, &identity, credentials),
                 Err(Failed::Refused(why) | Failed::NoAnswer(why)) => {
                     tracing::warn!(why, "the certificate could not be renewed yet");
                 }
             }
+        }
+    }
+
+    /// It is used even where it cannot be kept: a disk that stays full must not let the agent's certificate run out.
+    fn renew(&self, env: &Env, identity: &Identity, credentials: Credentials) {
+        if let Err(error) = self.save(env, &credentials) {
+            tracing::warn!(%error, "the renewed certificate cannot be kept: the next start renews it again");
+        }
+        match identity.replace(credentials) {
+            Ok(()) => tracing::info!("the cluster renewed this agent's certificate"),
+            Err(error) => tracing::error!(%error, "the renewed certificate cannot be used"),
         }
     }
 }
@@ -214,10 +221,14 @@ enum Failed {
 mod tests {
     use super::*;
 
+    /// The real machine's links need one.
+    fn in_runtime(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
     #[test]
     fn a_token_of_another_cluster_than_the_kept_certificate_is_told() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        in_runtime(async {
             let folder = tempfile::tempdir().unwrap();
             let env = Env::real(RealConfig { net: Arc::new(GrpcNet::new(None)) });
             let cluster = || Ca::of(&Secret::generate(&env)).unwrap();
@@ -231,6 +242,21 @@ mod tests {
             links(&own).await.unwrap();
             let error = links(&other).await.unwrap_err().to_string();
             assert!(error.contains(&format!("empty {}", folder.path().display())), "{error}");
+        });
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_used_where_it_cannot_be_kept() {
+        in_runtime(async {
+            let folder = tempfile::tempdir().unwrap();
+            let env = Env::real(RealConfig { net: Arc::new(GrpcNet::new(None)) });
+            let ca = Ca::of(&Secret::generate(&env)).unwrap();
+            let issue = || ca.issue("agent:i-1", &[], env.wall_ms(), RETRY).unwrap();
+            let (identity, renewed) = (Identity::new(issue()).unwrap(), issue());
+            let file = folder.path().join("no folder").join(FILE);
+            let enrolled = Enrolled { file, servers: Vec::new(), instance_id: "i-1".into() };
+            enrolled.renew(&env, &identity, renewed.clone());
+            assert_eq!(identity.credentials(), renewed);
         });
     }
 }

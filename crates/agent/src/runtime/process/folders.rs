@@ -149,6 +149,9 @@ impl Folders {
             if !self.is_made(place)? {
                 // Its making was cut off: nothing was started in it.
                 self.remove(place)?;
+                if self.fs.list(&self.task_path(place.task))?.is_empty() {
+                    self.remove_task(place.task)?;
+                }
                 continue;
             }
             let Some(container) = self.container(place)? else { continue };
@@ -279,5 +282,26 @@ fn binding(binding: &Binding) -> PortBinding {
         container_port: binding.container_port.into(),
         host_port: binding.host_port.into(),
         udp: binding.udp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_env::{RealConfig, net::grpc::GrpcNet};
+
+    use super::*;
+
+    #[test]
+    fn a_making_that_was_cut_off_leaves_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let root = tempfile::tempdir().unwrap();
+        let env = Env::real(RealConfig { net: Arc::new(GrpcNet::new(None)) });
+        let folders = Folders::new(env, root.path().to_owned());
+        let place = Place { task: TaskId::from_halves(0, 1), index: 0 };
+        folders.fs.create_dir_all(&folders.path(place).join(files::WORK)).unwrap();
+        assert_eq!(folders.fs.list(folders.root()).unwrap().len(), 1);
+        assert!(folders.held("i-1").unwrap().is_empty());
+        assert!(folders.fs.list(folders.root()).unwrap().is_empty());
     }
 }
