@@ -90,7 +90,6 @@ fn member(setup: &Setup, secret: &Path, zone: usize, listen: &[SocketAddr], peer
         ("--join", comma_separated(peers)),
         ("--expect", ZONES.to_string()),
         ("--secret-file", secret.display().to_string()),
-        ("--tls", "off".into()),
     ];
     process(setup, "server", &name, zone, &args)
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use seawall_model::{is_zone, limits::ATTRIBUTES_MAX};
+use seawall_model::{is_instance_id, is_zone, limits::ATTRIBUTES_MAX};
 
 use crate::{error::AgentError, runtime::fake::FakeConfig};
 
@@ -100,10 +100,6 @@ impl AgentConfig {
             None => Ok(()),
         }
     }
-}
-
-fn is_instance_id(text: &str) -> bool {
-    (1..=CHARS_MAX).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn wrong_attributes(attributes: &[(String, String)]) -> Option<String> {

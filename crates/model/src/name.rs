@@ -24,6 +24,11 @@ pub fn is_zone(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// An instance's id: 1 to 128 letters, digits, hyphens, underscores and dots.
+pub fn is_instance_id(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 /// Up to `count` of `names` that are nearest to `wrong`, best first.
 pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
     let mut ranked: Vec<(usize, &str)> =

@@ -33,7 +33,7 @@ pub struct ServerConfig {
     pub account: String,
     /// TLS for clients.
     pub tls: TlsMode,
-    /// Serve clients without TLS and keys beyond loopback.
+    /// Serve clients without keys beyond loopback, and without TLS where they ask so.
     pub insecure: bool,
     /// Raft's heartbeat.
     pub heartbeat_ms: u64,

@@ -122,6 +122,7 @@ fn reason_of(task: &TaskRow) -> String {
     match (task.stopped_reason.as_str(), container) {
         ("", None) => "no reason was reported".into(),
         ("", Some(reason)) => reason.into(),
+        (reason, Some(container)) if reason.contains(container) => reason.into(),
         (reason, None) => reason.into(),
         (reason, Some(container)) => format!("{reason} ({container})"),
     }

@@ -114,7 +114,7 @@ fn warnings(node: &Node, members: &[Member]) -> Vec<String> {
         warnings.push(format!("nearly full disks: {}; free space in their data folders", low.join(", ")));
     }
     if node.config.insecure {
-        warnings.push("clients are served without TLS and keys (--insecure)".into());
+        warnings.push("clients need neither TLS nor keys (--insecure)".into());
     }
     warnings
 }

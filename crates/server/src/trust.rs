@@ -7,11 +7,11 @@ use prost::Message;
 use seawall_env::{
     BoxFuture,
     net::{
-        Caller, Handler, MessageReceiver, MessageSender, NetError,
-        trust::{CERTIFICATE_LIFETIME, Ca, JoinToken},
+        Caller, Handler, NetError,
+        trust::{CERTIFICATE_LIFETIME, Ca, JoinToken, TrustError},
     },
 };
-use seawall_model::{ApiError, ErrorCode};
+use seawall_model::{ApiError, ErrorCode, is_instance_id};
 use seawall_proto::{
     internal::v1::{Command, EnrollRequest, EnrollResponse, TokenRow, UseToken, command},
     v1::CreateTokenRequest,
@@ -23,7 +23,6 @@ use crate::api::Node;
 const ENROLL: &str = "/seawall.internal.v1.Enroll/Agent";
 const TTL_DEFAULT_S: u64 = 24 * 3600;
 const WRITE: Duration = Duration::from_secs(10);
-const INSTANCE_ID_CHARS_MAX: usize = 128;
 
 /// A new token: the row for the state, and the text that is shown once.
 pub(crate) fn new_token(node: &Node, ask: &CreateTokenRequest) -> Result<(TokenRow, String), ApiError> {
@@ -51,17 +50,17 @@ pub(crate) struct Enroll {
 }
 
 impl Enroll {
-    async fn answer(&self, caller: Caller, request: EnrollRequest) -> Result<EnrollResponse, String> {
+    async fn answer(&self, caller: Caller, request: EnrollRequest) -> Result<EnrollResponse, ApiError> {
         let id = &request.ec2_instance_id;
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
-        if id.is_empty() || id.len() > INSTANCE_ID_CHARS_MAX || !id.bytes().all(plain) {
-            return Err(format!("instance id {id:?}: use letters, digits, hyphens, dots and underscores"));
+        if !is_instance_id(id) {
+            let why = format!("instance id {id:?}: use letters, digits, hyphens, dots and underscores");
+            return Err(ApiError::invalid(why));
         }
         let name = format!("agent:{id}");
         let certificate = self
             .ca
             .sign(&name, &request.csr, self.node.env.wall_ms(), CERTIFICATE_LIFETIME)
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| ApiError::invalid(e.to_string()))?;
         // Last: a request that is wrong uses no token up.
         if caller.certificate_name.as_deref() != Some(&name) {
             self.use_token(&request.token).await?;
@@ -73,8 +72,8 @@ impl Enroll {
         })
     }
 
-    async fn use_token(&self, text: &str) -> Result<(), String> {
-        let token: JoinToken = text.parse().map_err(|e: seawall_env::net::trust::TrustError| e.to_string())?;
+    async fn use_token(&self, text: &str) -> Result<(), ApiError> {
+        let token: JoinToken = text.parse().map_err(|e: TrustError| ApiError::invalid(e.to_string()))?;
         let command = Command {
             kind: Some(command::Kind::UseToken(UseToken {
                 id: token.id(),
@@ -83,7 +82,7 @@ impl Enroll {
             ..Default::default()
         };
         let deadline = self.node.env.now() + WRITE;
-        self.node.submit(command, deadline).await.map_err(|e| e.message)?;
+        self.node.submit(command, deadline).await?;
         Ok(())
     }
 }
@@ -96,19 +95,13 @@ impl Handler for Enroll {
     fn call(self: Arc<Self>, caller: Caller, _: String, body: Bytes) -> BoxFuture<'static, Result<Bytes, NetError>> {
         Box::pin(async move {
             let request = EnrollRequest::decode(body).map_err(|e| NetError::Broken(e.to_string()))?;
-            let answer = self.answer(caller, request).await;
-            let answer = answer.unwrap_or_else(|error| EnrollResponse { error, ..Default::default() });
+            let answer = match self.answer(caller, request).await {
+                Ok(answer) => answer,
+                // The agent asks again, here or elsewhere.
+                Err(error) if error.code == ErrorCode::NoLeader => return Err(NetError::Broken(error.message)),
+                Err(error) => EnrollResponse { error: error.message, ..Default::default() },
+            };
             Ok(answer.encode_to_vec().into())
         })
-    }
-
-    fn open(
-        self: Arc<Self>,
-        _: Caller,
-        method: String,
-        _: MessageReceiver,
-        _: MessageSender,
-    ) -> BoxFuture<'static, Result<(), NetError>> {
-        Box::pin(async move { Err(NetError::Refused(format!("{method} is no stream"))) })
     }
 }

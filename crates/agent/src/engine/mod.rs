@@ -176,6 +176,9 @@ impl Engine {
     pub async fn logs(&self, task: TaskId, container: &str, query: LogQuery) -> Option<RuntimeResult<LogLines>> {
         let slot = self.shared.slot(task)?;
         let index = slot.spec.index_of(container)?;
+        // Nothing more comes of a task that is over, also where a container of it never started.
+        let follow = query.follow && slot.state().finished.is_none();
+        let query = LogQuery { follow, ..query };
         Some(self.shared.runtime.logs(&slot.container(index), query).await)
     }
 }

@@ -10,7 +10,10 @@ use tonic::{
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::{ANSWER_BYTES_MAX, Address, Connection};
+use super::{
+    ANSWER_BYTES_MAX, Address, Connection,
+    refusal::{self, Verdict},
+};
 use crate::failure::Failure;
 
 /// Refused, unreachable or silent for this long: the next address.
@@ -89,6 +92,8 @@ async fn probe(channel: Channel) -> Result<(), String> {
     match HealthClient::new(channel).check(request).await {
         Ok(_) => Ok(()),
         Err(status) if matches!(status.code(), Code::Unimplemented | Code::NotFound) => Ok(()),
+        // It waits for the others, and says so to whatever is asked.
+        Err(status) if refusal::judge(&status) == Verdict::NoLeader => Ok(()),
         Err(status) => Err(deepest(&status)),
     }
 }

@@ -92,6 +92,7 @@ impl Client {
         F: AsyncFn(Connection, Request<Q>) -> Result<Response<A>, Status>,
     {
         let deadline = self.env.now() + self.answer_max;
+        let mut no_leader = None;
         loop {
             let connection = self.connection().await?;
             let address = connection.address.clone();
@@ -106,7 +107,16 @@ impl Client {
             if refusal::judge(&status) == Verdict::Final(ErrorCode::ClusterNotFound) {
                 return Err(self.unknown_cluster(&message, &status, &address).await);
             }
-            self.after(again, &status, &address, deadline).await?;
+            let verdict = refusal::judge(&status);
+            if verdict == Verdict::NoLeader {
+                no_leader = Some(status.message().to_owned());
+            }
+            let after = self.after(again, &status, &address, deadline).await;
+            after.map_err(|failure| match &no_leader {
+                // The last try was cut short; an earlier one said what is the matter.
+                Some(why) if verdict == Verdict::Broken && again != Again::Never => refusal::no_leader(why),
+                _ => failure,
+            })?;
         }
     }
 

@@ -167,12 +167,12 @@ mod tests {
                 rollout: "COMPLETED".into(),
                 reason: "memory (needs 512 MiB; best is i-b1 with 300)".into(),
             }],
-            warnings: vec!["clients are served without TLS and keys (--insecure)".into()],
+            warnings: vec!["clients need neither TLS nor keys (--insecure)".into()],
             ..Default::default()
         };
         insta::assert_snapshot!(for_people(&status, Style { wide: false, width: Some(100), colours: false }), @r"
         leader s1   4 tasks running, 2 pending   region us-local-1   version 0.1.0   answered by s2
-        warning: clients are served without TLS and keys (--insecure)
+        warning: clients need neither TLS nor keys (--insecure)
 
         ZONE         MEMBERS  INSTANCES  TASKS
         us-local-1a  0 of 1   1 of 1     4

@@ -43,7 +43,7 @@ pub enum TrustError {
         mode: u32,
     },
     /// It is something else.
-    #[error("the secret file {} has {length} bytes, a secret has {SECRET_BYTES}. next: seawall secret new", path.display())]
+    #[error("the secret file {} has {length} bytes, a secret has {SECRET_BYTES}. next: the cluster's own secret file; for a new cluster remove this one, then seawall secret new", path.display())]
     SecretLength {
         /// The file.
         path: PathBuf,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use prost::Message;
 use seawall_env::{
     BoxFuture, Env,
-    net::{Caller, Handler, Lane, MessageReceiver, MessageSender, NetError},
+    net::{Caller, Handler, Lane, NetError},
 };
 use seawall_proto::internal::v1::{JoinRequest, JoinResponse, MemberRow, PeerIdentity, ProbeRequest, ProbeResponse};
 use tokio::sync::mpsc;
@@ -72,16 +72,6 @@ impl Handler for Waiting {
                 .map_err(|_| NetError::Refused("this member has just got into a cluster".into()))?;
             Ok(JoinResponse::default().encode_to_vec().into())
         })
-    }
-
-    fn open(
-        self: Arc<Self>,
-        _: Caller,
-        method: String,
-        _: MessageReceiver,
-        _: MessageSender,
-    ) -> BoxFuture<'static, Result<(), NetError>> {
-        Box::pin(async move { Err(NetError::Refused(format!("{method}: this member has no cluster yet"))) })
     }
 }
 

@@ -180,6 +180,11 @@ async fn balance_voters(node: &Arc<Node>) -> Result<(), String> {
 
 /// Invites a server that waits on an empty folder.
 pub(crate) async fn add(node: &Arc<Node>, peer_address: &str) -> Result<MemberId, ApiError> {
+    if peer_address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        return Err(ApiError::invalid(format!(
+            "{peer_address:?} is no address: give HOST:PORT, the server's --peer-listen"
+        )));
+    }
     let answer = form::probe(&node.env, peer_address)
         .await
         .map_err(|e| ApiError::invalid(format!("no server answers at {peer_address}: {e}")))?;

@@ -378,16 +378,6 @@ impl Handler for NoHandler {
     fn call(self: Arc<Self>, _: Caller, method: String, _: Bytes) -> BoxFuture<'static, Result<Bytes, NetError>> {
         Box::pin(async move { Err(NetError::Refused(format!("{method} is not served yet"))) })
     }
-
-    fn open(
-        self: Arc<Self>,
-        _: Caller,
-        method: String,
-        _: MessageReceiver,
-        _: MessageSender,
-    ) -> BoxFuture<'static, Result<(), NetError>> {
-        Box::pin(async move { Err(NetError::Refused(format!("{method} is not served yet"))) })
-    }
 }
 
 /// A handler that can be exchanged: the peers' port answers from the first moment, first as a waiting member.

@@ -22,7 +22,7 @@ impl Member {
         let mut config = ServerConfig::new("s1", "a", folder.path().join("data"), secret_file);
         config.listen = "127.0.0.1:0".into();
         config.peer_listen = "127.0.0.1:0".into();
-        std::fs::create_dir(&config.data_dir).unwrap();
+        env.fs().create_dir_all(&config.data_dir).unwrap();
         let (env, ports) = Ports::open(env, &config).await.unwrap();
         ports.serve_peers(Waiting::new(&env, &config).0);
         let ca = ports.ca.clone();

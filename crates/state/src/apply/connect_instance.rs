@@ -1,6 +1,8 @@
 //! An agent connected.
 
-use seawall_model::{ApiError, ClusterId, DEFAULT_CLUSTER, ErrorCode, Id128, InstanceId, is_zone, nearest};
+use seawall_model::{
+    ApiError, ClusterId, DEFAULT_CLUSTER, ErrorCode, Id128, InstanceId, is_instance_id, is_zone, nearest,
+};
 use seawall_proto::internal::v1::{
     AgentIdentity, ConnectInstance, Connected, InstanceAttribute, InstanceRow, InstanceStatus, Resources, TaskRow,
     reply,
@@ -9,7 +11,6 @@ use seawall_proto::internal::v1::{
 use super::{Apply, Outcome};
 use crate::Change;
 
-const INSTANCE_ID_CHARS_MAX: usize = 128;
 /// Names that a refusal suggests, and those it chooses them from.
 const SUGGESTIONS: usize = 3;
 const SUGGESTED_FROM: usize = 1000;
@@ -98,10 +99,9 @@ impl Apply<'_> {
 
 fn check_identity(identity: &AgentIdentity) -> Result<(), ApiError> {
     let id = &identity.ec2_instance_id;
-    let fits = (1..=INSTANCE_ID_CHARS_MAX).contains(&id.len());
-    if !fits || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+    if !is_instance_id(id) {
         return Err(ApiError::invalid(format!(
-            "Invalid instance id {id:?}: up to {INSTANCE_ID_CHARS_MAX} letters, digits, hyphens, underscores and dots."
+            "Invalid instance id {id:?}: up to 128 letters, digits, hyphens, underscores and dots."
         )));
     }
     if !is_zone(&identity.zone) {
