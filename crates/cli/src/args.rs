@@ -285,7 +285,7 @@ pub struct AgentArgs {
     /// ec2InstanceId; from the machine's id when absent
     #[arg(long, env = "SEAWALL_INSTANCE_ID", value_name = "ID")]
     pub instance_id: Option<String>,
-    /// Address that ports are published on
+    /// Address that ports are published on; all of the machine when absent, and others are told the one it calls from
     #[arg(long, env = "SEAWALL_HOST_IP", value_name = "IP")]
     pub host_ip: Option<String>,
     /// CPU units to offer (1024 a core); the machine's when absent

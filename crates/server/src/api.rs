@@ -29,7 +29,7 @@ use crate::{
     ServerConfig,
     dispatch::Sessions,
     leader::{Liveness, Proposer},
-    member::{Condition, Hints, Identity, Peerage, commands, peers},
+    member::{Condition, Hints, Identity, Peerage, Room, commands, peers},
     watch::Changes,
 };
 
@@ -333,7 +333,8 @@ impl Node {
             applied_index: applied.index,
             log_bytes: self.consensus.log_bytes(),
             version: self.config.version.clone(),
-            clock_offset_ms: 0,
+            clock_offset_ms: self.liveness.own_offset_ms(self),
+            disk_nearly_full: self.condition.room() != Room::Enough,
             last_seen: Some(seawall_proto::timestamp_of(self.env.wall_ms())),
             state_hash: hash.map(|p| format!("{:032x}", p.hash)).unwrap_or_default(),
             state_hash_index: hash.map(|p| p.index).unwrap_or_default(),

@@ -11,7 +11,11 @@ use seawall_proto::{
 };
 use seawall_state::State;
 
-use crate::{api::Node, leader::MemberView, member::form};
+use crate::{
+    api::Node,
+    leader::{CLOCK_OFF_MS, MemberView},
+    member::form,
+};
 
 /// A member that takes longer to say how it is counts as silent: whoever asks for the status should not wait for it.
 const PROBE_MAX: Duration = Duration::from_millis(500);
@@ -104,12 +108,10 @@ fn warnings(node: &Node, members: &[Member]) -> Vec<String> {
     if voters == 2 {
         warnings.push("two voters survive no loss: add a third member".into());
     }
-    if members.iter().any(|m| m.clock_offset_ms.abs() > 5000) {
+    if members.iter().any(|m| m.clock_offset_ms.abs() > CLOCK_OFF_MS) {
         warnings.push("a member's clock is more than 5 s off: run a time service on every host".into());
     }
-    let views = node.liveness.views(node);
-    let is_low = |m: &&Member| views.get(&MemberId(m.id)).is_some_and(|view| view.disk_low);
-    let low: Vec<&str> = members.iter().filter(is_low).map(|m| m.name.as_str()).collect();
+    let low: Vec<&str> = members.iter().filter(|m| m.disk_nearly_full).map(|m| m.name.as_str()).collect();
     if !low.is_empty() {
         warnings.push(format!("nearly full disks: {}; free space in their data folders", low.join(", ")));
     }
@@ -174,7 +176,6 @@ fn silent(node: &Node, state: &State, id: MemberId) -> Member {
 }
 
 fn heard(member: &mut Member, view: &MemberView) {
-    member.clock_offset_ms = view.clock_offset_ms;
     if !member.alive && view.last_seen_ms != 0 {
         member.last_seen = Some(timestamp_of(view.last_seen_ms));
         member.applied_index = view.applied_index;

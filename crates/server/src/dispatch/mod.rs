@@ -171,9 +171,11 @@ fn wake_sessions(node: &Node, entry: &AppliedEntry) {
     }
 }
 
-/// A session stays until the state knows a newer one of its instance.
+/// A session stays until the state knows a newer one of its instance, or takes it for lost: a member that was cut off with
+/// its agents goes on hearing them, and only a new session makes them known again.
 fn is_current(state: &State, live: &Live) -> bool {
-    state.instances.get(&live.instance).is_some_and(|row| row.session <= live.session.0)
+    let row = state.instances.get(&live.instance);
+    row.is_some_and(|row| row.session < live.session.0 || (row.session == live.session.0 && row.connected))
 }
 
 /// Takes agents' streams.

@@ -81,7 +81,10 @@ fn decode(bytes: Bytes) -> Result<AgentMessage, NetError> {
 }
 
 async fn connect(node: &Arc<Node>, caller: &Caller, hello: &Hello) -> Result<Connected, Turned> {
-    let identity = hello.identity.clone().ok_or(Turned::Gone)?;
+    let mut identity = hello.identity.clone().ok_or(Turned::Gone)?;
+    if identity.host_ip.is_empty() {
+        identity.host_ip = ip_of(caller);
+    }
     let refused = |reason: String| Turned::Refused { reason, retry: false };
     let expected = format!("agent:{}", identity.ec2_instance_id);
     match &caller.certificate_name {
@@ -123,6 +126,12 @@ async fn connect(node: &Arc<Node>, caller: &Caller, hello: &Hello) -> Result<Con
     let Some(reply::Kind::Connected(connected)) = reply.kind else { return Err(Turned::Behind) };
     node.consensus.wait_applied(index, deadline).await.map_err(|_| Turned::Behind)?;
     Ok(connected)
+}
+
+/// Where an agent that names no `--host-ip` is reached: from where it called.
+fn ip_of(caller: &Caller) -> String {
+    let address = caller.address.parse::<std::net::SocketAddr>();
+    address.map(|address| address.ip().to_canonical().to_string()).unwrap_or_default()
 }
 
 fn turned(error: ApiError) -> Turned {
@@ -254,6 +263,7 @@ impl Session {
         match state.state.instances.get(&self.live.instance) {
             None => refused("the instance was deregistered", true),
             Some(row) if row.run != self.live.run => refused("another agent connected as this instance", false),
+            Some(row) if !row.connected => refused("the instance was taken for lost; connect anew", true),
             Some(_) => refused("this member does not serve this connection any more; connect to another member", true),
         }
     }

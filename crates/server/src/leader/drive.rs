@@ -43,8 +43,12 @@ async fn leases(node: &Arc<Node>) {
     node.liveness.judge_mass_loss(node, &state.state);
     let mut failed = None;
     if !items.is_empty() {
-        warn!(count = items.len(), "agents' leases ran out");
+        let count = items.len();
         failed = submit(node, command::Kind::DisconnectInstances(DisconnectInstances { items, lost: true })).await;
+        // A leader that is cut off finds them all lost, and cannot say so to anybody.
+        if failed.is_none() {
+            warn!(count, "agents' leases ran out");
+        }
     }
     node.liveness.status("leases", node.env.wall_ms(), node.env.now() - began, failed);
 }

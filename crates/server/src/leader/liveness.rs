@@ -36,7 +36,7 @@ const RELAY_CALL: Duration = Duration::from_millis(750);
 /// A member that has not relayed for this long counts as dead.
 const MEMBER_SILENT: Duration = Duration::from_secs(3);
 /// A clock further off than this is said to be wrong.
-const CLOCK_OFF_MS: i64 = 5000;
+pub(crate) const CLOCK_OFF_MS: i64 = 5000;
 /// Instances in one command: a tenth of what fits.
 const DISCONNECTS_A_COMMAND: usize = 1024;
 
@@ -94,7 +94,6 @@ pub(crate) struct MemberView {
     pub(crate) alive: bool,
     last_heard: Instant,
     pub(crate) last_seen_ms: i64,
-    pub(crate) clock_offset_ms: i64,
     pub(crate) applied_index: u64,
     pub(crate) log_bytes: u64,
     pub(crate) disk_low: bool,
@@ -174,6 +173,12 @@ impl Liveness {
     pub(crate) fn cluster_time_ms(&self, node: &Node) -> i64 {
         let clock_ms = lock(&self.inner).clock_ms(node);
         clock_ms.unwrap_or_else(|| node.env.wall_ms()).max(node.consensus.state().state.meta.cluster_time_ms)
+    }
+
+    /// This member's wall clock less cluster time, as far as it knows that.
+    pub(crate) fn own_offset_ms(&self, node: &Node) -> i64 {
+        let clock_ms = lock(&self.inner).clock_ms(node);
+        clock_ms.map_or(0, |clock_ms| node.env.wall_ms() - clock_ms)
     }
 
     /// False on a leader that no leader before has told the time and that has not heard a majority's clocks: it may be the
@@ -258,7 +263,6 @@ impl Liveness {
                 alive,
                 last_heard,
                 last_seen_ms: m.wall_ms,
-                clock_offset_ms: m.offset_ms,
                 applied_index: m.applied_index,
                 log_bytes: m.log_bytes,
                 disk_low: m.disk_low,

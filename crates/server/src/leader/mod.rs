@@ -7,5 +7,5 @@ mod proposer;
 mod wake;
 
 pub(crate) use drive::drive;
-pub(crate) use liveness::{Liveness, MemberView, relay_loop};
+pub(crate) use liveness::{CLOCK_OFF_MS, Liveness, MemberView, relay_loop};
 pub(crate) use proposer::{Proposer, run as run_proposer};

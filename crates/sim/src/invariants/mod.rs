@@ -1,6 +1,7 @@
 //! What holds in every run, whatever its faults: one file an invariant.
 
 mod acknowledged;
+mod agents_connected;
 mod cluster_time;
 mod consistent_state;
 mod counted_once;
@@ -57,5 +58,6 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(started_once::StartedOnce),
         Box::new(acknowledged::Acknowledged),
         Box::new(desired_is_actual::DesiredIsActual),
+        Box::new(agents_connected::AgentsConnected),
     ]
 }
