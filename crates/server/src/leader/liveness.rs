@@ -8,31 +8,24 @@ use std::{
     time::Duration,
 };
 
-use prost::Message;
 use seawall_controllers::mass_loss::{self, AgentView, Hold};
-use seawall_env::{Instant, net::Lane};
+use seawall_env::Instant;
 use seawall_model::{InstanceId, MemberId, SessionId};
 use seawall_proto::{
-    internal::v1::{HashPoint, InstanceRow, RelayRequest, RelayResponse, disconnect_instances, relay_request},
+    internal::v1::{HashPoint, InstanceRow, RelayRequest, RelayResponse, disconnect_instances},
     v1::ControllerStatus,
 };
 use seawall_state::State;
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use crate::{
-    ServerConfig,
-    api::Node,
-    dispatch::lock,
-    member::{Room, peers},
-};
+use crate::{ServerConfig, api::Node, dispatch::lock, member::Room};
 
 #[cfg(test)]
 mod tests;
 
 /// Members relay this often.
-const TICK: Duration = Duration::from_millis(250);
-const RELAY_CALL: Duration = Duration::from_millis(750);
+pub(super) const TICK: Duration = Duration::from_millis(250);
 /// A member that has not relayed for this long counts as dead.
 const MEMBER_SILENT: Duration = Duration::from_secs(3);
 /// A clock further off than this is said to be wrong.
@@ -64,8 +57,6 @@ struct Inner {
 struct Heard {
     at: Instant,
     wall_ms: i64,
-    /// Its wall clock less the leader's, when it relayed.
-    offset_ms: i64,
     /// Its wall clock less the leader's monotonic one: a leader whose own wall clock is set does not take the others along.
     base_ms: i64,
     applied_index: u64,
@@ -140,15 +131,9 @@ impl Liveness {
             inner.leases.insert(InstanceId(beat.instance_id), lease);
         }
         let member = MemberId(request.member_id);
-        let offset_ms = request.wall_ms - node.env.wall_ms();
-        let was_off = inner.members.get(&member).is_some_and(|heard| heard.offset_ms.abs() > CLOCK_OFF_MS);
-        if offset_ms.abs() > CLOCK_OFF_MS && !was_off {
-            warn!(%member, offset_ms, "a member's clock differs from the leader's; run a time service on every host");
-        }
         let heard = Heard {
             at: now,
             wall_ms: request.wall_ms,
-            offset_ms,
             base_ms: request.wall_ms - monotonic_ms(now),
             applied_index: request.applied_index,
             log_bytes: request.log_bytes,
@@ -188,7 +173,7 @@ impl Liveness {
     }
 
     /// Takes the time as the leader says it.
-    fn tell_time(&self, now: Instant, cluster_time_ms: i64) {
+    pub(super) fn tell_time(&self, now: Instant, cluster_time_ms: i64) {
         if cluster_time_ms != 0 {
             lock(&self.inner).told = Some((now, cluster_time_ms));
         }
@@ -395,93 +380,4 @@ fn hash_of(point: &HashPoint) -> u128 {
 fn connected(state: &State) -> impl Iterator<Item = (InstanceId, SessionId, MemberId)> {
     let rows = state.instances.iter().filter(|(_, row)| row.connected);
     rows.map(|(id, row)| (*id, SessionId(row.session), MemberId(row.member_id)))
-}
-
-/// Tells the leader, once a tick and as soon as there is another one, which agents and that this member live.
-pub(crate) async fn relay_loop(node: Arc<Node>) {
-    let mut since = Instant::default();
-    let mut leadership = node.consensus.leadership();
-    loop {
-        let now = node.env.now();
-        leadership.borrow_and_update();
-        let request = relay(&node, since);
-        since = now;
-        let answer = tell(&node, request).await;
-        if let Some(answer) = &answer {
-            node.liveness.tell_time(node.env.now(), answer.cluster_time_ms);
-        }
-        match answer {
-            Some(answer) if answer.diverged && answer.agrees == 0 => doubt(&node),
-            Some(answer) if answer.diverged => heal(&node, MemberId(answer.agrees)).await,
-            Some(_) => drop(node.condition.set_diverged(false)),
-            None => {}
-        }
-        tokio::select! {
-            biased;
-            () = node.env.sleep_until(now + TICK) => {}
-            Ok(()) = leadership.changed() => {}
-        }
-    }
-}
-
-fn relay(node: &Node, since: Instant) -> RelayRequest {
-    let beats = node.sessions.beats_since(since).into_iter();
-    let hashes = node.consensus.hash_points().into_iter();
-    RelayRequest {
-        member_id: node.identity.member_id,
-        term: node.consensus.leadership().borrow().term,
-        beats: beats.map(|(i, s)| relay_request::Beat { instance_id: i.0, session: s.0 }).collect(),
-        applied_index: node.consensus.state().index,
-        wall_ms: node.env.wall_ms(),
-        log_bytes: node.consensus.log_bytes(),
-        disk_low: node.condition.room() != Room::Enough,
-        version: node.config.version.clone(),
-        hashes: hashes.map(|p| HashPoint { index: p.index, hash: p.hash.to_be_bytes().to_vec().into() }).collect(),
-        ..Default::default()
-    }
-}
-
-async fn tell(node: &Node, request: RelayRequest) -> Option<RelayResponse> {
-    let leadership = *node.consensus.leadership().borrow();
-    if leadership.is_leader {
-        return Some(node.liveness.relay(node, request));
-    }
-    let address = node.peer_address(leadership.leader?)?;
-    let body = request.encode_to_vec().into();
-    let answer = node.env.net().call(&address, Lane::Main, peers::RELAY, body, RELAY_CALL).await.ok()?;
-    RelayResponse::decode(answer).ok()
-}
-
-/// Members' states differ and none is a majority's: nobody serves until one is. Guessing could lose what was acknowledged.
-fn doubt(node: &Node) {
-    if stop_serving(node) {
-        error!("members' states differ at the same index and no majority agrees; none of them serves");
-    }
-}
-
-/// Nothing is answered from this state any more, and no agent is told anything by it. True: it was until now.
-fn stop_serving(node: &Node) -> bool {
-    node.sessions.close_all();
-    !node.condition.set_diverged(true)
-}
-
-/// This member's state differs from the others': it serves nobody until it has loaded theirs.
-async fn heal(node: &Node, agrees: MemberId) {
-    if stop_serving(node) {
-        error!(%agrees, "this member's state differs from a majority's at the same index; it serves nobody until it has theirs");
-    }
-    if node.consensus.leadership().borrow().is_leader {
-        // A leader's state is what others are compared with: it must not lead while it is wrong.
-        match node.consensus.transfer_leader(agrees).await {
-            Ok(()) => info!(%agrees, "handed leadership over"),
-            Err(error) => return error!(%error, "leadership could not be handed over; trying again"),
-        }
-    }
-    match node.consensus.install_state_from(agrees).await {
-        Ok(()) => {
-            node.condition.set_diverged(false);
-            info!("the state is reloaded; this member serves again");
-        }
-        Err(error) => error!(%error, "the state could not be reloaded; trying again"),
-    }
 }

@@ -4,8 +4,10 @@ mod batch;
 mod drive;
 mod liveness;
 mod proposer;
+mod relay;
 mod wake;
 
 pub(crate) use drive::drive;
-pub(crate) use liveness::{CLOCK_OFF_MS, Liveness, MemberView, relay_loop};
+pub(crate) use liveness::{CLOCK_OFF_MS, Liveness, MemberView};
 pub(crate) use proposer::{Proposer, run as run_proposer};
+pub(crate) use relay::relay_loop;
