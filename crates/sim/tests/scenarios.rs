@@ -50,6 +50,7 @@ scenarios! {
     a_machine_reboots,
     a_machine_comes_back_empty,
     tasks_that_end_by_themselves,
+    an_agent_of_the_wrong_cluster,
     most_agents_vanish_and_return,
     most_agents_vanish_for_long,
     a_whole_zone_is_no_mass_loss,

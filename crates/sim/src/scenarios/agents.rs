@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use seawall_agent::AgentConfig;
 use seawall_model::TaskId;
-use seawall_proto::v1::{DescribeTasksRequest, DescribeTasksResponse, RunTaskRequest, RunTaskResponse, Task};
+use seawall_proto::v1::{
+    CreateClusterRequest, CreateClusterResponse, DescribeTasksRequest, DescribeTasksResponse, RunTaskRequest,
+    RunTaskResponse, Task,
+};
 
 use crate::{
     World,
@@ -165,4 +169,28 @@ pub(super) fn tasks_that_end_by_themselves(seed: u64) {
         },
     );
     world.settle(SETTLE * 2);
+}
+
+/// Who names a cluster that does not exist waits for it; who is registered elsewhere is told so and ends.
+pub(super) fn an_agent_of_the_wrong_cluster(seed: u64) {
+    let mut world = six_tasks(seed);
+    let servers: Vec<String> = world.members().values().map(|member| member.client_address()).collect();
+    let of = |cluster: &str, instance: &str| {
+        let config = agent_config("a", &servers);
+        AgentConfig { cluster: cluster.into(), instance_id: Some(instance.into()), ..config }
+    };
+    world.add_agent("late", of("later", "i-late"), Default::default());
+    world.run_for(SECOND * 10);
+    assert_eq!(world.agent("late").ended(), None);
+    assert!(!world.connected().contains("i-late"));
+    let request = CreateClusterRequest { cluster_name: Some("later".into()), ..Default::default() };
+    let _: CreateClusterResponse = world.must("CreateCluster", &request);
+    world.wait("the agent to connect", SETTLE, |w| w.connected().contains("i-late"));
+
+    world.add_agent("moved", of("default", "i-late"), Default::default());
+    world.wait("the agent to end", SECOND * 5, |w| w.agent("moved").ended().is_some());
+    let why = world.agent("moved").ended().unwrap_or_default();
+    assert!(why.contains("registered in the cluster \"later\""), "{why}");
+    world.bury();
+    world.settle(SETTLE);
 }
