@@ -9,6 +9,7 @@ use seawall_proto::v1::{
     RunTaskResponse, Task,
 };
 
+use super::six_tasks;
 use crate::{
     World,
     world::{Setup, agent_config},
@@ -16,13 +17,6 @@ use crate::{
 
 const SETTLE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
-
-fn six_tasks(seed: u64) -> World {
-    let world = World::formed(&Setup::three_zones(seed));
-    world.register("web", &[]);
-    world.create_service("web", "web", 6);
-    world
-}
 
 fn running(world: &World) -> BTreeSet<TaskId> {
     world.agents().values().flat_map(|agent| agent.host.running_tasks()).collect()

@@ -5,17 +5,11 @@ use std::time::Duration;
 use seawall_model::ErrorCode;
 use seawall_proto::v1::{CreateClusterRequest, CreateClusterResponse, UpdateServiceRequest};
 
-use crate::{World, world::Setup};
+use super::six_tasks;
+use crate::World;
 
 const SETTLE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
-
-fn six_tasks(seed: u64) -> World {
-    let world = World::formed(&Setup::three_zones(seed));
-    world.register("web", &[]);
-    world.create_service("web", "web", 6);
-    world
-}
 
 /// The process ends rather than acknowledge what may be lost; with room again it is a member as before.
 fn hurt(seed: u64, hurt: fn(&World, &str)) {

@@ -8,17 +8,11 @@ use seawall_proto::v1::{
 };
 use seawall_server::simulated::Options;
 
-use crate::{World, world::Setup};
+use super::six_tasks;
+use crate::World;
 
 const SETTLE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
-
-fn six_tasks(seed: u64) -> World {
-    let world = World::formed(&Setup::three_zones(seed));
-    world.register("web", &[]);
-    world.create_service("web", "web", 6);
-    world
-}
 
 fn create(name: &str) -> CreateClusterRequest {
     CreateClusterRequest { cluster_name: Some(name.into()), ..Default::default() }

@@ -8,6 +8,7 @@ use seawall_proto::v1::{
     TransferLeadershipResponse,
 };
 
+use super::six_tasks;
 use crate::{
     World,
     world::{Setup, member_config},
@@ -15,13 +16,6 @@ use crate::{
 
 const SETTLE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
-
-fn six_tasks(seed: u64) -> World {
-    let world = World::formed(&Setup::three_zones(seed));
-    world.register("web", &[]);
-    world.create_service("web", "web", 6);
-    world
-}
 
 fn id_of(world: &World, name: &str) -> MemberId {
     world.member(name).member().map(|member| member.id()).unwrap_or_default()

@@ -18,6 +18,8 @@ mod zones;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use crate::{World, world::Setup};
+
 /// One of them.
 pub struct Scenario {
     /// As `--scenario` takes it.
@@ -52,6 +54,14 @@ scenarios! {
     snapshots: a_member_that_lags_gets_a_snapshot, a_member_that_was_cut_off_gets_a_snapshot;
     crowd: a_crowd_wants_the_same_room;
     chaos: random_faults, random_faults_of_members;
+}
+
+/// Three zones, and a service that has two tasks in each.
+fn six_tasks(seed: u64) -> World {
+    let world = World::formed(&Setup::three_zones(seed));
+    world.register("web", &[]);
+    world.create_service("web", "web", 6);
+    world
 }
 
 /// The scenario of that name.

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{World, world::Setup};
+use super::six_tasks;
+use crate::World;
 
 /// A lease, an election and the starts.
 const REPLACED_WITHIN: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_secs(60);
 const A_WHILE: Duration = Duration::from_secs(10);
-
-fn six_tasks(seed: u64) -> World {
-    let world = World::formed(&Setup::three_zones(seed));
-    world.register("web", &[]);
-    world.create_service("web", "web", 6);
-    world
-}
 
 fn six_run_elsewhere(world: &World, zone: &str) {
     world.wait("its instances to be lost", REPLACED_WITHIN, |w| {
