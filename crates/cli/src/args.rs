@@ -545,6 +545,8 @@ pub enum InstanceCommand {
         #[arg(required = true, value_name = "NAME=VALUE|NAME-")]
         changes: Vec<String>,
     },
+    /// Replace the tasks of lost instances though many fell silent at once (the HOLD of `seawall status`)
+    ReplaceLost,
 }
 
 /// `seawall taskdef`.

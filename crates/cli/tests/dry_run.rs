@@ -54,6 +54,7 @@ const WRITES: &[&[&str]] = &[
     &["instance", "activate", "i-a1"],
     &["instance", "rm", "i-a1", "--force"],
     &["instance", "attr", "i-a1", "rack=r1", "row-"],
+    &["instance", "replace-lost"],
     &["taskdef", "register", "DEFINITION"],
     &["taskdef", "rm", "web:1"],
     &["run", "image"],

@@ -85,6 +85,14 @@ impl Hold {
     pub fn is_on(&self) -> bool {
         matches!(self, Hold::On { .. })
     }
+
+    /// An operator ends it.
+    pub fn release(&self, now_ms: i64) -> Hold {
+        match self {
+            Hold::On { .. } => Hold::Off { settled_ms: now_ms },
+            off => off.clone(),
+        }
+    }
 }
 
 /// The hold after looking at `input`.
@@ -237,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_after_its_time_and_the_same_losses_do_not_trigger_it_again() {
+    fn it_ends_after_its_time_or_by_an_operator_and_the_same_losses_do_not_trigger_it_again() {
         let bad = agents(&[("a", 1, 3, 7, 9000), ("a", 2, 50, 0, 0)]);
         let on = look(&Hold::default(), &bad, &[1, 2], 10_000);
         assert!(look(&on, &bad, &[1, 2], 10_000 + HOLD_MAX_MS - 1).is_on());
@@ -246,5 +254,7 @@ mod tests {
         assert_eq!(look(&ended, &bad, &[1, 2], ended_ms + 100), Hold::Off { settled_ms: ended_ms });
         let more = agents(&[("a", 1, 3, 7, ended_ms + 50), ("a", 2, 50, 0, 0)]);
         assert!(look(&ended, &more, &[1, 2], ended_ms + 100).is_on(), "new losses do");
+        let released = on.release(10_500);
+        assert_eq!(look(&released, &bad, &[1, 2], 10_600), Hold::Off { settled_ms: 10_500 });
     }
 }

@@ -53,6 +53,7 @@ scenarios! {
     an_agent_of_the_wrong_cluster,
     most_agents_vanish_and_return,
     most_agents_vanish_for_long,
+    an_operator_ends_the_hold,
     a_whole_zone_is_no_mass_loss,
     the_agents_of_one_live_member,
     a_member_has_a_full_disk,

@@ -2,7 +2,7 @@
 
 use seawall_proto::v1::{
     Attribute, ContainerInstance, DeleteAttributesRequest, DeregisterContainerInstanceRequest, Failure as EcsFailure,
-    PutAttributesRequest, Resource, StringListValue, UpdateContainerInstancesStateRequest,
+    PutAttributesRequest, ReplaceLostRequest, Resource, StringListValue, UpdateContainerInstancesStateRequest,
 };
 
 use crate::{
@@ -31,7 +31,14 @@ pub async fn run(ctx: &Context, command: InstanceCommand) -> Result<(), Failure>
         InstanceCommand::Activate { names } => set_state(ctx, &names, "ACTIVE").await,
         InstanceCommand::Rm { names, force } => remove(ctx, &names, force).await,
         InstanceCommand::Attr { name, changes } => attributes(ctx, &name, &changes).await,
+        InstanceCommand::ReplaceLost => replace_lost(ctx).await,
     }
+}
+
+async fn replace_lost(ctx: &Context) -> Result<(), Failure> {
+    let ask = async |mut c: Connection, r| c.control.replace_lost(r).await;
+    let Some(done) = ctx.change(Again::Never, ReplaceLostRequest {}, ask).await? else { return Ok(()) };
+    output::done(&ctx.global, &done.held, "tasks of lost instances are replaced from now on", &done)
 }
 
 async fn list(ctx: &Context) -> Result<(), Failure> {

@@ -93,7 +93,11 @@ fn for_people(status: &GetStatusResponse, style: Style) -> String {
         status.running_tasks, status.pending_tasks, status.region, status.version, status.answered_by
     );
     if !status.mass_loss_hold.is_empty() {
-        let _ = writeln!(out, "HOLD: {}", output::visible(&status.mass_loss_hold));
+        let hold = output::visible(&status.mass_loss_hold);
+        let _ = writeln!(
+            out,
+            "HOLD: {hold}; their tasks are not replaced for now. next: seawall instance replace-lost ends it"
+        );
     }
     for warning in &status.warnings {
         let _ = writeln!(out, "warning: {}", output::visible(warning));

@@ -11,8 +11,9 @@ use seawall_proto::{
         AddMemberRequest, AddMemberResponse, CreateTokenRequest, CreateTokenResponse, DescribeMembersRequest,
         DescribeMembersResponse, ExplainRequest, ExplainResponse, GetStatusRequest, GetStatusResponse,
         ListEndpointsRequest, ListEndpointsResponse, ListTokensRequest, ListTokensResponse, LogLine,
-        RemoveMemberRequest, RemoveMemberResponse, ReplaceMemberRequest, ReplaceMemberResponse, RevokeTokenRequest,
-        RevokeTokenResponse, TaskLogsRequest, Token, TransferLeadershipRequest, TransferLeadershipResponse,
+        RemoveMemberRequest, RemoveMemberResponse, ReplaceLostRequest, ReplaceLostResponse, ReplaceMemberRequest,
+        ReplaceMemberResponse, RevokeTokenRequest, RevokeTokenResponse, TaskLogsRequest, Token,
+        TransferLeadershipRequest, TransferLeadershipResponse,
     },
 };
 use tokio::sync::mpsc;
@@ -32,6 +33,7 @@ macro_rules! for_each_control {
             RemoveMember, remove_member, RemoveMemberRequest, RemoveMemberResponse, MEMBERS_DEADLINE;
             ReplaceMember, replace_member, ReplaceMemberRequest, ReplaceMemberResponse, MEMBERS_DEADLINE;
             TransferLeadership, transfer_leadership, TransferLeadershipRequest, TransferLeadershipResponse, MEMBERS_DEADLINE;
+            ReplaceLost, replace_lost, ReplaceLostRequest, ReplaceLostResponse, WRITE_DEADLINE;
             CreateToken, create_token, CreateTokenRequest, CreateTokenResponse, WRITE_DEADLINE;
             ListTokens, list_tokens, ListTokensRequest, ListTokensResponse, READ_DEADLINE;
             RevokeToken, revoke_token, RevokeTokenRequest, RevokeTokenResponse, WRITE_DEADLINE;
@@ -109,7 +111,15 @@ pub(crate) async fn transfer_leadership(
     lead(node, call, "TransferLeadership", ask).await
 }
 
-/// Passes an operation on members to the leader.
+pub(crate) async fn replace_lost(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &ReplaceLostRequest,
+) -> Result<ReplaceLostResponse, ApiError> {
+    lead(node, call, "ReplaceLost", ask).await
+}
+
+/// Passes an operation that only the leader can do to it.
 async fn lead<A: Message + Default>(
     node: &Arc<Node>,
     call: &Call,

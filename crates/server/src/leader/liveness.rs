@@ -223,6 +223,15 @@ impl Liveness {
         inner.hold = hold;
     }
 
+    /// An operator ends the hold; its reason, `None` where there is none.
+    pub(crate) fn release_hold(&self, node: &Node) -> Option<String> {
+        let reason = self.hold_reason()?;
+        let mut inner = lock(&self.inner);
+        inner.hold = inner.hold.release(monotonic_ms(node.env.now()));
+        warn!(%reason, "an operator lets replacement of lost tasks go on");
+        Some(reason)
+    }
+
     /// Whether lost tasks are left alone for now.
     pub(crate) fn holds_replacement(&self) -> bool {
         lock(&self.inner).hold.is_on()

@@ -155,6 +155,8 @@ struct Loop {
     again: Vec<Job>,
     /// Would be refused for what is on its way: looked at again once that is applied or lost.
     held: Vec<Job>,
+    /// Replacement of lost tasks was held when services were last looked at.
+    held_replacement: bool,
     finished: mpsc::Sender<Done>,
 }
 
@@ -172,6 +174,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
         wake,
         again: Vec::new(),
         held: Vec::new(),
+        held_replacement: false,
         finished,
     };
     loop {
@@ -364,10 +367,11 @@ impl Loop {
 
     /// Services that something woke, unless what they last decided is still on its way.
     fn plan_services(&mut self, applied: &Arc<AppliedState>, batch: &mut Batch) {
-        let now = seawall_controllers::Now {
-            cluster_time_ms: self.node.cluster_time_ms(),
-            hold_replacement: self.node.liveness.holds_replacement(),
-        };
+        let hold_replacement = self.node.liveness.holds_replacement();
+        if std::mem::replace(&mut self.held_replacement, hold_replacement) && !hold_replacement {
+            self.wake.everything();
+        }
+        let now = seawall_controllers::Now { cluster_time_ms: self.node.cluster_time_ms(), hold_replacement };
         for _ in 0..SERVICES_A_ROUND {
             if batch.is_full() {
                 return;

@@ -1,4 +1,4 @@
-//! Changes of members that operators ask for. They run on the leader; another member passes them on undecoded.
+//! What operators ask of the leader itself: changes of members, and an end to its caution. They run on the leader; another member passes them on undecoded.
 
 use std::sync::Arc;
 
@@ -6,15 +6,16 @@ use bytes::Bytes;
 use prost::Message;
 use seawall_model::{ApiError, MemberId};
 use seawall_proto::v1::{
-    AddMemberRequest, AddMemberResponse, Member, RemoveMemberRequest, RemoveMemberResponse, ReplaceMemberRequest,
-    ReplaceMemberResponse, TransferLeadershipRequest, TransferLeadershipResponse,
+    AddMemberRequest, AddMemberResponse, Member, RemoveMemberRequest, RemoveMemberResponse, ReplaceLostResponse,
+    ReplaceMemberRequest, ReplaceMemberResponse, TransferLeadershipRequest, TransferLeadershipResponse,
 };
 
 use super::membership;
 use crate::{api::Node, status};
 
 /// The operations of this file.
-pub(crate) const OPERATIONS: &[&str] = &["AddMember", "RemoveMember", "ReplaceMember", "TransferLeadership"];
+pub(crate) const OPERATIONS: &[&str] =
+    &["AddMember", "RemoveMember", "ReplaceMember", "TransferLeadership", "ReplaceLost"];
 
 /// Runs one of [`OPERATIONS`] on the leader.
 pub(crate) async fn run(node: &Arc<Node>, operation: &str, body: Bytes) -> Result<Bytes, ApiError> {
@@ -34,12 +35,20 @@ pub(crate) async fn run(node: &Arc<Node>, operation: &str, body: Bytes) -> Resul
             let id = membership::replace(node, &request.name, &request.peer_address).await?;
             encode(ReplaceMemberResponse { member: member(node, id).await })
         }
+        "ReplaceLost" => {
+            let held = node.liveness.release_hold(node).ok_or_else(nothing_held)?;
+            encode(ReplaceLostResponse { held })
+        }
         _ => {
             let request: TransferLeadershipRequest = decode(body)?;
             membership::transfer(node, request.to.as_deref()).await?;
             encode(TransferLeadershipResponse { leader: status::members(node).await.leader })
         }
     }
+}
+
+fn nothing_held() -> ApiError {
+    ApiError::client("nothing is held: tasks of lost instances are replaced as they are lost. next: seawall status")
 }
 
 async fn member(node: &Arc<Node>, id: MemberId) -> Option<Member> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use seawall_proto::v1::{ReplaceLostRequest, ReplaceLostResponse};
+
 use crate::{World, world::Setup};
 
 const SETTLE: Duration = Duration::from_secs(60);
@@ -46,6 +48,22 @@ pub(super) fn most_agents_vanish_and_return(seed: u64) {
     world.wait("the hold to end", SECOND * 5, |w| w.status().mass_loss_hold.is_empty());
     world.run_for(SECOND * 5);
     assert_eq!(placed(&world), 12, "all came back: nothing had to move");
+}
+
+pub(super) fn an_operator_ends_the_hold(seed: u64) {
+    let world = twelve_agents(seed);
+    let nothing = world.call::<ReplaceLostResponse>("s1", "ReplaceLost", &ReplaceLostRequest {});
+    assert!(nothing.is_err_and(|error| error.to_string().contains("nothing is held")));
+    world.isolate(&ten(&world));
+    world.run_for(NOTICED);
+    let held = world.status().mass_loss_hold;
+    assert_ne!(held, "");
+    let answer: ReplaceLostResponse = world.must("ReplaceLost", &ReplaceLostRequest {});
+    assert_eq!(answer.held, held);
+    world.wait("the tasks to be replaced", SECOND * 10, |w| w.running("web") == 12);
+    assert_eq!(world.status().mass_loss_hold, "", "the same losses hold nothing again");
+    world.sim.heal();
+    world.settle(SETTLE);
 }
 
 pub(super) fn most_agents_vanish_for_long(seed: u64) {

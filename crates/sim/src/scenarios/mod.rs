@@ -42,7 +42,7 @@ scenarios! {
     clocks: clocks_an_hour_apart, clocks_that_drift;
     agents: agents_restart_while_a_member_is_down, a_lonely_agent, an_agent_loses_its_folder, two_agents_of_one_name,
         a_machine_reboots, a_machine_comes_back_empty, tasks_that_end_by_themselves, an_agent_of_the_wrong_cluster;
-    mass_loss: most_agents_vanish_and_return, most_agents_vanish_for_long, a_whole_zone_is_no_mass_loss,
+    mass_loss: most_agents_vanish_and_return, most_agents_vanish_for_long, an_operator_ends_the_hold, a_whole_zone_is_no_mass_loss,
         the_agents_of_one_live_member;
     disks: a_member_has_a_full_disk, a_member_has_a_failing_disk, disks_that_are_nearly_full, an_agent_has_a_failing_disk;
     doubt: a_followers_state_differs, the_leaders_state_differs;
