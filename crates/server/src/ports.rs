@@ -1,5 +1,7 @@
 //! The ports of a member: peers, clients with agents, and the local socket.
 
+mod members_only;
+
 use std::{
     io,
     net::SocketAddr,
@@ -15,11 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing,
 };
-use bytes::Bytes;
 use seawall_env::{
-    BoxFuture, Env, RealConfig, Task, TaskKind,
+    Env, RealConfig, Task, TaskKind,
     net::{
-        Caller, Handler, MessageReceiver, MessageSender, NetError,
+        Handler,
         grpc::{self, GrpcNet, Listener, LocalSocket, Plain, Serving},
         trust::{Ca, Fingerprint, Identity, Secret},
     },
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
 
+use self::members_only::{MEMBER, MembersOnly};
 use crate::{
     ServerConfig, ServerError, TlsMode,
     api::Node,
@@ -55,8 +57,6 @@ const CLIENT_GRACE: Duration = Duration::from_secs(10);
 const READY: Duration = Duration::from_secs(1);
 /// In the data folder.
 const SOCKET: &str = "seawall.sock";
-/// Certificates of members are called this and the member's name. Only who has the secret can make one.
-const MEMBER: &str = "member:";
 const SERVE: TaskKind = TaskKind::vital("port");
 
 /// Bound ports, and what runs on them.
@@ -198,56 +198,6 @@ impl Mount for Ports {
 
     fn fingerprint(&self) -> Option<Fingerprint> {
         Some(self.ca.fingerprint())
-    }
-}
-
-/// Lets members through to what they ask of each other: everything there is done without further questions.
-struct MembersOnly(Arc<Switch>);
-
-impl MembersOnly {
-    fn check(caller: &Caller) -> Result<(), NetError> {
-        match &caller.certificate_name {
-            Some(name) if name.starts_with(MEMBER) => Ok(()),
-            Some(name) => Err(NetError::Refused(format!("this port is for members of the cluster, not for {name}"))),
-            None => {
-                Err(NetError::Refused("this port is for members of the cluster; show a member's certificate".into()))
-            }
-        }
-    }
-}
-
-impl Handler for MembersOnly {
-    fn handles(&self, method: &str) -> bool {
-        self.0.handles(method)
-    }
-
-    fn is_stream(&self, method: &str) -> bool {
-        self.0.is_stream(method)
-    }
-
-    fn call(
-        self: Arc<Self>,
-        caller: Caller,
-        method: String,
-        body: Bytes,
-    ) -> BoxFuture<'static, Result<Bytes, NetError>> {
-        match Self::check(&caller) {
-            Ok(()) => self.0.clone().call(caller, method, body),
-            Err(error) => Box::pin(async move { Err(error) }),
-        }
-    }
-
-    fn open(
-        self: Arc<Self>,
-        caller: Caller,
-        method: String,
-        incoming: MessageReceiver,
-        outgoing: MessageSender,
-    ) -> BoxFuture<'static, Result<(), NetError>> {
-        match Self::check(&caller) {
-            Ok(()) => self.0.clone().open(caller, method, incoming, outgoing),
-            Err(error) => Box::pin(async move { Err(error) }),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The peers' port on real sockets: nothing is told, and nothing done, for who does not have the secret.
 
-use seawall_env::net::{Lane, Net};
+use bytes::Bytes;
+use seawall_env::net::{Lane, Net, NetError};
 
 use super::*;
 use crate::member::form::{PROBE, Waiting};
