@@ -36,6 +36,7 @@ scenarios! {
     a_zone_is_cut_off,
     every_zone_in_turn,
     a_paused_leader,
+    a_paused_leader_refuses_nothing,
     a_minority_leader,
     a_one_way_cut,
     leaders_that_hand_over,

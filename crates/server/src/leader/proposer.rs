@@ -56,6 +56,8 @@ pub(crate) struct Job {
     pub(super) what: What,
     pub(super) deadline: Instant,
     pub(super) tries: u32,
+    /// A read index taken after the write came: from there on state may answer it.
+    read_index: Option<u64>,
     _counted: Counted,
 }
 
@@ -106,6 +108,12 @@ impl Proposer {
         self.answered(result, deadline).await
     }
 
+    /// Looks at a write again that was taken before.
+    async fn take_up(&self, job: Job) {
+        // It is counted, so there is room; the queue ends with the member.
+        let _ = self.jobs.send(job).await;
+    }
+
     /// An entry that finds no majority may wait for one longer than any asker does.
     async fn answered<T>(
         &self,
@@ -130,7 +138,7 @@ impl Proposer {
         if all_writes > WRITES_WAITING_MAX {
             return Err(too_many());
         }
-        let job = Job { what, deadline, tries: 0, _counted: counted };
+        let job = Job { what, deadline, tries: 0, read_index: None, _counted: counted };
         self.jobs.try_send(job).map_err(|_| too_many())
     }
 }
@@ -264,9 +272,9 @@ impl Loop {
             return job.fail(WriteError::Refused(ApiError::new(ErrorCode::Overloaded, why)));
         }
         match self.prepare(&applied.state, &job) {
-            Err(Refused(refusal)) => self.refuse(job, refusal),
+            Err(Refused(refusal)) => self.answer_by_read(applied, job, Unchanged::Refused(refusal)),
             Ok(asked) if asked.rests_on_flight => self.held.push(job),
-            Ok(asked) if asked.commands.is_empty() => self.answer_unchanged(job, asked),
+            Ok(asked) if asked.commands.is_empty() => self.answer_by_read(applied, job, Unchanged::Asked(asked)),
             Ok(asked) => {
                 for command in &asked.commands {
                     self.note(&applied.state, command, true);
@@ -441,31 +449,41 @@ impl Loop {
         self.again.append(&mut self.held);
     }
 
-    /// A refusal is a read: true once a barrier shows that the state it rests on is the leader's.
-    fn refuse(&self, job: Job, refusal: ApiError) {
-        let node = self.node.clone();
-        self.node.env.spawn(TaskKind::request("refuse"), async move {
+    /// An answer that proposes nothing is a read: it holds from a read index on that was taken after the write came. A leader
+    /// that was paused has a state from before, and takes the write up again once it has a newer one.
+    fn answer_by_read(&self, applied: &Arc<AppliedState>, job: Job, unchanged: Unchanged) {
+        if job.read_index.is_some_and(|read_index| read_index <= applied.index) {
+            return unchanged.answer(&applied.state, job);
+        }
+        let (node, applied) = (self.node.clone(), applied.clone());
+        self.node.env.spawn(TaskKind::request("answer"), async move {
             match node.consensus.read_barrier(job.deadline).await {
-                Ok(_) => job.fail(WriteError::Refused(refusal)),
+                Ok(read_index) if read_index <= applied.index => unchanged.answer(&applied.state, job),
+                Ok(read_index) => node.proposer.take_up(Job { read_index: Some(read_index), ..job }).await,
                 Err(_) => job.fail(WriteError::NotLeader),
             }
         });
     }
+}
 
-    /// A write that changes nothing (a placement that found no room) is a read too.
-    fn answer_unchanged(&self, job: Job, asked: Asked) {
-        let node = self.node.clone();
-        self.node.env.spawn(TaskKind::request("answer"), async move {
-            let result = match node.consensus.read_barrier(job.deadline).await {
-                Ok(_) => asked.answered(&node.consensus.state().state),
-                Err(_) => Err(WriteError::NotLeader),
-            };
-            match job.what {
-                // The asker may have gone.
-                What::Operation { answer, .. } => drop(answer.send(result)),
-                What::Command { .. } => {}
-            }
-        });
+/// The answer of a write that proposes nothing.
+enum Unchanged {
+    Refused(ApiError),
+    /// A placement that found no room, or what the same write was answered before.
+    Asked(Asked),
+}
+
+impl Unchanged {
+    fn answer(self, state: &State, job: Job) {
+        let result = match self {
+            Unchanged::Refused(refusal) => return job.fail(WriteError::Refused(refusal)),
+            Unchanged::Asked(asked) => asked.answered(state),
+        };
+        match job.what {
+            // The asker may have gone.
+            What::Operation { answer, .. } => drop(answer.send(result)),
+            What::Command { .. } => {}
+        }
     }
 }
 

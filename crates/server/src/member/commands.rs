@@ -11,7 +11,10 @@ use seawall_proto::v1::{
 };
 
 use super::membership;
-use crate::{api::Node, status};
+use crate::{
+    api::{Node, READ_DEADLINE},
+    status,
+};
 
 /// The operations of this file.
 pub(crate) const OPERATIONS: &[&str] =
@@ -19,6 +22,8 @@ pub(crate) const OPERATIONS: &[&str] =
 
 /// Runs one of [`OPERATIONS`] on the leader.
 pub(crate) async fn run(node: &Arc<Node>, operation: &str, body: Bytes) -> Result<Bytes, ApiError> {
+    // A leader that was paused may know neither its members nor that another one leads.
+    node.read(false, node.env.now() + READ_DEADLINE).await?;
     match operation {
         "AddMember" => {
             let request: AddMemberRequest = decode(body)?;

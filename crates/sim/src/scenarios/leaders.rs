@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use seawall_env::TaskKind;
 use seawall_model::{ErrorCode, TaskId};
 use seawall_proto::v1::{
-    CreateClusterRequest, CreateClusterResponse, DescribeClustersRequest, DescribeClustersResponse,
+    CreateClusterRequest, CreateClusterResponse, CreateServiceResponse, DescribeClustersRequest,
+    DescribeClustersResponse, UpdateServiceRequest, UpdateServiceResponse,
 };
-use seawall_server::simulated::Options;
+use seawall_server::simulated::{self, Options};
+use tokio::sync::oneshot;
 
 use super::six_tasks;
 use crate::World;
@@ -131,4 +134,31 @@ pub(super) fn all_members_die(seed: u64) {
     }
     world.settle(SETTLE);
     assert_eq!(running(&world), before, "an outage of the members is no reason to replace a task");
+}
+
+/// What a leader that was paused knows is old: it refuses nothing by it.
+pub(super) fn a_paused_leader_refuses_nothing(seed: u64) {
+    let world = six_tasks(seed);
+    for round in 0..20 {
+        let old = world.wait_leader();
+        world.sim.pause(&old);
+        let new = world.wait_other_leader(&old);
+        let name = format!("new-{round}");
+        let service = crate::world::service(&name, "web", 0);
+        let _: CreateServiceResponse = world.call(&new, "CreateService", &service).expect("the new leader takes it");
+        let scale = UpdateServiceRequest { service: Some(name), desired_count: Some(0), ..Default::default() };
+        // It waits at the old leader and is the first thing that it finds.
+        let (env, address) = (world.client().clone(), world.member(&old).client_address());
+        let (answer, answered) = oneshot::channel();
+        world.client().spawn(TaskKind::request("update"), async move {
+            let updated: Result<UpdateServiceResponse, _> =
+                simulated::call(&env, &address, "UpdateService", &scale, Options::default()).await;
+            let _ = answer.send(updated.map(|_| ()).map_err(|error| error.to_string()));
+        });
+        world.run_for(SECOND / 10);
+        world.sim.resume(&old);
+        let updated = world.run(SECOND * 15, async move { answered.await.expect("an answer") });
+        assert_eq!(updated, Ok(()), "round {round}");
+    }
+    world.settle(SETTLE);
 }

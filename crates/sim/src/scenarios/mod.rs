@@ -38,7 +38,7 @@ macro_rules! scenarios {
 scenarios! {
     rolling: kill_each_in_turn_during_a_rolling_update, a_rolling_update_over_lossy_links;
     zones: a_zone_loses_power, a_zone_is_cut_off, every_zone_in_turn;
-    leaders: a_paused_leader, a_minority_leader, a_one_way_cut, leaders_that_hand_over, an_election_loses_no_agent, all_members_die;
+    leaders: a_paused_leader, a_paused_leader_refuses_nothing, a_minority_leader, a_one_way_cut, leaders_that_hand_over, an_election_loses_no_agent, all_members_die;
     clocks: clocks_an_hour_apart, clocks_that_drift;
     agents: agents_restart_while_a_member_is_down, a_lonely_agent, an_agent_loses_its_folder, two_agents_of_one_name,
         a_machine_reboots, a_machine_comes_back_empty, tasks_that_end_by_themselves, an_agent_of_the_wrong_cluster;
