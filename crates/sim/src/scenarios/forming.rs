@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use prost::bytes::Bytes;
+
 use crate::{
     World,
     world::{Setup, member_config},
@@ -27,17 +29,19 @@ fn add(world: &mut World, machine: &str, name: &str, order: &[&str]) {
 }
 
 fn all_vote(world: &World, count: usize) {
-    world.wait("all to serve and vote", SETTLE, |w| {
-        w.members().values().all(|node| node.member().is_some()) && w.voters().len() == count
+    world.wait("all to serve, vote and know their cluster", SETTLE, |w| {
+        w.members().values().all(|node| node.member().is_some())
+            && w.voters().len() == count
+            && clusters(w).iter().all(|id| !id.is_empty())
     });
-    let clusters: BTreeSet<_> = world
-        .members()
-        .values()
-        .filter_map(|node| node.member())
-        .map(|member| member.consensus().state().state.meta.cluster_id.clone())
-        .collect();
-    assert_eq!(clusters.len(), 1, "one cluster, not several");
+    assert_eq!(clusters(world).len(), 1, "one cluster, not several");
     world.settle(SETTLE);
+}
+
+/// The clusters that members believe to be in; empty where one has not applied that yet.
+fn clusters(world: &World) -> BTreeSet<Bytes> {
+    let members = world.members().values().filter_map(|node| node.member());
+    members.map(|member| member.consensus().state().state.meta.cluster_id.clone()).collect()
 }
 
 const ORDER: &[&str] = &["m1", "m2", "m3"];
