@@ -21,6 +21,8 @@ use crate::{
 
 /// Between two attempts to take a snapshot: one that is being written is not asked for again at once.
 const SNAPSHOT_PAUSE: Duration = Duration::from_secs(1);
+/// A member whose turn comes later waits for this part of the limit more, each time.
+const TURNS: u64 = 8;
 
 /// Who leads, by what openraft reports.
 pub(crate) fn leadership_of(metrics: &RaftMetrics<TypeConfig>) -> Leadership {
@@ -72,6 +74,14 @@ pub(crate) fn watch_stop(env: &Env, raft: &Raft) -> watch::Receiver<Option<Strin
     receiver
 }
 
+/// How many members take their snapshots before this one: logs are equally long everywhere, and snapshots of all at once would
+/// slow every sync of a majority. The leader comes last.
+fn turn(metrics: &RaftMetrics<TypeConfig>) -> u64 {
+    let leader = metrics.current_leader;
+    let voters = metrics.membership_config.voter_ids();
+    voters.filter(|id| Some(*id) != leader && (leader == Some(metrics.id) || *id < metrics.id)).count() as u64
+}
+
 /// Takes a snapshot whenever the log since the last one is larger than `limit_bytes` and than that snapshot, unless none are
 /// `allowed` for lack of room.
 pub(crate) fn start_compactor(
@@ -86,7 +96,9 @@ pub(crate) fn start_compactor(
         let mut applied = published.index();
         while applied.changed().await.is_ok() {
             let snapshot_bytes = published.snapshot().map_or(0, |file| file.bytes);
-            let is_due = published.log_bytes() > limit_bytes.max(snapshot_bytes);
+            let limit_bytes = limit_bytes.max(snapshot_bytes);
+            let turn = turn(&raft.metrics().borrow_watched());
+            let is_due = published.log_bytes() > limit_bytes + limit_bytes / TURNS * turn;
             if !is_due || !allowed.load(Ordering::Relaxed) {
                 continue;
             }

@@ -169,6 +169,13 @@ impl Env {
         result.await.unwrap_or_else(|_| panic!("thread {name} panicked"))
     }
 
+    /// Holds up a thread of [`Env::thread`], which does nothing else meanwhile. In the simulation work of threads takes no time.
+    pub fn pause_thread(&self, length: Duration) {
+        if !self.is_simulated() {
+            std::thread::sleep(length);
+        }
+    }
+
     /// Starts a thread that lives on its own, such as the log writer. The simulation refuses: its stores are in memory.
     pub fn os_thread(&self, name: &'static str, work: impl FnOnce() + Send + 'static) {
         self.platform.os_thread(self, name, Box::new(work));

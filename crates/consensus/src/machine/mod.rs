@@ -3,6 +3,7 @@
 //! Whoever reads the state loads one pointer and never waits behind apply. Entries are published in batches: a pointer
 //! for each of many waiting entries would be work that nobody sees.
 
+mod pace;
 mod published;
 mod snapshot;
 
@@ -19,6 +20,7 @@ use seawall_env::Env;
 use seawall_proto::internal::v1::{EntryPayload, Reply};
 use seawall_state::{Effects, State};
 
+use pace::Pace;
 pub(crate) use published::Published;
 pub(crate) use snapshot::{Decoder, Received, SnapshotData, SnapshotFile, encode_state, path_of, sync_now_and_then};
 
@@ -228,6 +230,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let log_bytes = self.published.log_bytes();
         Builder {
             env: self.env.clone(),
+            log: self.log.clone(),
             folder: self.folder.clone(),
             published: self.published.clone(),
             meta,
@@ -257,6 +260,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 /// Writes one snapshot, beside the entries that go on being applied.
 pub(crate) struct Builder {
     env: Env,
+    log: LogStore,
     folder: PathBuf,
     published: Arc<Published>,
     meta: SnapshotMeta,
@@ -271,7 +275,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let (fs, folder) = (self.env.fs(), self.folder.clone());
         let (meta, state) = (self.meta.clone(), self.state.clone());
-        let file = self.env.thread("snapshot", move || snapshot::write(&*fs, &folder, meta, &state)).await?;
+        let mut pace = Pace::new(&self.env, &self.log);
+        let write = move || snapshot::write(&*fs, &folder, meta, &state, || pace.step());
+        let file = self.env.thread("snapshot", write).await?;
         self.published.discount_log_bytes(self.log_bytes);
         self.published.set_snapshot(file.clone());
         tracing::info!(index = self.meta.last_log_id.map(|id| id.index), bytes = file.bytes, "took a snapshot");

@@ -171,8 +171,14 @@ impl Decoder {
     }
 }
 
-/// Writes the snapshot, and removes those before it.
-pub(super) fn write(fs: &dyn Fs, folder: &Path, meta: SnapshotMeta, state: &State) -> io::Result<SnapshotFile> {
+/// Writes the snapshot, and removes those before it. Calls `pace` between its syncs.
+pub(super) fn write(
+    fs: &dyn Fs,
+    folder: &Path,
+    meta: SnapshotMeta,
+    state: &State,
+    mut pace: impl FnMut(),
+) -> io::Result<SnapshotFile> {
     fs.create_dir_all(folder)?;
     let path = path_of(folder, &meta);
     let mut writer = fs.create(&path)?;
@@ -180,7 +186,12 @@ pub(super) fn write(fs: &dyn Fs, folder: &Path, meta: SnapshotMeta, state: &Stat
     encode_state(&meta, state, |section| {
         writer.write(&section)?;
         bytes += section.len() as u64;
-        sync_now_and_then(&mut *writer, bytes, &mut synced)
+        let before = synced;
+        sync_now_and_then(&mut *writer, bytes, &mut synced)?;
+        if synced > before {
+            pace();
+        }
+        Ok::<_, io::Error>(())
     })?;
     writer.commit()?;
     named(fs, folder, path, meta, bytes)
@@ -213,7 +224,7 @@ pub(super) fn keep(
             let own = path_of(folder, meta);
             match own == file.path {
                 true => Ok((file, state)),
-                false => Ok((write(fs, folder, found, &state)?, state)),
+                false => Ok((write(fs, folder, found, &state, || ())?, state)),
             }
         }
     }

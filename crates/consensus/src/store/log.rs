@@ -6,6 +6,7 @@ use std::{
     io,
     ops::{Bound, Range, RangeBounds},
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use futures::{Stream, stream};
@@ -42,6 +43,8 @@ pub(super) struct Memory {
     last: Option<LogId>,
     pub(super) tail: Tail,
     serial: u64,
+    /// Of the writes since somebody last asked.
+    pub(super) slowest_sync: Duration,
 }
 
 impl Memory {
@@ -55,6 +58,7 @@ impl Memory {
             last: found.last,
             tail: Tail::default(),
             serial: 0,
+            slowest_sync: Duration::ZERO,
         }
     }
 
@@ -104,6 +108,11 @@ impl LogStore {
             false => env.os_thread("log-writer", move || writer.run_on_thread()),
         }
         Ok(LogStore { env: env.clone(), disk: Arc::new(Mutex::new(Some(disk))), memory, jobs })
+    }
+
+    /// How long the slowest write with its sync took since this was last asked.
+    pub(crate) fn take_slowest_sync(&self) -> Duration {
+        std::mem::take(&mut self.memory.lock().expect("no panic while held").slowest_sync)
     }
 
     /// Writes what waits and lets go of the disk; every later call fails.

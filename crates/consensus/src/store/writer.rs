@@ -149,12 +149,17 @@ impl Writer {
         }
         let committed = self.memory().committed_to_write(self.last_on_disk);
         batch.changes.extend(committed.map(Change::Committed));
+        let began = self.env.now();
         if !batch.changes.is_empty()
             && let Err(e) = self.disk.write(batch.changes)
         {
             self.fatal("writing the log", &e);
         }
-        self.memory().tail.synced(batch.serial);
+        let took = self.env.now() - began;
+        let mut memory = self.memory();
+        memory.slowest_sync = memory.slowest_sync.max(took);
+        memory.tail.synced(batch.serial);
+        drop(memory);
         batch.done.into_iter().for_each(Done::tell);
     }
 
