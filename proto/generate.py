@@ -23,23 +23,39 @@ NUMBERS = os.path.join(HERE, "field-numbers.json")
 
 # One file a resource. An operation that is not listed here is answered with UnsupportedFeatureException.
 FAMILIES = {
-    "cluster": ["CreateCluster", "DescribeClusters", "ListClusters", "DeleteCluster"],
+    "cluster": [
+        "CreateCluster", "DescribeClusters", "ListClusters", "DeleteCluster", "UpdateCluster", "UpdateClusterSettings",
+    ],
+    "capacity_provider": [
+        "PutClusterCapacityProviders", "CreateCapacityProvider", "DescribeCapacityProviders", "UpdateCapacityProvider",
+        "DeleteCapacityProvider",
+    ],
     "container_instance": [
         "DescribeContainerInstances", "ListContainerInstances", "UpdateContainerInstancesState", "DeregisterContainerInstance",
+        "UpdateContainerAgent",
     ],
     "task_definition": [
         "RegisterTaskDefinition", "DescribeTaskDefinition", "ListTaskDefinitions", "ListTaskDefinitionFamilies",
-        "DeregisterTaskDefinition",
+        "DeregisterTaskDefinition", "DeleteTaskDefinitions",
     ],
-    "task": ["RunTask", "StartTask", "StopTask", "DescribeTasks", "ListTasks"],
-    "service": ["CreateService", "UpdateService", "DescribeServices", "ListServices", "DeleteService"],
+    "task": [
+        "RunTask", "StartTask", "StopTask", "DescribeTasks", "ListTasks", "GetTaskProtection", "UpdateTaskProtection",
+    ],
+    "service": [
+        "CreateService", "UpdateService", "DescribeServices", "ListServices", "DeleteService", "ListServicesByNamespace",
+    ],
+    "service_deployment": [
+        "ListServiceDeployments", "DescribeServiceDeployments", "StopServiceDeployment", "ContinueServiceDeployment",
+        "DescribeServiceRevisions",
+    ],
     "attribute": ["PutAttributes", "ListAttributes", "DeleteAttributes"],
     "tag": ["TagResource", "UntagResource", "ListTagsForResource"],
+    "account_setting": ["PutAccountSetting", "PutAccountSettingDefault", "ListAccountSettings", "DeleteAccountSetting"],
 }
 # Writes take `expected_version`, resources carry `version`: the log index of their last change (not part of ECS's JSON).
 EXTRA_NUMBER = 1000
 VERSIONED = ["Cluster", "Service", "TaskDefinition"]
-READS = ("Describe", "List")
+READS = ("Describe", "List", "Get")
 SCALARS = {"string": "string", "integer": "int32", "long": "int64", "double": "double", "float": "float", "boolean": "bool"}
 
 
