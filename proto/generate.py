@@ -52,6 +52,19 @@ FAMILIES = {
     "tag": ["TagResource", "UntagResource", "ListTagsForResource"],
     "account_setting": ["PutAccountSetting", "PutAccountSettingDefault", "ListAccountSettings", "DeleteAccountSetting"],
 }
+# Messages are there, the server does not answer them yet.
+PENDING = [
+    "UpdateCluster", "UpdateClusterSettings",
+    "PutClusterCapacityProviders", "CreateCapacityProvider", "DescribeCapacityProviders", "UpdateCapacityProvider",
+    "DeleteCapacityProvider",
+    "UpdateContainerAgent",
+    "DeleteTaskDefinitions",
+    "GetTaskProtection", "UpdateTaskProtection",
+    "ListServicesByNamespace",
+    "ListServiceDeployments", "DescribeServiceDeployments", "StopServiceDeployment", "ContinueServiceDeployment",
+    "DescribeServiceRevisions",
+    "PutAccountSetting", "PutAccountSettingDefault", "ListAccountSettings", "DeleteAccountSetting",
+]
 # Writes take `expected_version`, resources carry `version`: the log index of their last change (not part of ECS's JSON).
 EXTRA_NUMBER = 1000
 VERSIONED = ["Cluster", "Service", "TaskDefinition"]
@@ -173,16 +186,27 @@ class Generator:
         placed = {}
         for shape, families in used.items():
             placed.setdefault(next(iter(families)) if len(families) == 1 else "common", []).append(shape)
-        for family in ["common", *FAMILIES]:
-            self.write(family, sorted(placed.get(family, [])))
+        self.write_families(placed)
         self.write_service()
         dump(NUMBERS, self.numbers)
         dump(os.path.join(HERE, "ecs-model.json"), self.facts)
 
-    def write(self, family, shapes):
-        self.wrappers = {}
-        messages = [self.message(name) for name in shapes]
-        messages += [f"message {name} {{\n  {body}\n}}" for name, body in sorted(self.wrappers.items())]
+    def write_families(self, placed):
+        messages, wrappers, users = {}, {}, {}
+        for family in ["common", *FAMILIES]:
+            self.wrappers = {}
+            messages[family] = [self.message(name) for name in sorted(placed.get(family, []))]
+            wrappers.update(self.wrappers)
+            for name in self.wrappers:
+                users.setdefault(name, []).append(family)
+        for name, body in sorted(wrappers.items()):
+            # As the shapes: in the one file that uses it, or where all find it.
+            family = users[name][0] if len(users[name]) == 1 else "common"
+            messages[family].append(f"message {name} {{\n  {body}\n}}")
+        for family, parts in messages.items():
+            self.write(family, parts)
+
+    def write(self, family, messages):
         imports = [] if family == "common" else ['import "seawall/v1/common.proto";']
         if any("google.protobuf.Timestamp" in message for message in messages):
             imports.insert(0, 'import "google/protobuf/timestamp.proto";')
@@ -192,7 +216,7 @@ class Generator:
         lines = ["// ECS's operations under their names. Errors: the google.rpc code, with ECS's exception name in the metadata", 
                  "// `x-seawall-error`.", "service Ecs {"]
         for operations in FAMILIES.values():
-            for name in operations:
+            for name in (name for name in operations if name not in PENDING):
                 operation = self.model["operations"][name]
                 lines.append(f"  rpc {name}({operation['input']['shape']}) returns ({operation['output']['shape']});")
         write("ecs", [f'import "seawall/v1/{family}.proto";' for family in sorted(FAMILIES)], ["\n".join(lines + ["}"])])

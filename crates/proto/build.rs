@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("shapes.rs"), shapes(&set))?;
     fs::write(out.join("facts.rs"), facts::table(&root)?)?;
 
-    let mut config = tonic_prost_build::configure().generate_default_stubs(true).btree_map(".").bytes(".seawall.internal.v1");
+    let mut config = tonic_prost_build::configure().btree_map(".").bytes(".seawall.internal.v1");
     for file in set.file.iter().filter(|f| f.package() == PUBLIC) {
         for message in &file.message_type {
             config = message_attributes(config, message);

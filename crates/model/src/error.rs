@@ -59,6 +59,20 @@ codes! {
     ClusterContainsTasks = "ClusterContainsTasksException",
     /// A change is under way.
     UpdateInProgress = "UpdateInProgressException",
+    /// The cluster still has capacity providers of its own.
+    ClusterContainsCapacityProvider = "ClusterContainsCapacityProviderException",
+    /// The resource is in use.
+    ResourceInUse = "ResourceInUseException",
+    /// The agent is as new as it gets.
+    NoUpdateAvailable = "NoUpdateAvailableException",
+    /// The body is not JSON, or a member has a wrong type (of every AWS JSON service).
+    Serialization = "SerializationException",
+    /// The target is no operation (of every AWS JSON service).
+    UnknownOperation = "UnknownOperationException",
+    /// The body is over the limit (of every AWS JSON service).
+    RequestTooLarge = "RequestEntityTooLargeException",
+    /// The request is for another service than ECS and STS (Seawall).
+    OtherService = "UnsupportedServiceException",
     /// `expected_version` is not the resource's version (Seawall).
     VersionMismatch = "VersionMismatchException",
     /// No member leads, or it did not answer in time (Seawall; ServerException and 503 for ECS's clients).

@@ -18,7 +18,7 @@ use seawall_env::{
 use seawall_model::{ApiError, ErrorCode, MemberId};
 use seawall_proto::{
     internal::v1::{
-        Command, ForwardId, ForwardRequest, ForwardResponse, MemberRow, PeerIdentity, Principal, Reply, SubmitRequest,
+        Command, ForwardId, ForwardRequest, ForwardResponse, MemberRow, PeerIdentity, Reply, SubmitRequest,
         SubmitResponse, reply,
     },
     v1::{Member, MemberRole},
@@ -95,22 +95,8 @@ impl Node {
     }
 
     /// Sends an operation to whoever leads until it is answered or `deadline` passes. One effect, however often it is sent.
-    pub(crate) async fn write(
-        &self,
-        operation: &str,
-        body: Bytes,
-        principal: Principal,
-        request_id: &str,
-        deadline: Instant,
-    ) -> Result<Bytes, ApiError> {
-        let request = ForwardRequest {
-            operation: operation.to_owned(),
-            body,
-            principal: Some(principal),
-            request_id: request_id.to_owned(),
-            forward: Some(self.next_forward()),
-            timeout_ms: 0,
-        };
+    pub(crate) async fn write(&self, request: ForwardRequest, deadline: Instant) -> Result<Bytes, ApiError> {
+        let request = ForwardRequest { forward: Some(self.next_forward()), ..request };
         self.condition.check_serves()?;
         let mut maybe_done = false;
         loop {

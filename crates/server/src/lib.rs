@@ -4,6 +4,7 @@ mod api;
 mod calls;
 mod config;
 mod dispatch;
+mod ecs;
 mod explain;
 mod grpc;
 mod leader;

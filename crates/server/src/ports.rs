@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use axum::{
     Router,
     extract::Request,
-    http::StatusCode,
+    http::{Method, StatusCode},
     response::{IntoResponse, Response},
     routing,
 };
@@ -36,6 +36,7 @@ use crate::{
     ServerConfig, ServerError, TlsMode,
     api::Node,
     dispatch::lock,
+    ecs,
     grpc::{ControlService, EcsService, Shared, status},
     member::{Mount, NoHandler, Switch, session_handler},
     trust::Enroll,
@@ -164,6 +165,9 @@ impl Ports {
             .route("/healthz", routing::get(|| async { "ok\n" }))
             .route("/readyz", routing::get(move || is_ready(ready.clone())))
             .route("/leader", routing::get(move || leads(leader.clone())));
+        let wire = node.clone();
+        let ecs_json = move |request: Request| ecs::serve(wire.clone(), request);
+        let pages = pages.route("/", routing::post(ecs_json));
         let router = routes.prepare().into_axum_router().merge(pages);
         let router = grpc::mount(router, self.agents.clone(), session_handler(node));
         let enroll = Enroll { node: node.clone(), ca: self.ca.clone() };
@@ -278,6 +282,9 @@ fn not_serving(request: &Request, why: &str) -> Response {
     if is_grpc {
         let error = ApiError::new(ErrorCode::NoLeader, format!("no leader: {why}"));
         return status(&error, "").into_http();
+    }
+    if request.method() == Method::POST {
+        return ecs::unavailable(ecs::form_of(request.headers()), why);
     }
     (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
 }

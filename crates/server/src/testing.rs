@@ -146,8 +146,14 @@ impl TestCluster {
     fn write(&mut self, operation: &str, request: impl Message) -> Result<Vec<u8>, ApiError> {
         let state = self.state.clone();
         let principal = Principal::default();
-        let mut ctx =
-            Ctx { state: &state, principal: &principal, ids: &mut self.ids, forward: None, now_ms: self.now_ms };
+        let mut ctx = Ctx {
+            state: &state,
+            principal: &principal,
+            ids: &mut self.ids,
+            forward: None,
+            invocation: None,
+            now_ms: self.now_ms,
+        };
         let Prepared { write, expected_version, render } = ops::prepare(operation, &request.encode_to_vec(), &mut ctx)?;
         let mut outcome = Outcome::default();
         let kinds = match write {

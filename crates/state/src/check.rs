@@ -25,8 +25,8 @@ impl State {
         self.check_tasks()
     }
 
-    fn recomputed(&self) -> [(u8, crate::TableHash); 11] {
-        [
+    fn recomputed(&self) -> Vec<(u8, crate::TableHash)> {
+        vec![
             (self.members.number(), self.members.recomputed_hash()),
             (self.tokens.number(), self.tokens.recomputed_hash()),
             (self.clusters.number(), self.clusters.recomputed_hash()),
@@ -38,6 +38,7 @@ impl State {
             (self.forwards.number(), self.forwards.recomputed_hash()),
             (self.client_tokens.number(), self.client_tokens.recomputed_hash()),
             (self.forwarded.number(), self.forwarded.recomputed_hash()),
+            (self.invocations.number(), self.invocations.recomputed_hash()),
         ]
     }
 

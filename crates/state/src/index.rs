@@ -8,11 +8,12 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, InstanceRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow, TaskStatus,
+    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
+    TaskStatus,
 };
 
 use crate::{
-    ClientTokenKey, State,
+    ClientTokenKey, InvocationKey, State,
     size::{fixed_ports, size_of},
     tally::{ClusterCounts, Counts, SpreadInstance, SpreadKey, Tally, Usage},
     task_id_of,
@@ -46,6 +47,7 @@ pub struct Indexes {
     pub(crate) spread: OrdMap<SpreadInstance, u32>,
     /// (expiry, token): the first to expire leaves first.
     pub(crate) token_expiry: OrdSet<(i64, ClientTokenKey)>,
+    pub(crate) invocation_expiry: OrdSet<(i64, InvocationKey)>,
 }
 
 impl State {
@@ -151,6 +153,18 @@ impl State {
         }
     }
 
+    pub(crate) fn put_invocation(&mut self, row: InvocationRow) {
+        let key: InvocationKey = (row.id.clone(), row.ordinal);
+        self.remove_invocation(&key);
+        self.index.invocation_expiry.insert((row.expires_at_ms, key.clone()));
+        self.invocations.put(key, Arc::new(row));
+    }
+
+    pub(crate) fn remove_invocation(&mut self, key: &InvocationKey) {
+        let Some(row) = self.invocations.remove(key) else { return };
+        self.index.invocation_expiry.remove(&(row.expires_at_ms, key.clone()));
+    }
+
     pub(crate) fn put_client_token(&mut self, key: ClientTokenKey, row: ClientTokenRow) {
         if let Some(old) = self.client_tokens.get(&key) {
             self.index.token_expiry.remove(&(old.expires_at_ms, key.clone()));
@@ -173,6 +187,9 @@ impl State {
             fresh.index.revisions.insert((row.account, row.family.clone(), row.revision), *id);
         }
         fresh.services.iter().for_each(|(_, row)| fresh.index.add_service(row));
+        for (key, row) in fresh.invocations.iter() {
+            fresh.index.invocation_expiry.insert((row.expires_at_ms, key.clone()));
+        }
         for (key, row) in fresh.client_tokens.iter() {
             fresh.index.token_expiry.insert((row.expires_at_ms, key.clone()));
         }

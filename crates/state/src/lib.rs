@@ -22,8 +22,8 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, MemberRow, MetaRow, ServiceRow,
-    TaskDefinitionRow, TaskRow, TokenRow,
+    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow,
+    ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -39,6 +39,12 @@ pub use tally::{ClusterCounts, Counts, Usage};
 
 /// (account, cluster, operation, token)
 pub type ClientTokenKey = (u32, u64, String, String);
+
+/// Tables of the first version are numbered up to here.
+const FIRST_TABLES: u8 = 11;
+
+/// (invocation id, ordinal of the command)
+pub type InvocationKey = (String, u32);
 
 /// Everything the cluster knows. Cloning is cheap (persistent maps): readers, planners and snapshots hold copies.
 ///
@@ -70,6 +76,8 @@ pub struct State {
     pub forwarded: Table<(u64, u64), ForwardedRow>,
     /// Live client tokens.
     pub client_tokens: Table<ClientTokenKey, ClientTokenRow>,
+    /// What calls of SDKs answered lately, by (invocation id, ordinal of the command).
+    pub invocations: Table<InvocationKey, InvocationRow>,
     /// Derived.
     pub index: Indexes,
 }
@@ -96,6 +104,7 @@ impl State {
             forwards: Table::new(9),
             client_tokens: Table::new(10),
             forwarded: Table::new(11),
+            invocations: Table::new(16),
             index: Indexes::default(),
         }
     }
@@ -104,7 +113,8 @@ impl State {
     pub fn hash(&self) -> u128 {
         let mut hash = Xxh3::new();
         hash.update(&self.meta.encode_to_vec());
-        for (number, table) in self.table_hashes() {
+        // An empty table of a later version adds nothing: members of both versions agree until it is used.
+        for (number, table) in self.table_hashes().into_iter().filter(|(n, t)| *n <= FIRST_TABLES || t.0 != 0) {
             hash.update(&[number]);
             hash.update(&table.0.to_le_bytes());
         }
@@ -112,8 +122,8 @@ impl State {
     }
 
     /// The hash of each table, with its number: tells where two states differ.
-    pub fn table_hashes(&self) -> [(u8, TableHash); 11] {
-        [
+    pub fn table_hashes(&self) -> Vec<(u8, TableHash)> {
+        vec![
             (self.members.number(), self.members.hash()),
             (self.tokens.number(), self.tokens.hash()),
             (self.clusters.number(), self.clusters.hash()),
@@ -125,6 +135,7 @@ impl State {
             (self.forwards.number(), self.forwards.hash()),
             (self.client_tokens.number(), self.client_tokens.hash()),
             (self.forwarded.number(), self.forwarded.hash()),
+            (self.invocations.number(), self.invocations.hash()),
         ]
     }
 }

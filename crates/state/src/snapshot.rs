@@ -8,11 +8,11 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, MemberRow, ServiceRow,
+    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, ServiceRow,
     TaskDefinitionRow, TaskRow, TokenRow,
 };
 
-use crate::{ClientTokenKey, State, Table, task_id_of};
+use crate::{ClientTokenKey, InvocationKey, State, Table, task_id_of};
 
 /// Bytes of one chunk; a row that is larger has a chunk of its own.
 pub const CHUNK_BYTES: usize = 256 << 10;
@@ -63,6 +63,7 @@ impl State {
             .chain(chunks_of(&self.forwards))
             .chain(chunks_of(&self.client_tokens))
             .chain(chunks_of(&self.forwarded))
+            .chain(chunks_of(&self.invocations))
     }
 }
 
@@ -116,6 +117,7 @@ impl Restore {
             9 => fill(&mut state.forwards, chunk),
             10 => fill(&mut state.client_tokens, chunk),
             11 => fill(&mut state.forwarded, chunk),
+            16 => fill(&mut state.invocations, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -185,4 +187,5 @@ rows! {
     ForwardRow: u64 = |it| it.member_id;
     ClientTokenRow: ClientTokenKey = |it| (it.account, it.cluster_id, it.operation.clone(), it.token.clone());
     ForwardedRow: (u64, u64) = |it| (it.member_id, it.serial);
+    InvocationRow: InvocationKey = |it| (it.id.clone(), it.ordinal);
 }

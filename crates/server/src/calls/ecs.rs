@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prost::Message;
 use seawall_model::ApiError;
+use seawall_proto::internal::v1::ForwardRequest;
 
 use super::{Call, undecodable};
 use crate::{
@@ -29,7 +30,14 @@ pub(crate) async fn write<Op: WriteOp>(
     call: &Call,
     request: &Op::Request,
 ) -> Result<Op::Response, ApiError> {
-    let body = request.encode_to_vec().into();
-    let answer = node.write(operation, body, call.principal.clone(), &call.request_id, call.deadline).await?;
+    let request = ForwardRequest {
+        operation: operation.to_owned(),
+        body: request.encode_to_vec().into(),
+        principal: Some(call.principal.clone()),
+        request_id: call.request_id.clone(),
+        invocation: call.invocation.clone(),
+        ..Default::default()
+    };
+    let answer = node.write(request, call.deadline).await?;
     Op::Response::decode(answer).map_err(|error| undecodable(&error))
 }

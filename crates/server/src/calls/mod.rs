@@ -11,6 +11,7 @@ use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::Principal;
 
 pub(crate) use ecs::{read, write};
+pub(crate) use seawall_proto::internal::v1::Invocation;
 
 /// What every call carries.
 pub(crate) struct Call {
@@ -22,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) stale: bool,
     /// Past it the caller is told whom the cluster waits for.
     pub(crate) deadline: Instant,
+    /// What an SDK tells its retries of one call by.
+    pub(crate) invocation: Option<Invocation>,
 }
 
 fn undecodable(error: &prost::DecodeError) -> ApiError {

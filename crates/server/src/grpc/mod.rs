@@ -37,6 +37,7 @@ fn call_of<T>(node: &Node, request: &Request<T>, otherwise: Duration) -> Call {
         request_id,
         stale: text(metadata, STALE) == Some("true"),
         deadline: node.env.now() + limit,
+        invocation: None,
     }
 }
 
@@ -89,8 +90,14 @@ pub(crate) fn status(error: &ApiError, request_id: &str) -> Status {
         | ErrorCode::ClusterContainsContainerInstances
         | ErrorCode::ClusterContainsServices
         | ErrorCode::ClusterContainsTasks
+        | ErrorCode::ClusterContainsCapacityProvider
+        | ErrorCode::ResourceInUse
+        | ErrorCode::NoUpdateAvailable
         | ErrorCode::UpdateInProgress => Code::FailedPrecondition,
-        ErrorCode::Client | ErrorCode::InvalidParameter => Code::InvalidArgument,
+        ErrorCode::UnknownOperation | ErrorCode::OtherService => Code::Unimplemented,
+        ErrorCode::Client | ErrorCode::InvalidParameter | ErrorCode::Serialization | ErrorCode::RequestTooLarge => {
+            Code::InvalidArgument
+        }
     };
     let mut status = Status::new(code, error.message.clone());
     let mut put = |key: &'static str, value: &str| {

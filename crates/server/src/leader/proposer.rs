@@ -17,7 +17,8 @@ use seawall_model::{
 };
 use seawall_proto::{
     internal::v1::{
-        Command, ForwardId, ForwardRequest, PlaceTasks, Principal, Reply, command, place_tasks, principal, reply,
+        Command, ForwardId, ForwardRequest, Invocation, PlaceTasks, Principal, Reply, command, place_tasks, principal,
+        reply,
     },
     v1::Failure,
 };
@@ -312,7 +313,8 @@ impl Loop {
         let principal = request.principal.clone().unwrap_or_default();
         let mut ids = Ids(&self.node);
         let now_ms = self.node.cluster_time_ms();
-        let mut ctx = Ctx { state, principal: &principal, ids: &mut ids, forward: request.forward, now_ms };
+        let invocation = request.invocation.clone();
+        let mut ctx = Ctx { state, principal: &principal, ids: &mut ids, forward: request.forward, invocation, now_ms };
         let Prepared { write, expected_version, render } = ops::prepare(&request.operation, &request.body, &mut ctx)?;
         let mut asked = Asked { render: Some(render), ..Asked::default() };
         let kinds = match write {
@@ -332,6 +334,7 @@ impl Loop {
             principal: Some(principal.clone()),
             forward: request.forward.map(|f| ForwardId { serial: f.serial + ordinal, ..f }),
             client_token,
+            invocation: request.invocation.clone().map(|call| Invocation { ordinal: ordinal as u32, ..call }),
             expected_version,
             cluster_time_ms: 0,
             kind: Some(kind),

@@ -24,7 +24,7 @@ mod tests;
 use prost::Message;
 use seawall_model::{ApiError, ErrorCode, TaskId};
 use seawall_proto::{
-    internal::v1::{ClientToken, Done, ForwardId, PlaceTasks, Principal, Reply, command, reply},
+    internal::v1::{ClientToken, Done, ForwardId, Invocation, PlaceTasks, Principal, Reply, command, reply},
     v1::Failure,
 };
 use seawall_scheduler::PlaceRequest;
@@ -56,6 +56,8 @@ pub struct Ctx<'a> {
     pub ids: &'a mut dyn IdSource,
     /// The first serial of the write; `None` where nobody may send it again.
     pub forward: Option<ForwardId>,
+    /// The call of an SDK that this may be a retry of.
+    pub invocation: Option<Invocation>,
     /// The proposer's estimate of cluster time.
     pub now_ms: i64,
 }
@@ -237,6 +239,15 @@ fn repeated<Op: WriteOp>(ctx: &Ctx<'_>, request: &Op::Request) -> Result<Option<
     });
     let replies: Vec<Reply> =
         serials.map_while(|id| ctx.state.answer_of_forward(&id)).map(|kind| Reply { kind: Some(kind) }).collect();
+    if !replies.is_empty() {
+        return Ok(Some(replies));
+    }
+    let calls = ctx
+        .invocation
+        .iter()
+        .flat_map(|first| (0..SERIALS_A_WRITE as u32).map(move |ordinal| Invocation { ordinal, ..first.clone() }));
+    let answer = |call: Invocation| ctx.state.answer_of_invocation(ctx.principal, &call, ctx.now_ms);
+    let replies: Vec<Reply> = calls.map_while(answer).map(|kind| Reply { kind: Some(kind) }).collect();
     if !replies.is_empty() {
         return Ok(Some(replies));
     }

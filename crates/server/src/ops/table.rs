@@ -50,6 +50,10 @@ macro_rules! names {
             pub struct $name;
         )*
 
+        /// The name of every operation.
+        #[cfg(test)]
+        pub const NAMES: &[&str] = &[$(stringify!($name),)*];
+
         /// The input shape of every operation.
         #[cfg(test)]
         pub const REQUESTS: &[&str] = &[$(stringify!($request),)*];

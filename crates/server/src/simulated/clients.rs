@@ -39,6 +39,7 @@ impl Clients {
             request_id,
             stale: asked.stale,
             deadline: env.now() + Duration::from_millis(asked.timeout_ms),
+            invocation: None,
         }
     }
 

@@ -12,6 +12,7 @@ mod deregister_instance;
 mod disconnect_instances;
 mod formation;
 mod forwards;
+mod invocations;
 mod members;
 mod place_tasks;
 mod refusal;
@@ -83,10 +84,14 @@ impl Apply<'_> {
     fn run(&mut self, command: &Command) -> Outcome {
         self.advance_time(command.cluster_time_ms);
         self.expire_client_tokens();
+        self.expire_invocations();
         if let Some(recorded) = self.forward_seen(command.forward.as_ref())? {
             return Ok(recorded);
         }
         if let Some(recorded) = self.client_token_seen(command.client_token.as_ref())? {
+            return Ok(recorded);
+        }
+        if let Some(recorded) = self.invocation_seen(command.invocation.as_ref()) {
             return Ok(recorded);
         }
         let kind = command.kind.as_ref().ok_or_else(unknown_command)?;
@@ -97,6 +102,7 @@ impl Apply<'_> {
             let bytes = Reply { kind: Some(answer.clone()) }.encode_to_vec();
             self.record_forward(command.forward.as_ref(), &bytes);
             self.record_client_token(command.client_token.as_ref(), &bytes);
+            self.record_invocation(command.invocation.as_ref(), &bytes);
         }
         Ok(answer)
     }
@@ -168,6 +174,7 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     client_tokens: 100_000,
     client_token_ttl_ms: 24 * 60 * 60 * 1000,
     forwards_kept: 1024,
+    invocations: 100_000,
 };
 
 fn done(id: u64) -> reply::Kind {

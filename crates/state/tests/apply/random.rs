@@ -333,6 +333,7 @@ fn start() -> World {
         client_tokens: 6,
         client_token_ttl_ms: 100,
         forwards_kept: 4,
+        invocations: 5,
     });
     for (name, zone) in [("i-0", "a"), ("i-1", "b")] {
         world.instance(name, zone);
