@@ -54,16 +54,9 @@ FAMILIES = {
 }
 # Messages are there, the server does not answer them yet.
 PENDING = [
-    "UpdateCluster", "UpdateClusterSettings",
-    "PutClusterCapacityProviders", "CreateCapacityProvider", "DescribeCapacityProviders", "UpdateCapacityProvider",
-    "DeleteCapacityProvider",
-    "UpdateContainerAgent",
-    "DeleteTaskDefinitions",
-    "GetTaskProtection", "UpdateTaskProtection",
     "ListServicesByNamespace",
     "ListServiceDeployments", "DescribeServiceDeployments", "StopServiceDeployment", "ContinueServiceDeployment",
     "DescribeServiceRevisions",
-    "PutAccountSetting", "PutAccountSettingDefault", "ListAccountSettings", "DeleteAccountSetting",
 ]
 # Writes take `expected_version`, resources carry `version`: the log index of their last change (not part of ECS's JSON).
 EXTRA_NUMBER = 1000

@@ -51,7 +51,7 @@ fn init() -> Command {
 }
 
 fn create(number: u32) -> Command {
-    let cluster = CreateCluster { account: 0, name: format!("c-{number}"), tags: Vec::new() };
+    let cluster = CreateCluster { account: 0, name: format!("c-{number}"), ..Default::default() };
     Command { kind: Some(Kind::CreateCluster(cluster)), cluster_time_ms: 2, ..Default::default() }
 }
 

@@ -15,6 +15,8 @@ pub enum Resource {
     Task(String, Id128),
     /// `service/<cluster>/<name>`
     Service(String, String),
+    /// `capacity-provider/<name>`
+    CapacityProvider(String),
 }
 
 /// A parsed ARN of this cluster's region and account.
@@ -68,6 +70,11 @@ impl ArnScope {
         self.arn(format_args!("service/{cluster}/{name}"))
     }
 
+    /// ARN of a capacity provider.
+    pub fn capacity_provider(&self, name: &str) -> String {
+        self.arn(format_args!("capacity-provider/{name}"))
+    }
+
     /// Parses an ARN; `None` where `text` is no ARN but a name.
     ///
     /// # Errors
@@ -99,6 +106,7 @@ fn resource(rest: &str) -> Option<Resource> {
         ["cluster", name] => Resource::Cluster((*name).into()),
         ["container-instance", cluster, id] => Resource::Instance((*cluster).into(), id.parse().ok()?),
         ["task", cluster, id] => Resource::Task((*cluster).into(), id.parse().ok()?),
+        ["capacity-provider", name] => Resource::CapacityProvider((*name).into()),
         ["service", cluster, name] => Resource::Service((*cluster).into(), (*name).into()),
         ["task-definition", named] => {
             let (family, revision) = named.split_once(':')?;

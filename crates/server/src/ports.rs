@@ -167,8 +167,10 @@ impl Ports {
             .route("/leader", routing::get(move || leads(leader.clone())));
         let wire = node.clone();
         let ecs_json = move |request: Request| ecs::serve(wire.clone(), request);
-        let pages = pages.route("/", routing::post(ecs_json));
-        let router = routes.prepare().into_axum_router().merge(pages);
+        let wire = node.clone();
+        let elsewhere = move |request: Request| unrouted(wire.clone(), request);
+        let pages = pages.route("/", routing::post(ecs_json).fallback(elsewhere.clone()));
+        let router = routes.prepare().into_axum_router().merge(pages).fallback(elsewhere);
         let router = grpc::mount(router, self.agents.clone(), session_handler(node));
         let enroll = Enroll { node: node.clone(), ca: self.ca.clone() };
         grpc::mount(router, self.agents.clone(), Arc::new(enroll))
@@ -277,9 +279,7 @@ fn waiting(why: String) -> Router {
 }
 
 fn not_serving(request: &Request, why: &str) -> Response {
-    let is_grpc =
-        request.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    if is_grpc {
+    if is_grpc(request) {
         let error = ApiError::new(ErrorCode::NoLeader, format!("no leader: {why}"));
         return status(&error, "").into_http();
     }
@@ -287,6 +287,22 @@ fn not_serving(request: &Request, why: &str) -> Response {
         return ecs::unavailable(ecs::form_of(request.headers()), why);
     }
     (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
+}
+
+/// A method that gRPC does not have, a request to another service of AWS, or a page that is not there.
+async fn unrouted(node: Arc<Node>, request: Request) -> Response {
+    if is_grpc(&request) {
+        return tonic::Status::unimplemented(format!("{} is not served here", request.uri().path())).into_http();
+    }
+    if ecs::is_signed(request.headers()) {
+        return ecs::serve(node, request).await;
+    }
+    (StatusCode::NOT_FOUND, "there is no such page\n").into_response()
+}
+
+fn is_grpc(request: &Request) -> bool {
+    let kind = request.headers().get("content-type");
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn reflection() -> Result<

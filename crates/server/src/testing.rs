@@ -24,6 +24,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     ServerConfig,
     api::Node,
+    ecs::decode,
     ops::{self, Ctx, IdSource, Outcome, Prepared, ReadCtx, ReadOp, Write},
     render,
     simulated::{self, Faults, Links},
@@ -80,8 +81,11 @@ macro_rules! call {
         pub(crate) fn call(&mut self, operation: &str, input: Value) -> Result<Value, ApiError> {
             match operation {
                 $(stringify!($name) => {
-                    let request: v1::$request =
-                        serde_json::from_value(input.clone()).expect("the input of the operation");
+                    let mut body = input.clone();
+                    if let Some(members) = body.as_object_mut() {
+                        members.remove("expectedVersion");
+                    }
+                    let request: v1::$request = decode(stringify!($request), body.to_string().as_bytes())?;
                     let bytes = by_name!($kind $name, self, request, input)?;
                     let response = v1::$response::decode(bytes.as_slice()).expect("the output of the operation");
                     Ok(without_empty(serde_json::to_value(response).expect("JSON")))
@@ -423,5 +427,5 @@ impl OneMember {
 
 /// A command that makes a cluster.
 pub(crate) fn create_cluster(name: &str) -> command::Kind {
-    command::Kind::CreateCluster(CreateCluster { account: 0, name: name.into(), tags: Vec::new() })
+    command::Kind::CreateCluster(CreateCluster { name: name.into(), ..CreateCluster::default() })
 }

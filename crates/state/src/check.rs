@@ -39,6 +39,8 @@ impl State {
             (self.client_tokens.number(), self.client_tokens.recomputed_hash()),
             (self.forwarded.number(), self.forwarded.recomputed_hash()),
             (self.invocations.number(), self.invocations.recomputed_hash()),
+            (self.capacity_providers.number(), self.capacity_providers.recomputed_hash()),
+            (self.account_settings.number(), self.account_settings.recomputed_hash()),
         ]
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
-    TaskStatus,
+    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
+    TaskDefinitionStatus, TaskRow, TaskStatus,
 };
 
 use crate::{
@@ -47,6 +47,10 @@ pub struct Indexes {
     pub(crate) spread: OrdMap<SpreadInstance, u32>,
     /// (expiry, token): the first to expire leaves first.
     pub(crate) token_expiry: OrdSet<(i64, ClientTokenKey)>,
+    /// Tasks that are kept, by the definition that they name.
+    pub(crate) definition_tasks: OrdMap<TaskDefinitionId, u32>,
+    /// Definitions that leave once nothing names them.
+    pub(crate) definitions_leaving: OrdSet<TaskDefinitionId>,
     pub(crate) invocation_expiry: OrdSet<(i64, InvocationKey)>,
 }
 
@@ -73,8 +77,14 @@ impl State {
 
     pub(crate) fn put_task_definition(&mut self, row: TaskDefinitionRow) {
         let id = TaskDefinitionId(row.id);
-        self.index.revisions.insert((row.account, row.family.clone(), row.revision), id);
+        self.index.add_task_definition(&row);
         self.task_definitions.put(id, Arc::new(row));
+    }
+
+    pub(crate) fn remove_task_definition(&mut self, id: TaskDefinitionId) {
+        let Some(row) = self.task_definitions.remove(&id) else { return };
+        self.index.revisions.remove(&(row.account, row.family.clone(), row.revision));
+        self.index.definitions_leaving.remove(&id);
     }
 
     pub(crate) fn put_service(&mut self, row: ServiceRow) {
@@ -144,6 +154,9 @@ impl State {
         let Some(any) = new.or(old) else { return };
         let zone = self.instances.get(&InstanceId(any.instance_id)).map(|row| row.zone.as_str());
         self.index.task_sets(old, new);
+        if old.is_some() != new.is_some() {
+            self.index.count_definition(TaskDefinitionId(any.task_definition_id), new.is_some());
+        }
         self.index.tally(old, new, zone);
         let held = |row: &TaskRow| !row.released;
         if old.is_some_and(held) != new.is_some_and(held) {
@@ -183,9 +196,7 @@ impl State {
         let mut fresh = State { index: Indexes::default(), ..self.clone() };
         fresh.clusters.iter().for_each(|(_, row)| fresh.index.add_cluster(row));
         fresh.instances.iter().for_each(|(_, row)| fresh.index.add_instance(row));
-        for (id, row) in fresh.task_definitions.iter() {
-            fresh.index.revisions.insert((row.account, row.family.clone(), row.revision), *id);
-        }
+        fresh.task_definitions.iter().for_each(|(_, row)| fresh.index.add_task_definition(row));
         fresh.services.iter().for_each(|(_, row)| fresh.index.add_service(row));
         for (key, row) in fresh.invocations.iter() {
             fresh.index.invocation_expiry.insert((row.expires_at_ms, key.clone()));
@@ -201,6 +212,24 @@ impl State {
 }
 
 impl Indexes {
+    fn add_task_definition(&mut self, row: &TaskDefinitionRow) {
+        let id = TaskDefinitionId(row.id);
+        self.revisions.insert((row.account, row.family.clone(), row.revision), id);
+        if row.status() == TaskDefinitionStatus::DeleteInProgress {
+            self.definitions_leaving.insert(id);
+        }
+    }
+
+    fn count_definition(&mut self, id: TaskDefinitionId, more: bool) {
+        let count = self.definition_tasks.get(&id).copied().unwrap_or(0);
+        let count = if more { count + 1 } else { count.saturating_sub(1) };
+        if count == 0 {
+            self.definition_tasks.remove(&id);
+        } else {
+            self.definition_tasks.insert(id, count);
+        }
+    }
+
     fn add_cluster(&mut self, row: &ClusterRow) {
         let id = ClusterId(row.id);
         self.cluster_counts.entry(id).or_default();

@@ -22,12 +22,12 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow,
-    ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow,
+    InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
-pub use apply::DEFAULT_LIMITS;
+pub use apply::{DEFAULT_LIMITS, PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
 pub use effects::{Change, Effects};
 pub use error::{error_of, refusal_of};
 pub use index::Indexes;
@@ -42,6 +42,9 @@ pub type ClientTokenKey = (u32, u64, String, String);
 
 /// Tables of the first version are numbered up to here.
 const FIRST_TABLES: u8 = 11;
+
+/// (account, principal's ARN or empty, name)
+pub type AccountSettingKey = (u32, String, String);
 
 /// (invocation id, ordinal of the command)
 pub type InvocationKey = (String, u32);
@@ -76,6 +79,10 @@ pub struct State {
     pub forwarded: Table<(u64, u64), ForwardedRow>,
     /// Live client tokens.
     pub client_tokens: Table<ClientTokenKey, ClientTokenRow>,
+    /// Capacity providers but FARGATE and FARGATE_SPOT, by (account, name).
+    pub capacity_providers: Table<(u32, String), CapacityProviderRow>,
+    /// Account settings that were set, by (account, principal's ARN, name).
+    pub account_settings: Table<AccountSettingKey, AccountSettingRow>,
     /// What calls of SDKs answered lately, by (invocation id, ordinal of the command).
     pub invocations: Table<InvocationKey, InvocationRow>,
     /// Derived.
@@ -105,6 +112,8 @@ impl State {
             client_tokens: Table::new(10),
             forwarded: Table::new(11),
             invocations: Table::new(16),
+            capacity_providers: Table::new(17),
+            account_settings: Table::new(19),
             index: Indexes::default(),
         }
     }
@@ -136,6 +145,8 @@ impl State {
             (self.client_tokens.number(), self.client_tokens.hash()),
             (self.forwarded.number(), self.forwarded.hash()),
             (self.invocations.number(), self.invocations.hash()),
+            (self.capacity_providers.number(), self.capacity_providers.hash()),
+            (self.account_settings.number(), self.account_settings.hash()),
         ]
     }
 }

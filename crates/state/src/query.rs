@@ -2,7 +2,7 @@
 
 use std::{ops::Bound, sync::Arc};
 
-use seawall_model::{ArnScope, ClusterId, DeploymentId, Id128, InstanceId, ServiceId, TaskId};
+use seawall_model::{ArnScope, ClusterId, DeploymentId, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{ClusterRow, InstanceRow, ServiceRow, TaskDefinitionRow, TaskRow};
 
 use crate::{
@@ -61,6 +61,12 @@ impl State {
         };
         let range = self.index.revisions.range((Bound::Included(from), to));
         range.filter_map(|(_, id)| self.task_definitions.get(id))
+    }
+
+    /// Whether a task that is kept, or a service's deployment, names the revision.
+    pub fn definition_in_use(&self, id: TaskDefinitionId) -> bool {
+        let deploys = |row: &ServiceRow| row.deployments.iter().any(|d| d.task_definition_id == id.0);
+        self.index.definition_tasks.contains_key(&id) || self.services.iter().any(|(_, row)| deploys(row))
     }
 
     /// The service of that name that was made last in the cluster.

@@ -46,7 +46,7 @@ pub fn init() -> Command {
 }
 
 pub fn create(name: &str) -> Command {
-    let cluster = CreateCluster { account: 0, name: name.into(), tags: Vec::new() };
+    let cluster = CreateCluster { account: 0, name: name.into(), ..Default::default() };
     Command { kind: Some(Kind::CreateCluster(cluster)), cluster_time_ms: 2, ..Default::default() }
 }
 

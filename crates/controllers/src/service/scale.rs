@@ -17,7 +17,8 @@ pub(crate) fn choose<'a>(view: &View<'a>, from: &[Member<'a>], count: usize, bud
     let mut left: Vec<Entry<'a>> = from.iter().map(|m| Entry::new(view, &mut crowd, *m)).collect();
     let mut chosen = Vec::new();
     while chosen.len() < count {
-        let allowed = |e: &Entry<'_>| *budget > 0 || e.member.condition != Condition::Healthy;
+        let allowed =
+            |e: &Entry<'_>| (*budget > 0 || e.member.condition != Condition::Healthy) && !is_protected(view, &e.member);
         let best = (0..left.len()).filter(|&i| allowed(&left[i])).max_by_key(|&i| left[i].rank(&crowd));
         let Some(best) = best else { break };
         let entry = left.swap_remove(best);
@@ -87,6 +88,11 @@ impl<'a> Entry<'a> {
         let pending = self.member.condition == Condition::Pending;
         (self.first, crowd.zones[self.zone], crowd.instances[self.instance], pending, id.0)
     }
+}
+
+/// Scale-in protection holds for what is well: an unhealthy task is replaced all the same.
+fn is_protected(view: &View<'_>, member: &Member<'_>) -> bool {
+    member.condition != Condition::Unhealthy && member.task.protected_until_ms > view.now.cluster_time_ms
 }
 
 fn urgency(view: &View<'_>, member: &Member<'_>) -> u8 {

@@ -7,7 +7,7 @@ use axum::{
 use seawall_model::{ApiError, ErrorCode, limits::REQUEST_BYTES_MAX};
 use serde_json::json;
 
-use super::{JSON, TARGET_PREFIX, respond as plain};
+use super::{JSON, TARGET, TARGET_PREFIX, respond as plain};
 
 pub(super) const XML: HeaderValue = HeaderValue::from_static("text/xml");
 /// SDKs try again by their own backoff; this is for whoever reads the header.
@@ -25,7 +25,8 @@ pub(crate) enum Form {
 /// The form that a request's protocol has.
 pub(crate) fn form_of(headers: &HeaderMap) -> Form {
     let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-    if kind.starts_with(b"application/x-www-form-urlencoded") { Form::Xml } else { Form::Json }
+    let is_query = kind.starts_with(b"application/x-www-form-urlencoded") && !headers.contains_key(TARGET);
+    if is_query { Form::Xml } else { Form::Json }
 }
 
 /// ECS declares one fault, ServerException; SDKs try it again. Everything else is the caller's doing.
@@ -101,12 +102,12 @@ pub(super) fn too_large() -> ApiError {
     )
 }
 
-pub(super) fn unknown_operation(target: &str) -> ApiError {
-    let message = if target.is_empty() {
-        format!("The header X-Amz-Target is missing; it names the operation, as in {TARGET_PREFIX}ListClusters.")
-    } else {
-        format!("{target} is not an operation of the ECS API ({TARGET_PREFIX}…).")
-    };
+pub(super) fn unknown_operation(operation: &str) -> ApiError {
+    ApiError::new(ErrorCode::UnknownOperation, format!("{operation} is not an operation of the ECS API."))
+}
+
+pub(super) fn no_target() -> ApiError {
+    let message = format!("The header X-Amz-Target names no operation; it has the form {TARGET_PREFIX}ListClusters.");
     ApiError::new(ErrorCode::UnknownOperation, message)
 }
 

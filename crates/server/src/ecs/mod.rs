@@ -28,6 +28,8 @@ use tracing::{debug, warn};
 
 use crate::{api::Node, calls::Invocation};
 
+#[cfg(test)]
+pub(crate) use decode::decode;
 pub(crate) use errors::{form_of, unavailable};
 
 /// Names the operation: `AmazonEC2ContainerServiceV20141113.ListClusters`.
@@ -82,11 +84,16 @@ async fn answer(
         return Err(error);
     }
     if operation.is_empty() {
-        return Err(errors::unknown_operation(parts.headers.get(TARGET).and_then(|t| t.to_str().ok()).unwrap_or("")));
+        return Err(errors::no_target());
     }
     let invocation = invocation(&parts.headers, operation, &body);
     let answer = operations::answer(node, operation, &body, request_id, invocation).await?;
     Ok((JSON, answer))
+}
+
+/// Whether a client of AWS asks.
+pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
 }
 
 /// The operation that the headers name; `None` where they name none of ECS.

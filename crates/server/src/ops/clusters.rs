@@ -1,18 +1,21 @@
-//! CreateCluster, DescribeClusters, ListClusters, DeleteCluster.
+//! CreateCluster, DescribeClusters, ListClusters, UpdateCluster, UpdateClusterSettings, DeleteCluster.
 
 use seawall_model::{ApiError, ClusterId, DEFAULT_CLUSTER, is_ecs_name, limits::DESCRIBE_MAX};
 use seawall_proto::{
     internal::v1 as internal,
     v1::{
-        Cluster, CreateClusterRequest, CreateClusterResponse, DeleteClusterRequest, DeleteClusterResponse,
-        DescribeClustersRequest, DescribeClustersResponse, ListClustersRequest, ListClustersResponse,
+        Cluster, ClusterServiceConnectDefaults, ClusterServiceConnectDefaultsRequest, CreateClusterRequest,
+        CreateClusterResponse, DeleteClusterRequest, DeleteClusterResponse, DescribeClustersRequest,
+        DescribeClustersResponse, ListClustersRequest, ListClustersResponse, UpdateClusterRequest,
+        UpdateClusterResponse, UpdateClusterSettingsRequest, UpdateClusterSettingsResponse,
     },
 };
 use seawall_state::State;
 
 use super::{
     CommandKind, CreateCluster, Ctx, DeleteCluster, DescribeClusters, ListClusters, Outcome, ReadCtx, ReadOp,
-    RenderCtx, Write, WriteOp, at_most, page, page::Page, resolve,
+    RenderCtx, UpdateCluster, UpdateClusterSettings, Write, WriteOp, at_most, capacity_providers, not_empty, page,
+    page::Page, resolve,
 };
 use crate::{
     render::{self, cluster::Include},
@@ -31,14 +34,58 @@ impl WriteOp for CreateCluster {
             )));
         }
         validate::tags::check(&request.tags)?;
-        let command =
-            internal::CreateCluster { account: ctx.principal.account, name: name.into(), tags: request.tags.clone() };
+        let command = internal::CreateCluster {
+            account: ctx.principal.account,
+            name: name.into(),
+            tags: request.tags.clone(),
+            configuration: request.configuration.clone(),
+            settings: request.settings.clone(),
+            service_connect_defaults: request.service_connect_defaults.clone().map(defaults),
+            capacity_providers: capacity_providers::names(ctx.state, &request.capacity_providers)?,
+            default_strategy: capacity_providers::strategy(ctx.state, &request.default_capacity_provider_strategy)?,
+        };
         Ok(Write::one(CommandKind::CreateCluster(command)))
     }
 
     fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
-        let include = Include { tags: true, settings: true, statistics: false };
-        Ok(CreateClusterResponse { cluster: Some(changed(ctx.state, outcome, include)?) })
+        Ok(CreateClusterResponse { cluster: Some(changed(ctx.state, outcome, Include::all())?) })
+    }
+}
+
+impl WriteOp for UpdateCluster {
+    type Request = UpdateClusterRequest;
+    type Response = UpdateClusterResponse;
+
+    fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        let row = resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
+        let command = internal::UpdateCluster {
+            cluster_id: row.id,
+            configuration: request.configuration.clone(),
+            settings: request.settings.clone().unwrap_or_default().items,
+            service_connect_defaults: request.service_connect_defaults.clone().map(defaults),
+        };
+        Ok(Write::one(CommandKind::UpdateCluster(command)))
+    }
+
+    fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
+        Ok(UpdateClusterResponse { cluster: Some(changed(ctx.state, outcome, Include::all())?) })
+    }
+}
+
+impl WriteOp for UpdateClusterSettings {
+    type Request = UpdateClusterSettingsRequest;
+    type Response = UpdateClusterSettingsResponse;
+
+    fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        let settings = request.settings.clone().unwrap_or_default().items;
+        not_empty("Settings", settings.len())?;
+        let row = resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
+        let command = internal::UpdateCluster { cluster_id: row.id, settings, ..Default::default() };
+        Ok(Write::one(CommandKind::UpdateCluster(command)))
+    }
+
+    fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
+        Ok(UpdateClusterSettingsResponse { cluster: Some(changed(ctx.state, outcome, Include::all())?) })
     }
 }
 
@@ -88,6 +135,11 @@ impl ReadOp for ListClusters {
         let (cluster_arns, next_token) = page.take(items, false);
         Ok(ListClustersResponse { cluster_arns, next_token })
     }
+}
+
+/// Services of the cluster are in this namespace unless they say otherwise.
+fn defaults(asked: ClusterServiceConnectDefaultsRequest) -> ClusterServiceConnectDefaults {
+    ClusterServiceConnectDefaults { namespace: asked.namespace }
 }
 
 fn changed(state: &State, outcome: &Outcome, include: Include) -> Result<Cluster, ApiError> {

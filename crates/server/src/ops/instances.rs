@@ -1,22 +1,24 @@
-//! DescribeContainerInstances, ListContainerInstances, UpdateContainerInstancesState, DeregisterContainerInstance.
+//! DescribeContainerInstances, ListContainerInstances, UpdateContainerInstancesState, DeregisterContainerInstance,
+//! UpdateContainerAgent.
 
 use std::sync::Arc;
 
-use seawall_model::{ApiError, ClusterId, limits::DESCRIBE_MAX};
+use seawall_model::{ApiError, ClusterId, ErrorCode, limits::DESCRIBE_MAX};
 use seawall_proto::{
     internal::v1::{self as internal, ClusterRow, InstanceRow, InstanceStatus},
     v1::{
         ContainerInstance, DeregisterContainerInstanceRequest, DeregisterContainerInstanceResponse,
         DescribeContainerInstancesRequest, DescribeContainerInstancesResponse, ListContainerInstancesRequest,
-        ListContainerInstancesResponse, UpdateContainerInstancesStateRequest, UpdateContainerInstancesStateResponse,
+        ListContainerInstancesResponse, UpdateContainerAgentRequest, UpdateContainerAgentResponse,
+        UpdateContainerInstancesStateRequest, UpdateContainerInstancesStateResponse,
     },
 };
 use seawall_state::State;
 
 use super::{
     CommandKind, Ctx, DeregisterContainerInstance, DescribeContainerInstances, ListContainerInstances, Outcome,
-    ReadCtx, ReadOp, RenderCtx, UpdateContainerInstancesState, Write, WriteOp, at_most, not_empty, page, page::Page,
-    resolve,
+    ReadCtx, ReadOp, RenderCtx, UpdateContainerAgent, UpdateContainerInstancesState, Write, WriteOp, at_most,
+    not_empty, page, page::Page, resolve,
 };
 use crate::render::{self, instance::Include};
 
@@ -164,5 +166,24 @@ pub fn arn(state: &State, cluster: &ClusterRow, named: &str) -> String {
     match named.parse() {
         Ok(id) => state.arns().instance(&cluster.name, id),
         Err(()) => named.into(),
+    }
+}
+
+impl WriteOp for UpdateContainerAgent {
+    type Request = UpdateContainerAgentRequest;
+    type Response = UpdateContainerAgentResponse;
+
+    /// Agents are updated as they are installed: with the machine's own tools. There is never one to fetch from here.
+    fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        let cluster = resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
+        resolve::instance(ctx.state, cluster, request.container_instance())?
+            .ok_or_else(|| ApiError::invalid("The referenced container instance was not found."))?;
+        let message = "There is no update available for your container agent. Replace the binary on the instance and \
+                       restart it: its tasks go on.";
+        Err(ApiError::new(ErrorCode::NoUpdateAvailable, message))
+    }
+
+    fn render(_: &RenderCtx<'_>, _: &Self::Request, _: &Outcome) -> Result<Self::Response, ApiError> {
+        Ok(UpdateContainerAgentResponse::default())
     }
 }

@@ -6,7 +6,9 @@
 //!
 //! To add an operation: one line in [`for_each_operation`], one `impl` in the file of its family.
 
+mod account_settings;
 mod attributes;
+mod capacity_providers;
 mod clusters;
 mod instances;
 mod page;

@@ -8,20 +8,31 @@ macro_rules! for_each_operation {
             read DescribeClusters, describe_clusters, DescribeClustersRequest, DescribeClustersResponse;
             read ListClusters, list_clusters, ListClustersRequest, ListClustersResponse;
             write DeleteCluster, delete_cluster, DeleteClusterRequest, DeleteClusterResponse;
+            write UpdateCluster, update_cluster, UpdateClusterRequest, UpdateClusterResponse;
+            write UpdateClusterSettings, update_cluster_settings, UpdateClusterSettingsRequest, UpdateClusterSettingsResponse;
+            write PutClusterCapacityProviders, put_cluster_capacity_providers, PutClusterCapacityProvidersRequest, PutClusterCapacityProvidersResponse;
+            write CreateCapacityProvider, create_capacity_provider, CreateCapacityProviderRequest, CreateCapacityProviderResponse;
+            read DescribeCapacityProviders, describe_capacity_providers, DescribeCapacityProvidersRequest, DescribeCapacityProvidersResponse;
+            write UpdateCapacityProvider, update_capacity_provider, UpdateCapacityProviderRequest, UpdateCapacityProviderResponse;
+            write DeleteCapacityProvider, delete_capacity_provider, DeleteCapacityProviderRequest, DeleteCapacityProviderResponse;
             read DescribeContainerInstances, describe_container_instances, DescribeContainerInstancesRequest, DescribeContainerInstancesResponse;
             read ListContainerInstances, list_container_instances, ListContainerInstancesRequest, ListContainerInstancesResponse;
             write UpdateContainerInstancesState, update_container_instances_state, UpdateContainerInstancesStateRequest, UpdateContainerInstancesStateResponse;
             write DeregisterContainerInstance, deregister_container_instance, DeregisterContainerInstanceRequest, DeregisterContainerInstanceResponse;
+            write UpdateContainerAgent, update_container_agent, UpdateContainerAgentRequest, UpdateContainerAgentResponse;
             write RegisterTaskDefinition, register_task_definition, RegisterTaskDefinitionRequest, RegisterTaskDefinitionResponse;
             read DescribeTaskDefinition, describe_task_definition, DescribeTaskDefinitionRequest, DescribeTaskDefinitionResponse;
             read ListTaskDefinitions, list_task_definitions, ListTaskDefinitionsRequest, ListTaskDefinitionsResponse;
             read ListTaskDefinitionFamilies, list_task_definition_families, ListTaskDefinitionFamiliesRequest, ListTaskDefinitionFamiliesResponse;
             write DeregisterTaskDefinition, deregister_task_definition, DeregisterTaskDefinitionRequest, DeregisterTaskDefinitionResponse;
+            write DeleteTaskDefinitions, delete_task_definitions, DeleteTaskDefinitionsRequest, DeleteTaskDefinitionsResponse;
             write RunTask, run_task, RunTaskRequest, RunTaskResponse;
             write StartTask, start_task, StartTaskRequest, StartTaskResponse;
             write StopTask, stop_task, StopTaskRequest, StopTaskResponse;
             read DescribeTasks, describe_tasks, DescribeTasksRequest, DescribeTasksResponse;
             read ListTasks, list_tasks, ListTasksRequest, ListTasksResponse;
+            read GetTaskProtection, get_task_protection, GetTaskProtectionRequest, GetTaskProtectionResponse;
+            write UpdateTaskProtection, update_task_protection, UpdateTaskProtectionRequest, UpdateTaskProtectionResponse;
             write CreateService, create_service, CreateServiceRequest, CreateServiceResponse;
             write UpdateService, update_service, UpdateServiceRequest, UpdateServiceResponse;
             read DescribeServices, describe_services, DescribeServicesRequest, DescribeServicesResponse;
@@ -33,6 +44,10 @@ macro_rules! for_each_operation {
             write TagResource, tag_resource, TagResourceRequest, TagResourceResponse;
             write UntagResource, untag_resource, UntagResourceRequest, UntagResourceResponse;
             read ListTagsForResource, list_tags_for_resource, ListTagsForResourceRequest, ListTagsForResourceResponse;
+            write PutAccountSetting, put_account_setting, PutAccountSettingRequest, PutAccountSettingResponse;
+            write PutAccountSettingDefault, put_account_setting_default, PutAccountSettingDefaultRequest, PutAccountSettingDefaultResponse;
+            read ListAccountSettings, list_account_settings, ListAccountSettingsRequest, ListAccountSettingsResponse;
+            write DeleteAccountSetting, delete_account_setting, DeleteAccountSettingRequest, DeleteAccountSettingResponse;
         }
     };
 }

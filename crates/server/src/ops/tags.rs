@@ -55,7 +55,12 @@ impl ReadOp for ListTagsForResource {
     type Response = ListTagsForResourceResponse;
 
     fn answer(ctx: &ReadCtx<'_>, request: &Self::Request) -> Result<Self::Response, ApiError> {
-        let (_, tags) = find(ctx.state, ctx.principal.account, request.resource_arn())?;
+        // ECS declares no ResourceNotFoundException here.
+        let as_invalid = |error: ApiError| match error.code {
+            ErrorCode::ResourceNotFound => ApiError { code: ErrorCode::InvalidParameter, ..error },
+            _ => error,
+        };
+        let (_, tags) = find(ctx.state, ctx.principal.account, request.resource_arn()).map_err(as_invalid)?;
         Ok(ListTagsForResourceResponse { tags: tags.to_vec() })
     }
 }
@@ -81,6 +86,10 @@ fn find<'a>(state: &'a State, account: u32, arn: &str) -> Result<(ResourceRef, &
         Resource::Service(of, _) => {
             let row = resolve::any_service(state, resolve::cluster(state, account, Some(&of))?, arn)?;
             row.map(|row| (resource_ref::Kind::ServiceId(row.id), &row.tags[..]))
+        }
+        Resource::CapacityProvider(name) => {
+            let row = state.capacity_providers.get(&(account, name.clone()));
+            row.map(|row| (resource_ref::Kind::CapacityProvider(name), &row.tags[..]))
         }
         Resource::TaskDefinition(..) => {
             let row = resolve::task_definition(state, account, arn)?;

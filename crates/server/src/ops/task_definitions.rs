@@ -1,4 +1,5 @@
-//! RegisterTaskDefinition, DescribeTaskDefinition, ListTaskDefinitions, ListTaskDefinitionFamilies, DeregisterTaskDefinition.
+//! RegisterTaskDefinition, DescribeTaskDefinition, ListTaskDefinitions, ListTaskDefinitionFamilies, DeregisterTaskDefinition,
+//! DeleteTaskDefinitions.
 
 use std::sync::Arc;
 
@@ -6,20 +7,23 @@ use seawall_model::{ApiError, Resource, TaskDefinitionId};
 use seawall_proto::{
     internal::v1::{self as internal, TaskDefinitionRow, principal},
     v1::{
-        DeregisterTaskDefinitionRequest, DeregisterTaskDefinitionResponse, DescribeTaskDefinitionRequest,
-        DescribeTaskDefinitionResponse, ListTaskDefinitionFamiliesRequest, ListTaskDefinitionFamiliesResponse,
-        ListTaskDefinitionsRequest, ListTaskDefinitionsResponse, RegisterTaskDefinitionRequest,
-        RegisterTaskDefinitionResponse,
+        DeleteTaskDefinitionsRequest, DeleteTaskDefinitionsResponse, DeregisterTaskDefinitionRequest,
+        DeregisterTaskDefinitionResponse, DescribeTaskDefinitionRequest, DescribeTaskDefinitionResponse, Failure,
+        ListTaskDefinitionFamiliesRequest, ListTaskDefinitionFamiliesResponse, ListTaskDefinitionsRequest,
+        ListTaskDefinitionsResponse, RegisterTaskDefinitionRequest, RegisterTaskDefinitionResponse,
     },
 };
 use seawall_state::State;
 
 use super::{
-    CommandKind, Ctx, DeregisterTaskDefinition, DescribeTaskDefinition, ListTaskDefinitionFamilies,
-    ListTaskDefinitions, Outcome, ReadCtx, ReadOp, RegisterTaskDefinition, RenderCtx, Write, WriteOp, page, page::Page,
-    resolve,
+    CommandKind, Ctx, DeleteTaskDefinitions, DeregisterTaskDefinition, DescribeTaskDefinition,
+    ListTaskDefinitionFamilies, ListTaskDefinitions, Outcome, ReadCtx, ReadOp, RegisterTaskDefinition, RenderCtx,
+    Write, WriteOp, at_most, not_empty, page, page::Page, resolve,
 };
 use crate::{render, validate};
+
+/// Revisions of one DeleteTaskDefinitions.
+const DELETE_MAX: usize = 10;
 
 impl WriteOp for RegisterTaskDefinition {
     type Request = RegisterTaskDefinitionRequest;
@@ -74,6 +78,66 @@ impl WriteOp for DeregisterTaskDefinition {
         let rendered = render::task_definition::render(ctx.state, changed(ctx.state, outcome)?);
         Ok(DeregisterTaskDefinitionResponse { task_definition: Some(rendered) })
     }
+}
+
+impl WriteOp for DeleteTaskDefinitions {
+    type Request = DeleteTaskDefinitionsRequest;
+    type Response = DeleteTaskDefinitionsResponse;
+
+    fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
+        not_empty("Task definitions", request.task_definitions.len())?;
+        at_most("taskDefinitions", request.task_definitions.len(), DELETE_MAX)?;
+        let mut task_definition_ids = Vec::new();
+        for text in &request.task_definitions {
+            if let Ok(row) = deletable(ctx.state, ctx.principal.account, text)? {
+                task_definition_ids.push(row.id);
+            }
+        }
+        if task_definition_ids.is_empty() {
+            return Ok(Write::Nothing);
+        }
+        Ok(Write::one(CommandKind::DeleteTaskDefinitions(internal::DeleteTaskDefinitions { task_definition_ids })))
+    }
+
+    fn render(ctx: &RenderCtx<'_>, request: &Self::Request, _: &Outcome) -> Result<Self::Response, ApiError> {
+        let mut response = DeleteTaskDefinitionsResponse::default();
+        for text in &request.task_definitions {
+            match deletable(ctx.before, ctx.account, text)? {
+                Ok(before) => {
+                    let row = ctx.state.task_definitions.get(&TaskDefinitionId(before.id)).unwrap_or(before);
+                    let mut rendered = render::task_definition::render(ctx.state, row);
+                    rendered.status = Some("DELETE_IN_PROGRESS".into());
+                    response.task_definitions.push(rendered);
+                }
+                Err(failure) => response.failures.push(failure),
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// The revision that a caller may delete, or why not.
+fn deletable<'a>(
+    state: &'a State,
+    account: u32,
+    text: &str,
+) -> Result<Result<&'a Arc<TaskDefinitionRow>, Failure>, ApiError> {
+    let parsed = state.arns().parse(text)?;
+    if parsed.is_none() && !text.contains(':') {
+        return Err(ApiError::invalid(format!("{text} names no revision: give family:revision or an ARN.")));
+    }
+    let arn = || match (&parsed, text.split_once(':').map(|(family, number)| (family, number.parse()))) {
+        (None, Some((family, Ok(revision)))) => state.arns().task_definition(family, revision),
+        _ => text.to_owned(),
+    };
+    Ok(match resolve::task_definition(state, account, text)? {
+        None => Err(render::failure(arn(), "TASK_DEFINITION_NOT_FOUND")),
+        Some(row) if resolve::is_active(row) => Err(Failure {
+            detail: Some("Deregister it first: only INACTIVE task definitions are deleted.".into()),
+            ..render::failure(arn(), "TASK_DEFINITION_ACTIVE")
+        }),
+        Some(row) => Ok(row),
+    })
 }
 
 impl ReadOp for DescribeTaskDefinition {

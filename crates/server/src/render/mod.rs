@@ -1,5 +1,6 @@
 //! Rows as ECS shapes. Pure: what is rendered comes from one state.
 
+pub mod capacity_provider;
 pub mod cluster;
 pub mod endpoint;
 pub mod event;

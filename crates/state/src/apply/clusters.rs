@@ -1,7 +1,7 @@
 //! Creating and deleting clusters.
 
 use seawall_model::{ApiError, ClusterId, ErrorCode, is_ecs_name};
-use seawall_proto::internal::v1::{ClusterRow, CreateCluster, DeleteCluster, Done, reply};
+use seawall_proto::internal::v1::{ClusterRow, CreateCluster, DeleteCluster, Done, UpdateCluster, reply};
 
 use super::{Apply, Outcome, done, refusal::checked_tags};
 use crate::Change;
@@ -29,7 +29,38 @@ impl Apply<'_> {
             let message = format!("{CLUSTERS_MAX} clusters exist, which is the limit.");
             return Err(ApiError::new(ErrorCode::LimitExceeded, message).into());
         }
-        Ok(done(self.add_cluster(it.account, &it.name, tags)))
+        self.check_cluster_providers(&it.capacity_providers, &it.default_strategy)?;
+        let id = self.add_cluster(it.account, &it.name, tags);
+        if let Some(row) = self.state.clusters.get(&ClusterId(id)) {
+            let row = ClusterRow {
+                configuration: it.configuration.clone(),
+                settings: it.settings.clone(),
+                service_connect_defaults: it.service_connect_defaults.clone(),
+                capacity_providers: it.capacity_providers.clone(),
+                default_strategy: it.default_strategy.clone(),
+                ..ClusterRow::clone(row)
+            };
+            self.state.put_cluster(row);
+        }
+        Ok(done(id))
+    }
+
+    /// What is absent stays; settings are merged by name.
+    pub(super) fn update_cluster(&mut self, it: &UpdateCluster) -> Outcome {
+        let mut row = ClusterRow::clone(self.active_cluster(it.cluster_id)?);
+        if it.configuration.is_some() {
+            row.configuration = it.configuration.clone();
+        }
+        if it.service_connect_defaults.is_some() {
+            row.service_connect_defaults = it.service_connect_defaults.clone();
+        }
+        row.settings.retain(|kept| !it.settings.iter().any(|new| new.name == kept.name));
+        row.settings.extend(it.settings.iter().cloned());
+        row.changed = self.index;
+        let id = ClusterId(row.id);
+        self.state.put_cluster(row);
+        self.changed(Change::Cluster(id));
+        Ok(done(id.0))
     }
 
     pub(super) fn delete_cluster(&mut self, it: &DeleteCluster) -> Outcome {

@@ -68,6 +68,7 @@ impl Apply<'_> {
             tags,
             created_at_ms: self.now_ms,
             changed: self.index,
+            ..ClusterRow::default()
         });
         self.changed(Change::Cluster(seawall_model::ClusterId(id)));
         id

@@ -2,7 +2,9 @@
 //!
 //! To add one: a number in command.proto, a file here, a line in [`Apply::run_kind`] and one in `target.rs`.
 
+mod account_settings;
 mod attributes;
+mod capacity_providers;
 mod client_tokens;
 mod clusters;
 mod connect_instance;
@@ -15,6 +17,7 @@ mod forwards;
 mod invocations;
 mod members;
 mod place_tasks;
+mod protect_tasks;
 mod refusal;
 mod report_tasks;
 mod service_step;
@@ -32,6 +35,8 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::{Command, Done, Limits, MetaRow, Principal, Reply, Stale, command, reply};
+
+pub use capacity_providers::{PREDEFINED as PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
 
 use crate::{Change, Effects, State, refusal_of};
 
@@ -126,16 +131,25 @@ impl Apply<'_> {
             Kind::DeleteAttributes(it) => self.delete_attributes(it),
             Kind::CreateCluster(it) => self.create_cluster(it),
             Kind::DeleteCluster(it) => self.delete_cluster(it),
+            Kind::UpdateCluster(it) => self.update_cluster(it),
+            Kind::PutClusterCapacityProviders(it) => self.put_cluster_capacity_providers(it),
+            Kind::CreateCapacityProvider(it) => self.create_capacity_provider(it),
+            Kind::UpdateCapacityProvider(it) => self.update_capacity_provider(it),
+            Kind::DeleteCapacityProvider(it) => self.delete_capacity_provider(it),
             Kind::RegisterTaskDefinition(it) => self.register_task_definition(it),
             Kind::DeregisterTaskDefinition(it) => self.deregister_task_definition(it),
+            Kind::DeleteTaskDefinitions(it) => self.delete_task_definitions(it),
             Kind::PlaceTasks(it) => self.place_tasks(it),
             Kind::StopTasks(it) => self.stop_tasks(it),
+            Kind::ProtectTasks(it) => self.protect_tasks(it),
             Kind::CreateService(it) => self.create_service(it),
             Kind::UpdateService(it) => self.update_service(it),
             Kind::DeleteService(it) => self.delete_service(it),
             Kind::ServiceStep(it) => self.service_step(it),
             Kind::TagResource(it) => self.tag_resource(it),
             Kind::UntagResource(it) => self.untag_resource(it),
+            Kind::PutAccountSetting(it) => self.put_account_setting(it),
+            Kind::DeleteAccountSetting(it) => self.delete_account_setting(it),
         }
     }
 

@@ -3,8 +3,8 @@
 use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::{
     internal::v1::{
-        ClusterRow, InstanceRow, ResourceRef, ServiceRow, ServiceStatusCode, TagResource, TaskDefinitionRow, TaskRow,
-        UntagResource, resource_ref,
+        CapacityProviderRow, ClusterRow, InstanceRow, ResourceRef, ServiceRow, ServiceStatusCode, TagResource,
+        TaskDefinitionRow, TaskRow, UntagResource, resource_ref,
     },
     v1::Tag,
 };
@@ -38,6 +38,10 @@ impl Apply<'_> {
             Kind::ServiceId(id) => {
                 let row = state.services.get(&ServiceId(*id));
                 row.filter(|row| row.status() != ServiceStatusCode::Inactive).map(|row| &row.tags)
+            }
+            Kind::CapacityProvider(name) => {
+                let key = (self.principal.account, name.clone());
+                state.capacity_providers.get(&key).map(|row| &row.tags)
             }
             Kind::TaskId(id) => {
                 let row = state.tasks.get(&task_id(id));
@@ -77,6 +81,12 @@ impl Apply<'_> {
                 let Some(row) = self.state.services.get(&ServiceId(*id)) else { return };
                 let row = ServiceRow { tags, ..ServiceRow::clone(row) };
                 self.put_service(row);
+            }
+            Kind::CapacityProvider(name) => {
+                let Some(row) = self.state.capacity_providers.get(&(self.principal.account, name.clone())) else {
+                    return;
+                };
+                self.put_capacity_provider(CapacityProviderRow { tags, ..CapacityProviderRow::clone(row) });
             }
             Kind::TaskId(id) => {
                 let Some(row) = self.state.tasks.get(&task_id(id)) else { return };

@@ -6,7 +6,7 @@ use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, MemberId, Servic
 use seawall_proto::internal::v1::{ResourceRef, command, resource_ref};
 
 use super::Apply;
-use crate::task_id;
+use crate::{AccountSettingKey, task_id};
 
 /// A resource that a command changes.
 enum Target {
@@ -16,6 +16,8 @@ enum Target {
     TaskDefinition(TaskDefinitionId),
     Service(ServiceId),
     Task(TaskId),
+    CapacityProvider((u32, String)),
+    AccountSetting(AccountSettingKey),
 }
 
 impl Apply<'_> {
@@ -57,6 +59,11 @@ impl Apply<'_> {
                 row.map(|row| Target::Cluster(ClusterId(row.id))).into_iter().collect()
             }
             Kind::DeleteCluster(it) => vec![Target::Cluster(ClusterId(it.cluster_id))],
+            Kind::UpdateCluster(it) => vec![Target::Cluster(ClusterId(it.cluster_id))],
+            Kind::PutClusterCapacityProviders(it) => vec![Target::Cluster(ClusterId(it.cluster_id))],
+            Kind::CreateCapacityProvider(it) => vec![self.capacity_provider(&it.name)],
+            Kind::UpdateCapacityProvider(it) => vec![self.capacity_provider(&it.name)],
+            Kind::DeleteCapacityProvider(it) => vec![self.capacity_provider(&it.name)],
             Kind::RegisterTaskDefinition(it) => {
                 let family = it.definition.as_ref().map_or("", |definition| definition.family());
                 self.last_revision(family).into_iter().collect()
@@ -64,6 +71,10 @@ impl Apply<'_> {
             Kind::DeregisterTaskDefinition(it) => {
                 vec![Target::TaskDefinition(TaskDefinitionId(it.task_definition_id))]
             }
+            Kind::DeleteTaskDefinitions(it) => {
+                it.task_definition_ids.iter().map(|id| Target::TaskDefinition(TaskDefinitionId(*id))).collect()
+            }
+            Kind::ProtectTasks(it) => it.tasks.iter().map(|id| Target::Task(task_id(id))).collect(),
             Kind::PlaceTasks(it) if it.service_id != 0 => vec![Target::Service(ServiceId(it.service_id))],
             Kind::PlaceTasks(it) => vec![Target::Cluster(ClusterId(it.cluster_id))],
             Kind::StopTasks(it) => it.tasks.iter().map(|id| Target::Task(task_id(id))).collect(),
@@ -75,8 +86,10 @@ impl Apply<'_> {
             Kind::UpdateService(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::DeleteService(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::ServiceStep(it) => vec![Target::Service(ServiceId(it.service_id))],
-            Kind::TagResource(it) => resource(it.resource.as_ref()).into_iter().collect(),
-            Kind::UntagResource(it) => resource(it.resource.as_ref()).into_iter().collect(),
+            Kind::TagResource(it) => self.resource(it.resource.as_ref()).into_iter().collect(),
+            Kind::UntagResource(it) => self.resource(it.resource.as_ref()).into_iter().collect(),
+            Kind::PutAccountSetting(it) => vec![self.account_setting(&it.principal_arn, &it.name)],
+            Kind::DeleteAccountSetting(it) => vec![self.account_setting(&it.principal_arn, &it.name)],
         }
     }
 
@@ -87,6 +100,25 @@ impl Apply<'_> {
         Some(Target::TaskDefinition(TaskDefinitionId(row.id)))
     }
 
+    fn capacity_provider(&self, name: &str) -> Target {
+        Target::CapacityProvider((self.principal.account, name.to_owned()))
+    }
+
+    fn account_setting(&self, principal_arn: &str, name: &str) -> Target {
+        Target::AccountSetting((self.principal.account, principal_arn.to_owned(), name.to_owned()))
+    }
+
+    fn resource(&self, resource: Option<&ResourceRef>) -> Option<Target> {
+        Some(match resource?.kind.as_ref()? {
+            resource_ref::Kind::ClusterId(id) => Target::Cluster(ClusterId(*id)),
+            resource_ref::Kind::InstanceId(id) => Target::Instance(InstanceId(*id)),
+            resource_ref::Kind::TaskDefinitionId(id) => Target::TaskDefinition(TaskDefinitionId(*id)),
+            resource_ref::Kind::ServiceId(id) => Target::Service(ServiceId(*id)),
+            resource_ref::Kind::TaskId(id) => Target::Task(task_id(id)),
+            resource_ref::Kind::CapacityProvider(name) => self.capacity_provider(name),
+        })
+    }
+
     fn version(&self, target: &Target) -> Option<u64> {
         let state = &self.state;
         match target {
@@ -95,19 +127,11 @@ impl Apply<'_> {
             Target::Instance(id) => state.instances.get(id).map(|row| row.changed),
             Target::TaskDefinition(id) => state.task_definitions.get(id).map(|row| row.changed),
             Target::Service(id) => state.services.get(id).map(|row| row.changed),
+            Target::CapacityProvider(key) => state.capacity_providers.get(key).map(|row| row.changed),
+            Target::AccountSetting(key) => state.account_settings.get(key).map(|row| row.changed),
             Target::Task(id) => state.tasks.get(id).map(Arc::as_ref).map(|row| row.changed),
         }
     }
-}
-
-fn resource(resource: Option<&ResourceRef>) -> Option<Target> {
-    Some(match resource?.kind.as_ref()? {
-        resource_ref::Kind::ClusterId(id) => Target::Cluster(ClusterId(*id)),
-        resource_ref::Kind::InstanceId(id) => Target::Instance(InstanceId(*id)),
-        resource_ref::Kind::TaskDefinitionId(id) => Target::TaskDefinition(TaskDefinitionId(*id)),
-        resource_ref::Kind::ServiceId(id) => Target::Service(ServiceId(*id)),
-        resource_ref::Kind::TaskId(id) => Target::Task(task_id(id)),
-    })
 }
 
 fn mismatch(message: String) -> ApiError {

@@ -4,13 +4,15 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use seawall_model::{ApiError, ErrorCode, TaskDefinitionId, is_ecs_name, limits::CONTAINERS_MAX};
 use seawall_proto::internal::v1::{
-    DeregisterTaskDefinition, Done, FamilyRow, RegisterTaskDefinition, TaskDefinitionRow, TaskDefinitionStatus,
-    TaskSize, reply,
+    DeleteTaskDefinitions, DeregisterTaskDefinition, Done, FamilyRow, RegisterTaskDefinition, TaskDefinitionRow,
+    TaskDefinitionStatus, TaskSize, reply,
 };
 
 use super::{Apply, Outcome, done, refusal::checked_tags};
 use crate::Change;
 
+/// Revisions on their way out that one command looks at.
+const DROPPED_A_COMMAND: usize = 8;
 /// Revisions of one family, as ECS's quota has it.
 const REVISIONS_MAX: u32 = 1_000_000;
 
@@ -35,6 +37,7 @@ impl Apply<'_> {
             let message = format!("The family {family} has {REVISIONS_MAX} revisions, which is the limit.");
             return Err(ApiError::new(ErrorCode::LimitExceeded, message).into());
         }
+        self.drop_unused_definitions();
         let revision = last + 1;
         let id = self.next_id();
         definition.revision = i32::try_from(revision).ok();
@@ -72,6 +75,31 @@ impl Apply<'_> {
         self.state.put_task_definition(row);
         self.changed(Change::TaskDefinition(TaskDefinitionId(id)));
         Ok(done(id))
+    }
+
+    /// INACTIVE revisions become DELETE_IN_PROGRESS, and leave once nothing names them any more.
+    pub(super) fn delete_task_definitions(&mut self, it: &DeleteTaskDefinitions) -> Outcome {
+        for id in &it.task_definition_ids {
+            let Ok(row) = self.definition(*id) else { continue };
+            if row.status() != TaskDefinitionStatus::Inactive {
+                continue;
+            }
+            let status = TaskDefinitionStatus::DeleteInProgress.into();
+            let row = TaskDefinitionRow { status, changed: self.index, ..row.clone() };
+            self.state.put_task_definition(row);
+            self.changed(Change::TaskDefinition(TaskDefinitionId(*id)));
+        }
+        Ok(done(0))
+    }
+
+    /// Those on their way out that no task and no service names. Called by what may free one: it looks at a few at a time.
+    pub(super) fn drop_unused_definitions(&mut self) {
+        let leaving = self.state.index.definitions_leaving.iter().take(DROPPED_A_COMMAND);
+        let unused: Vec<TaskDefinitionId> = leaving.copied().filter(|id| !self.state.definition_in_use(*id)).collect();
+        for id in unused {
+            self.state.remove_task_definition(id);
+            self.changed(Change::TaskDefinition(id));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use seawall_state::State;
 use crate::fixture::*;
 
 fn create(name: &str) -> Kind {
-    Kind::CreateCluster(CreateCluster { account: 0, name: name.into(), tags: vec![] })
+    Kind::CreateCluster(CreateCluster { account: 0, name: name.into(), ..Default::default() })
 }
 
 fn delete(id: u64) -> Kind {

@@ -8,7 +8,7 @@ use seawall_state::task_id;
 use crate::fixture::*;
 
 fn create(name: &str) -> Kind {
-    Kind::CreateCluster(CreateCluster { account: 0, name: name.into(), tags: vec![] })
+    Kind::CreateCluster(CreateCluster { account: 0, name: name.into(), ..Default::default() })
 }
 
 fn forward(world: &World, kind: Kind, boot: u64, serial: u64) -> Command {

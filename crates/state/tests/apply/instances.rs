@@ -69,7 +69,7 @@ fn a_deregistered_instance_registers_anew() {
 #[test]
 fn an_instance_belongs_to_one_cluster() {
     let mut world = World::new();
-    world.done(Kind::CreateCluster(CreateCluster { account: 0, name: "prod".into(), tags: vec![] }));
+    world.done(Kind::CreateCluster(CreateCluster { account: 0, name: "prod".into(), ..Default::default() }));
     world.instance("i-1", "a");
     let command = world.connecting(AgentIdentity { cluster: "prod".into(), ..identity("i-1", "a") });
     let refusal = world.refused(command);

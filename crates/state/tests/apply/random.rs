@@ -237,6 +237,7 @@ impl Maker<'_> {
                 account: 0,
                 name: format!("c{}", self.d(0) % 2),
                 tags: vec![tag("a", "b")],
+                ..Default::default()
             }),
             20 => Kind::DeleteCluster(DeleteCluster { cluster_id: self.cluster(0) }),
             21 => register(["web", "db"][self.d(0) % 2], self.size()),

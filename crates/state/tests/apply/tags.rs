@@ -64,7 +64,7 @@ fn what_is_gone_takes_no_tags() {
     let task = world.task(definition, instance);
     world.report(task, TaskStatus::Stopped);
     world.refused(tagging(Of::TaskId(task_id_message(task)), vec![tag("a", "b")]));
-    let empty = seawall_proto::internal::v1::CreateCluster { account: 0, name: "empty".into(), tags: vec![] };
+    let empty = seawall_proto::internal::v1::CreateCluster { account: 0, name: "empty".into(), ..Default::default() };
     let id = world.done(Kind::CreateCluster(empty)).id;
     world.done(Kind::DeleteCluster(DeleteCluster { cluster_id: id }));
     for of in [Of::ClusterId(id), Of::ServiceId(99), Of::InstanceId(u64::MAX)] {

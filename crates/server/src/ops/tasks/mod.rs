@@ -2,6 +2,7 @@
 
 mod list;
 mod overrides;
+mod protection;
 mod start;
 
 use seawall_model::{ApiError, TaskId, limits::DESCRIBE_MAX};

@@ -92,3 +92,29 @@ fn a_cluster_is_deleted_once_it_is_empty() {
     assert_eq!(cluster.must("ListClusters", json!({}))["clusterArns"].as_array().unwrap().len(), 1);
     assert_eq!(cluster.refused("DeleteCluster", json!({"cluster": "empty"})).code, ErrorCode::ClusterNotFound);
 }
+
+#[test]
+fn what_an_update_leaves_out_stays() {
+    let mut cluster = TestCluster::new();
+    let setting = |value: &str| json!([{"name": "containerInsights", "value": value}]);
+    cluster.must(
+        "CreateCluster",
+        json!({"clusterName": "prod", "settings": setting("enabled"), "serviceConnectDefaults": {"namespace": "ns"},
+               "configuration": {"executeCommandConfiguration": {"logging": "DEFAULT"}}}),
+    );
+    let described = |cluster: &mut TestCluster| {
+        let include = json!({"clusters": ["prod"], "include": ["SETTINGS", "CONFIGURATIONS"]});
+        cluster.must("DescribeClusters", include)["clusters"][0].clone()
+    };
+    assert_eq!(described(&mut cluster)["settings"], setting("enabled"));
+    let updated = cluster.must("UpdateClusterSettings", json!({"cluster": "prod", "settings": setting("enhanced")}));
+    assert_eq!(updated["cluster"]["settings"], setting("enhanced"));
+    let logging = json!({"executeCommandConfiguration": {"logging": "NONE"}});
+    cluster.must("UpdateCluster", json!({"cluster": "prod", "configuration": logging}));
+    let now = described(&mut cluster);
+    assert_eq!(now["configuration"], logging);
+    assert_eq!(now["settings"], setting("enhanced"));
+    assert_eq!(now["serviceConnectDefaults"]["namespace"], "ns");
+    let plain = cluster.must("DescribeClusters", json!({"clusters": ["prod"]}));
+    assert!(plain["clusters"][0].get("configuration").is_none());
+}

@@ -1,9 +1,12 @@
 //! The operations as clients see them: ECS's answers, its errors, and what each leaves behind. One file a family.
 
+mod account_settings;
 mod attributes;
+mod capacity_providers;
 mod clusters;
 mod instances;
 mod paging;
+mod protection;
 mod services;
 mod tags;
 mod task_definitions;

@@ -1,7 +1,7 @@
 use seawall_model::ErrorCode;
 use serde_json::{Value, json};
 
-use crate::testing::TestCluster;
+use crate::testing::{TestCluster, ids_of};
 
 fn list(cluster: &mut TestCluster, filter: Value) -> Vec<String> {
     let answer = cluster.must("ListTaskDefinitions", filter);
@@ -61,4 +61,30 @@ fn lists_are_filtered_and_sorted() {
     assert_eq!(families(&mut cluster, json!({"status": "ACTIVE"})), json!(["web", "web2"]));
     assert_eq!(families(&mut cluster, json!({"status": "INACTIVE"})), json!(["job"]));
     assert_eq!(families(&mut cluster, json!({"familyPrefix": "we"})), json!(["web", "web2"]));
+}
+
+#[test]
+fn a_deleted_revision_leaves_once_no_task_names_it_and_its_number_stays_used() {
+    let mut cluster = TestCluster::new();
+    cluster.instance("i-1", "a");
+    cluster.register("web", 100, 100);
+    let tasks = ids_of(&cluster.must("RunTask", json!({"taskDefinition": "web"})));
+    let answer = cluster.must("DeleteTaskDefinitions", json!({"taskDefinitions": ["web:1", "web:7"]}));
+    assert_eq!(answer["failures"][0]["reason"], "TASK_DEFINITION_ACTIVE");
+    assert_eq!(answer["failures"][1]["reason"], "TASK_DEFINITION_NOT_FOUND");
+    cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": "web:1"}));
+    let answer = cluster.must("DeleteTaskDefinitions", json!({"taskDefinitions": ["web:1"]}));
+    assert_eq!(answer["taskDefinitions"][0]["status"], "DELETE_IN_PROGRESS");
+    // A task of it is still known, also after it has stopped.
+    cluster.runs(tasks[0]);
+    cluster.ends(tasks[0], 0);
+    cluster.register("other", 1, 10);
+    let described = cluster.must("DescribeTaskDefinition", json!({"taskDefinition": "web:1"}));
+    assert_eq!(described["taskDefinition"]["status"], "DELETE_IN_PROGRESS");
+
+    cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": "other:1"}));
+    cluster.must("DeleteTaskDefinitions", json!({"taskDefinitions": ["other:1"]}));
+    assert_eq!(cluster.register("other", 1, 10), "other:2");
+    let gone = cluster.refused("DescribeTaskDefinition", json!({"taskDefinition": "other:1"}));
+    assert_eq!(gone.message, "Unable to describe task definition.");
 }
