@@ -39,6 +39,7 @@ impl State {
             (self.client_tokens.number(), self.client_tokens.recomputed_hash()),
             (self.forwarded.number(), self.forwarded.recomputed_hash()),
             (self.invocations.number(), self.invocations.recomputed_hash()),
+            (self.access_keys.number(), self.access_keys.recomputed_hash()),
         ]
     }
 

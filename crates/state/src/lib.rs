@@ -22,7 +22,7 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow,
+    AccessKeyRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow,
     ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
@@ -78,6 +78,8 @@ pub struct State {
     pub client_tokens: Table<ClientTokenKey, ClientTokenRow>,
     /// What calls of SDKs answered lately, by (invocation id, ordinal of the command).
     pub invocations: Table<InvocationKey, InvocationRow>,
+    /// Clients' access keys by id.
+    pub access_keys: Table<String, AccessKeyRow>,
     /// Derived.
     pub index: Indexes,
 }
@@ -105,6 +107,7 @@ impl State {
             client_tokens: Table::new(10),
             forwarded: Table::new(11),
             invocations: Table::new(16),
+            access_keys: Table::new(12),
             index: Indexes::default(),
         }
     }
@@ -136,6 +139,7 @@ impl State {
             (self.client_tokens.number(), self.client_tokens.hash()),
             (self.forwarded.number(), self.forwarded.hash()),
             (self.invocations.number(), self.invocations.hash()),
+            (self.access_keys.number(), self.access_keys.hash()),
         ]
     }
 }

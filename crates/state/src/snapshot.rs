@@ -8,7 +8,7 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, ServiceRow,
+    AccessKeyRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, ServiceRow,
     TaskDefinitionRow, TaskRow, TokenRow,
 };
 
@@ -64,6 +64,7 @@ impl State {
             .chain(chunks_of(&self.client_tokens))
             .chain(chunks_of(&self.forwarded))
             .chain(chunks_of(&self.invocations))
+            .chain(chunks_of(&self.access_keys))
     }
 }
 
@@ -118,6 +119,7 @@ impl Restore {
             10 => fill(&mut state.client_tokens, chunk),
             11 => fill(&mut state.forwarded, chunk),
             16 => fill(&mut state.invocations, chunk),
+            12 => fill(&mut state.access_keys, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -188,4 +190,5 @@ rows! {
     ClientTokenRow: ClientTokenKey = |it| (it.account, it.cluster_id, it.operation.clone(), it.token.clone());
     ForwardedRow: (u64, u64) = |it| (it.member_id, it.serial);
     InvocationRow: InvocationKey = |it| (it.id.clone(), it.ordinal);
+    AccessKeyRow: String = |it| it.id.clone();
 }

@@ -2,6 +2,7 @@
 //!
 //! To add one: a number in command.proto, a file here, a line in [`Apply::run_kind`] and one in `target.rs`.
 
+mod access_keys;
 mod attributes;
 mod client_tokens;
 mod clusters;
@@ -136,6 +137,9 @@ impl Apply<'_> {
             Kind::ServiceStep(it) => self.service_step(it),
             Kind::TagResource(it) => self.tag_resource(it),
             Kind::UntagResource(it) => self.untag_resource(it),
+            Kind::PutAccessKey(it) => self.put_access_key(it),
+            Kind::SetAccessKeyStatus(it) => self.set_access_key_status(it),
+            Kind::DropAccessKey(it) => self.drop_access_key(it),
         }
     }
 

@@ -16,6 +16,7 @@ enum Target {
     TaskDefinition(TaskDefinitionId),
     Service(ServiceId),
     Task(TaskId),
+    AccessKey(String),
 }
 
 impl Apply<'_> {
@@ -77,6 +78,9 @@ impl Apply<'_> {
             Kind::ServiceStep(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::TagResource(it) => resource(it.resource.as_ref()).into_iter().collect(),
             Kind::UntagResource(it) => resource(it.resource.as_ref()).into_iter().collect(),
+            Kind::PutAccessKey(it) => it.key.iter().map(|row| Target::AccessKey(row.id.clone())).collect(),
+            Kind::SetAccessKeyStatus(it) => vec![Target::AccessKey(it.id.clone())],
+            Kind::DropAccessKey(it) => vec![Target::AccessKey(it.id.clone())],
         }
     }
 
@@ -96,6 +100,7 @@ impl Apply<'_> {
             Target::TaskDefinition(id) => state.task_definitions.get(id).map(|row| row.changed),
             Target::Service(id) => state.services.get(id).map(|row| row.changed),
             Target::Task(id) => state.tasks.get(id).map(Arc::as_ref).map(|row| row.changed),
+            Target::AccessKey(id) => state.access_keys.get(id).map(|row| row.changed),
         }
     }
 }
