@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use http::HeaderMap;
 
-use crate::{ALGORITHM, Credential, Stamp, sha256_hex};
+use crate::{ALGORITHM, Credential, SECURITY_TOKEN, Stamp, sha256_hex};
 
 /// In a presigned URL: the signature itself, which cannot sign itself.
 const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
@@ -34,6 +34,12 @@ impl<'a> Request<'a> {
             headers: &parts.headers,
             authority: parts.uri.authority().map(http::uri::Authority::as_str),
         }
+    }
+
+    /// Whether it carries a token of keys that end by themselves.
+    pub fn has_security_token(&self) -> bool {
+        self.headers.contains_key(SECURITY_TOKEN)
+            || parameters(self.query).any(|(name, _)| name == b"X-Amz-Security-Token")
     }
 
     /// The values of a header in one text; `None` if it is not there, or holds bytes that no signer would take.

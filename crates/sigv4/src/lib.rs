@@ -27,7 +27,5 @@ pub const DATE: &str = "x-amz-date";
 pub const CONTENT_SHA256: &str = "x-amz-content-sha256";
 /// Header and query parameter: what belongs to keys that end by themselves.
 pub const SECURITY_TOKEN: &str = "x-amz-security-token";
-/// In place of the body's hash: the body may be anything.
-pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// The end of every scope.
 const TERMINATOR: &str = "aws4_request";

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    AccessKeyRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow,
-    ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    AccessKeyRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow,
+    MemberRow, MetaRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
-    AccessKeyRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, ServiceRow,
-    TaskDefinitionRow, TaskRow, TokenRow,
+    AccessKeyRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow,
+    MemberRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 
 use crate::{ClientTokenKey, InvocationKey, State, Table, task_id_of};
