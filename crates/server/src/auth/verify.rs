@@ -91,3 +91,51 @@ fn invalid(message: impl Into<String>) -> ApiError {
 fn incomplete(message: &str) -> ApiError {
     ApiError::new(ErrorCode::IncompleteSignature, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: i64 = 1_795_615_331_000;
+
+    /// What is said of a signature made this long ago.
+    fn told(age_s: i64, expires_s: Option<u32>) -> String {
+        let at = Stamp::of_ms(NOW_MS - age_s * 1000);
+        let mut headers = http::HeaderMap::new();
+        let credential = format!("AKIA/{}/r/ecs/aws4_request", at.day());
+        let signature = "0".repeat(64);
+        let expires = expires_s.map_or_else(String::new, |s| format!("&X-Amz-Expires={s}"));
+        let query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={credential}&X-Amz-Date={at}{expires}\
+             &X-Amz-SignedHeaders=host&X-Amz-Signature={signature}"
+        );
+        if expires_s.is_none() {
+            let header = format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature={signature}");
+            headers.insert("authorization", header.parse().unwrap());
+            headers.insert("x-amz-date", at.to_string().parse().unwrap());
+        }
+        let query = if expires_s.is_some() { query.as_str() } else { "" };
+        let request = Request { method: "GET", path: "/", query, headers: &headers, authority: None };
+        let signature = Signature::find(&request).unwrap().unwrap();
+        check_time(&signature, NOW_MS).map_or_else(|error| error.message, |()| "good".into())
+    }
+
+    #[test]
+    fn a_signature_is_good_for_five_minutes_and_a_url_for_as_long_as_it_says() {
+        for good in [0, 299, 300, -299, -300] {
+            assert_eq!(told(good, None), "good", "{good}");
+        }
+        assert_eq!(told(301, None), "Signature expired: your clock is 13:57:10, ours 14:02:11 (limit 5 min)");
+        assert_eq!(told(-301, None), "Signature not yet current: your clock is 14:07:12, ours 14:02:11 (limit 5 min)");
+        assert_eq!(
+            told(86_400, None),
+            "Signature expired: your clock is 2026-11-24 14:02:11, ours 2026-11-25 14:02:11 (limit 5 min)"
+        );
+        assert_eq!((told(3600, Some(3600)).as_str(), told(0, Some(0)).as_str()), ("good", "good"));
+        assert_eq!(
+            told(61, Some(60)),
+            "Signature expired: the URL was good for 60 s from 14:01:10 on; now is 14:02:11"
+        );
+        assert!(told(-301, Some(60)).starts_with("Signature not yet current"));
+    }
+}
