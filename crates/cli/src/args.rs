@@ -110,6 +110,12 @@ pub enum Command {
     /// Tokens that let agents join
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Keys that clients sign their requests with
+    ///
+    /// The first one closes the port to whoever does not sign. The CLI and every tool of AWS read AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY; the CLI takes SEAWALL_ACCESS_KEY_ID and SEAWALL_SECRET_ACCESS_KEY first.
+    #[command(subcommand)]
+    AccessKey(AccessKeyCommand),
     /// Leader, zones, and services that are short of tasks, with the reason
     Status(StatusArgs),
     /// Members: the schedulers that hold the cluster's state
@@ -429,6 +435,40 @@ pub enum TokenCommand {
     /// List tokens
     Ls,
     /// Revoke tokens
+    Rm {
+        /// Ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+}
+
+/// `seawall access-key`.
+#[derive(Subcommand, Debug)]
+pub enum AccessKeyCommand {
+    /// Make a key; its secret is shown once, for eval "$(seawall access-key create)"
+    Create {
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// How long it is good for [default: for ever]
+        #[arg(long, value_parser = duration, value_name = "TIME")]
+        ttl: Option<Duration>,
+    },
+    /// List keys
+    Ls,
+    /// Turn keys off: what they sign is refused
+    Off {
+        /// Ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Turn keys on again
+    On {
+        /// Ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Delete keys
     Rm {
         /// Ids
         #[arg(required = true)]

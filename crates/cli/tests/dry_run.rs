@@ -22,6 +22,7 @@ const READS: &[&str] = &[
     "service show",
     "service endpoints",
     "token ls",
+    "access-key ls",
     "logs",
     "events",
     "why",
@@ -44,6 +45,10 @@ const LOCAL: &[&[&str]] = &[
 const WRITES: &[&[&str]] = &[
     &["token", "create"],
     &["token", "rm", "TOKEN"],
+    &["access-key", "create"],
+    &["access-key", "off", "AKIA0000000000000000"],
+    &["access-key", "on", "AKIA0000000000000000"],
+    &["access-key", "rm", "AKIA0000000000000000"],
     &["member", "add", "127.0.0.1:1"],
     &["member", "rm", "c"],
     &["member", "replace", "c", "127.0.0.1:1"],

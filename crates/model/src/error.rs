@@ -33,6 +33,14 @@ codes! {
     InvalidParameter = "InvalidParameterException",
     /// Not allowed.
     AccessDenied = "AccessDeniedException",
+    /// The request is not signed.
+    MissingAuthenticationToken = "MissingAuthenticationTokenException",
+    /// Signed with a key that is unknown, off or expired.
+    UnrecognizedClient = "UnrecognizedClientException",
+    /// The signature is not the key's, or its time is not ours.
+    InvalidSignature = "InvalidSignatureException",
+    /// What should be a signature is not in the form of one.
+    IncompleteSignature = "IncompleteSignatureException",
     /// No such cluster.
     ClusterNotFound = "ClusterNotFoundException",
     /// No such service.

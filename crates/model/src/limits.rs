@@ -20,6 +20,10 @@ pub const WRITES_WAITING_BYTES_MAX: usize = 64 << 20;
 pub const TAGS_MAX: usize = 50;
 /// Custom attributes of one instance.
 pub const ATTRIBUTES_MAX: usize = 10;
+/// Access keys of clients.
+pub const ACCESS_KEYS_MAX: usize = 1000;
+/// What says what an access key is for.
+pub const KEY_DESCRIPTION_CHARS_MAX: usize = 255;
 /// RunTask's count.
 pub const RUN_TASK_COUNT_MAX: u32 = 10;
 /// StartTask's instances.

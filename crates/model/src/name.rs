@@ -57,6 +57,12 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
+/// "AKIA" and 16 upper-case letters and digits, as AWS's own are.
+pub fn is_access_key_id(text: &str) -> bool {
+    let rest = text.strip_prefix("AKIA");
+    rest.is_some_and(|rest| rest.len() == 16 && rest.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

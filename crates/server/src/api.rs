@@ -27,6 +27,7 @@ use seawall_state::{State, error_of};
 
 use crate::{
     ServerConfig,
+    auth::Gate,
     dispatch::Sessions,
     leader::{Liveness, Proposer},
     member::{Condition, Hints, Identity, Peerage, Room, commands, peers},
@@ -67,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) hints: Hints,
     /// Of the cluster's authority, for join tokens; `None` in the simulation.
     pub(crate) fingerprint: Option<Fingerprint>,
+    /// What its port lets in.
+    pub(crate) gate: Gate,
     pub(crate) serials: AtomicU64,
 }
 

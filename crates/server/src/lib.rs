@@ -1,6 +1,7 @@
 //! One member: serves clients and agents, forwards writes, and runs the controllers while it leads.
 
 mod api;
+mod auth;
 mod calls;
 mod config;
 mod dispatch;

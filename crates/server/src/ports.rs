@@ -14,6 +14,7 @@ use axum::{
     Router,
     extract::Request,
     http::{Method, StatusCode},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing,
 };
@@ -35,9 +36,10 @@ use self::members_only::{MEMBER, MembersOnly};
 use crate::{
     ServerConfig, ServerError, TlsMode,
     api::Node,
+    auth::{Gate, Unkeyed},
     dispatch::lock,
     ecs,
-    grpc::{ControlService, EcsService, Shared, status},
+    grpc::{ControlService, EcsService, Shared, admit, status},
     member::{Mount, NoHandler, Switch, session_handler},
     trust::Enroll,
 };
@@ -64,6 +66,8 @@ const SERVE: TaskKind = TaskKind::vital("port");
 pub(crate) struct Ports {
     clients: Env,
     agents: Env,
+    secret: Secret,
+    unkeyed: Unkeyed,
     ca: Arc<Ca>,
     identity: Arc<Identity>,
     peers: Arc<Switch>,
@@ -93,7 +97,7 @@ impl Ports {
         let peer_address = reached_at("peer-", &config.peer_advertise, &peer_listener)?;
         let client_listener = bind(&config.listen).await?;
         let client_address = reached_at("", &config.advertise, &client_listener)?;
-        check_exposure(config, &client_listener)?;
+        let unkeyed = unkeyed(config, &client_listener)?;
         let path = config.data_dir.join(SOCKET);
         let socket = LocalSocket::bind(&path).await.map_err(|e| listen_error(&path.display().to_string(), &e))?;
         let ports = Ports {
@@ -101,6 +105,8 @@ impl Ports {
             clients: threads("clients", CLIENT_THREADS)?,
             agents: threads("agents", AGENT_THREADS)?,
             clients_tls: clients_tls(&env, config, &identity)?,
+            secret,
+            unkeyed,
             ca,
             identity,
             peer_address,
@@ -151,11 +157,8 @@ impl Ports {
 
     /// Everything on the clients' port: gRPC with health and reflection, agents, and three small pages for probes.
     fn router(&self, node: &Arc<Node>) -> Router {
-        let shared = Shared(node.clone());
         let (_, health) = tonic_health::server::health_reporter();
-        let ecs = EcsServer::new(EcsService(shared.clone())).max_decoding_message_size(REQUEST_BYTES_MAX);
-        let control = ControlServer::new(ControlService(shared)).max_decoding_message_size(REQUEST_BYTES_MAX);
-        let mut routes = Routes::new(ecs).add_service(control).add_service(health);
+        let mut routes = services(node).add_service(health);
         match reflection() {
             Ok(service) => routes = routes.add_service(service),
             Err(error) => tracing::error!(%error, "gRPC reflection is not served"),
@@ -202,9 +205,26 @@ impl Mount for Ports {
         true
     }
 
+    fn gate(&self) -> Gate {
+        Gate::new(Some(self.secret.clone()), self.unkeyed.clone())
+    }
+
     fn fingerprint(&self) -> Option<Fingerprint> {
         Some(self.ca.fingerprint())
     }
+}
+
+/// The services of which each call must be let in. Health and reflection, which tell nothing of the cluster, need not.
+fn services(node: &Arc<Node>) -> Routes {
+    let shared = Shared(node.clone());
+    let ecs = EcsServer::new(EcsService(shared.clone())).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let control = ControlServer::new(ControlService(shared)).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let mut routes = Routes::new(ecs).add_service(control);
+    let node = node.clone();
+    let admitting = middleware::from_fn(move |request: Request, next: Next| admit(node.clone(), request, next));
+    let router = std::mem::take(routes.axum_router_mut());
+    *routes.axum_router_mut() = router.route_layer(admitting);
+    routes
 }
 
 /// The cluster's own certificate, or the operator's for clients that ask under another name.
@@ -252,14 +272,13 @@ fn reached_at(flag: &str, configured: &Option<String>, listener: &Listener) -> R
     Ok(local.to_string())
 }
 
-fn check_exposure(config: &ServerConfig, listener: &Listener) -> Result<(), ServerError> {
+/// What becomes of clients while no access key exists: whether one does is state, which is not known before it is there.
+fn unkeyed(config: &ServerConfig, listener: &Listener) -> Result<Unkeyed, ServerError> {
     let local: SocketAddr = listener.local_addr().map_err(|e| ServerError::Config(e.to_string()))?;
     if local.ip().is_loopback() || config.insecure {
-        return Ok(());
+        return Ok(Unkeyed::Served);
     }
-    Err(ServerError::Config(format!(
-        "refusing to listen on {local} without access keys, which come with a later version. next: --insecure, on a network that you trust"
-    )))
+    Ok(Unkeyed::Refused { listen: local.to_string() })
 }
 
 /// Whatever `current` is when a request comes.

@@ -41,6 +41,7 @@ impl State {
             (self.invocations.number(), self.invocations.recomputed_hash()),
             (self.capacity_providers.number(), self.capacity_providers.recomputed_hash()),
             (self.account_settings.number(), self.account_settings.recomputed_hash()),
+            (self.access_keys.number(), self.access_keys.recomputed_hash()),
         ]
     }
 

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow,
-    InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
+    ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -85,6 +85,8 @@ pub struct State {
     pub account_settings: Table<AccountSettingKey, AccountSettingRow>,
     /// What calls of SDKs answered lately, by (invocation id, ordinal of the command).
     pub invocations: Table<InvocationKey, InvocationRow>,
+    /// Clients' access keys by id.
+    pub access_keys: Table<String, AccessKeyRow>,
     /// Derived.
     pub index: Indexes,
 }
@@ -114,6 +116,7 @@ impl State {
             invocations: Table::new(16),
             capacity_providers: Table::new(17),
             account_settings: Table::new(19),
+            access_keys: Table::new(12),
             index: Indexes::default(),
         }
     }
@@ -147,6 +150,7 @@ impl State {
             (self.invocations.number(), self.invocations.hash()),
             (self.capacity_providers.number(), self.capacity_providers.hash()),
             (self.account_settings.number(), self.account_settings.hash()),
+            (self.access_keys.number(), self.access_keys.hash()),
         ]
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
-    AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow,
-    InstanceRow, InvocationRow, MemberRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
+    ForwardedRow, InstanceRow, InvocationRow, MemberRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 
 use crate::{AccountSettingKey, ClientTokenKey, InvocationKey, State, Table, task_id_of};
@@ -66,6 +66,7 @@ impl State {
             .chain(chunks_of(&self.invocations))
             .chain(chunks_of(&self.capacity_providers))
             .chain(chunks_of(&self.account_settings))
+            .chain(chunks_of(&self.access_keys))
     }
 }
 
@@ -122,6 +123,7 @@ impl Restore {
             16 => fill(&mut state.invocations, chunk),
             17 => fill(&mut state.capacity_providers, chunk),
             19 => fill(&mut state.account_settings, chunk),
+            12 => fill(&mut state.access_keys, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -194,4 +196,5 @@ rows! {
     CapacityProviderRow: (u32, String) = |it| (it.account, it.name.clone());
     AccountSettingRow: AccountSettingKey = |it| (it.account, it.principal_arn.clone(), it.name.clone());
     InvocationRow: InvocationKey = |it| (it.id.clone(), it.ordinal);
+    AccessKeyRow: String = |it| it.id.clone();
 }

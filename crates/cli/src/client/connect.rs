@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use seawall_env::Env;
 use seawall_proto::v1::{control_client::ControlClient, ecs_client::EcsClient};
+use seawall_sigv4::Signer;
 use tonic::{
     Code,
     transport::{Channel, Endpoint},
@@ -13,6 +14,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use super::{
     ANSWER_BYTES_MAX, Address, Connection,
     refusal::{self, Verdict},
+    sign::SigningChannel,
 };
 use crate::failure::Failure;
 
@@ -54,13 +56,21 @@ impl Trust {
 ///
 /// # Errors
 /// Why not, for people.
-pub async fn open(env: &Env, address: &Address, trust: &Trust) -> Result<Connection, String> {
+pub async fn open(
+    env: &Env,
+    address: &Address,
+    trust: &Trust,
+    signer: Option<Arc<Signer>>,
+) -> Result<Connection, String> {
     let attempt = async {
         let channel = dial(address, trust).await?;
         probe(channel.clone()).await?;
         Ok::<_, String>(channel)
     };
     let channel = env.timeout(CONNECT_MAX, attempt).await.map_err(|_| "no answer within 1 s".to_owned())??;
+    // The socket takes every call as it is.
+    let signer = signer.filter(|_| !matches!(address, Address::Socket(_)));
+    let channel = SigningChannel::new(channel, env, signer);
     Ok(Connection {
         ecs: EcsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
         control: ControlClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),

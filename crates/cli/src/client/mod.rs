@@ -6,19 +6,24 @@ mod connect;
 pub mod find;
 pub mod pages;
 mod refusal;
+mod sign;
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use seawall_env::{Elapsed, Env, Instant};
 use seawall_model::ErrorCode;
 use seawall_proto::v1::{ListClustersRequest, control_client::ControlClient, ecs_client::EcsClient};
+use seawall_sigv4::Signer;
 use serde::Serialize;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 
 use crate::{
     args::Global,
-    client::{address::Address, refusal::Verdict},
+    client::{address::Address, refusal::Verdict, sign::SigningChannel},
     failure::Failure,
     names,
 };
@@ -49,9 +54,9 @@ pub enum Again {
 #[derive(Clone)]
 pub struct Connection {
     /// ECS's operations.
-    pub ecs: EcsClient<Channel>,
+    pub ecs: EcsClient<SigningChannel>,
     /// What Seawall has beyond them.
-    pub control: ControlClient<Channel>,
+    pub control: ControlClient<SigningChannel>,
     /// Whom it reaches.
     pub address: String,
 }
@@ -61,6 +66,7 @@ pub struct Client {
     env: Env,
     addresses: Vec<Address>,
     tls: connect::Trust,
+    signer: Option<Arc<Signer>>,
     stale: bool,
     answer_max: Duration,
     /// Which address to try first, and the connection to it; nothing awaits under it.
@@ -79,7 +85,9 @@ impl Client {
     /// A client of the members at `addresses`.
     pub fn to(env: &Env, addresses: Vec<Address>, global: &Global, answer_max: Duration) -> Result<Self, Failure> {
         let tls = connect::Trust::load(env, global.ca_file.as_deref())?;
-        Ok(Client { env: env.clone(), addresses, tls, stale: global.stale, answer_max, current: Mutex::default() })
+        let signer = sign::signer(|name| std::env::var(name).ok())?.map(Arc::new);
+        let (env, stale) = (env.clone(), global.stale);
+        Ok(Client { env, addresses, tls, signer, stale, answer_max, current: Mutex::default() })
     }
 
     /// Asks, and asks again where that is right, until `answer_max`.
@@ -123,7 +131,7 @@ impl Client {
     /// What follows a status that is no answer: another try, or the end.
     async fn after(&self, again: Again, status: &Status, address: &str, deadline: Instant) -> Result<(), Failure> {
         match refusal::judge(status) {
-            Verdict::Final(code) => Err(refusal::refused(code, status.message(), address)),
+            Verdict::Final(code) => Err(self.refused(code, status, address)),
             Verdict::NoLeader => self.pause(deadline, || refusal::no_leader(status.message())).await,
             Verdict::Broken if again == Again::Never => {
                 self.forget();
@@ -134,6 +142,12 @@ impl Client {
                 self.pause(deadline, nobody).await
             }
         }
+    }
+
+    fn refused(&self, code: ErrorCode, status: &Status, address: &str) -> Failure {
+        let key = self.signer.as_ref().map(|signer| sign::shown(&signer.key_id)).unwrap_or_default();
+        let of_key = refusal::of_key(code, status.message(), address, &key);
+        of_key.unwrap_or_else(|| refusal::refused(code, status.message(), address))
     }
 
     /// The next try begins elsewhere, after a moment: a member that breaks off each time would be asked without end.
@@ -157,7 +171,7 @@ impl Client {
         let address = self.lock().1.as_ref().map(|c| c.address.clone()).unwrap_or_default();
         match refusal::judge(status) {
             Verdict::Final(ErrorCode::OutOfRange | ErrorCode::Server) | Verdict::NoLeader | Verdict::Broken => {}
-            Verdict::Final(code) => return Err(refusal::refused(code, status.message(), &address)),
+            Verdict::Final(code) => return Err(self.refused(code, status, &address)),
         }
         self.forget();
         self.env.sleep(self.env.jitter(RETRY)).await;
@@ -189,9 +203,9 @@ impl Client {
         let mut tried = Vec::new();
         loop {
             match left.next() {
-                Some(at) => {
-                    opening.push(async move { (at, connect::open(&self.env, &self.addresses[at], &self.tls).await) })
-                }
+                Some(at) => opening.push(async move {
+                    (at, connect::open(&self.env, &self.addresses[at], &self.tls, self.signer.clone()).await)
+                }),
                 None if opening.is_empty() => return Err(refusal::nobody(&self.in_order(tried))),
                 None => {}
             }

@@ -62,6 +62,26 @@ pub fn refused(code: ErrorCode, message: &str, asked: &str) -> Failure {
     }
 }
 
+/// What is wrong with the access key `key`, as it is shown; empty: there is none. `None` for what has to do with no key.
+pub fn of_key(code: ErrorCode, message: &str, asked: &str, key: &str) -> Option<Failure> {
+    let set = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key of the cluster";
+    let local = "or ask over a member's socket, which needs none: --addr unix:DATA_DIR/seawall.sock";
+    let failure = match code {
+        ErrorCode::MissingAuthenticationToken => {
+            Failure::refused(format!("{asked} takes signed calls only, and there is no access key to sign with"))
+        }
+        ErrorCode::UnrecognizedClient => Failure::refused(format!("access key {key} is unknown, off or expired")),
+        ErrorCode::InvalidSignature => {
+            let clocks = message.find("your clock is ").map(|at| &message[at..]);
+            let why = clocks.unwrap_or("the secret is not this key's");
+            let failure = Failure::refused(format!("signature does not match for key {key}: {why}"));
+            return Some(if clocks.is_some() { failure } else { failure.next(set) });
+        }
+        _ => return None,
+    };
+    Some(failure.next(format!("{set}, {local}")))
+}
+
 /// Nobody leads. The member says whom it waits for, and may have said the rest as well.
 pub fn no_leader(message: &str) -> Failure {
     let why = message.split("; writes wait").next().unwrap_or_default().trim_end_matches('.');
@@ -122,6 +142,21 @@ mod tests {
             refused(ErrorCode::ClusterContainsTasks, "The cluster has tasks.", "http://a:1").to_string(),
             refused(ErrorCode::AccessDenied, "", "http://a:1").to_string(),
         ];
+        let clocks = "Signature expired: your clock is 14:02:11, ours 14:09:40 (limit 5 min)";
+        let keys = [
+            (ErrorCode::MissingAuthenticationToken, "", ""),
+            (ErrorCode::UnrecognizedClient, "", "AKIA…F2"),
+            (ErrorCode::InvalidSignature, clocks, "AKIA…F2"),
+            (ErrorCode::InvalidSignature, "The request signature we calculated …", "AKIA…F2"),
+        ];
+        let of_keys = keys.map(|(code, why, key)| of_key(code, why, "http://a:1", key).unwrap().to_string());
+        insta::assert_snapshot!(of_keys.join("\n"), @r"
+        http://a:1 takes signed calls only, and there is no access key to sign with. next: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key of the cluster, or ask over a member's socket, which needs none: --addr unix:DATA_DIR/seawall.sock
+        access key AKIA…F2 is unknown, off or expired. next: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key of the cluster, or ask over a member's socket, which needs none: --addr unix:DATA_DIR/seawall.sock
+        signature does not match for key AKIA…F2: your clock is 14:02:11, ours 14:09:40 (limit 5 min)
+        signature does not match for key AKIA…F2: the secret is not this key's. next: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key of the cluster
+        ");
+        assert_eq!(of_key(ErrorCode::Client, "", "", ""), None);
         insta::assert_snapshot!(texts.join("\n"), @r#"
         no leader: b and c of a,b,c do not answer for 12 s; writes wait up to 10 s, reads with --stale still work. next: seawall status
         no leader: c is silent; writes wait up to 10 s, reads with --stale still work. next: seawall status

@@ -26,8 +26,12 @@ use crate::{
     output,
 };
 
+use super::access_key;
+
 /// Commands for zones that wait.
 const REQUESTS_WAITING: usize = 16;
+/// Longest wait for the answer whether access keys exist.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// The default port: clients look there by themselves.
 const DEFAULT_PORT: u16 = 7400;
 
@@ -118,7 +122,9 @@ async fn serve(
     let (sender, mut requests) = mpsc::channel(REQUESTS_WAITING);
     let _serving = control::serve(&ctx.env, &folder.path, sender).await?;
     cluster.publish()?;
-    announce(ctx, args, cluster, &status, took)?;
+    let local = ready::context_of(ctx, &Layout::sockets(&folder.path), ANSWER_MAX);
+    let keys = access_key::exist(&local).await?;
+    announce(ctx, args, cluster, &status, took, keys)?;
     tokio::select! {
         biased;
         // The usual end.
@@ -149,6 +155,7 @@ fn announce(
     cluster: &Cluster,
     status: &GetStatusResponse,
     took: Duration,
+    keys: bool,
 ) -> Result<(), Failure> {
     if matches!(output::effective(&ctx.global), Format::Json | Format::Jsonl) {
         return output::item(&cluster.board());
@@ -165,6 +172,7 @@ fn announce(
         took,
         endpoints: cluster.board().endpoints(),
         folder: layout.folder.display().to_string(),
+        keys,
         own_folder: args.data_dir.is_some(),
         own_port: layout.port != DEFAULT_PORT,
         program: std::env::current_exe()?.display().to_string(),

@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub mod access_key;
 mod agent;
 mod cluster;
 mod completion;
@@ -58,6 +59,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Demo(args) => crate::demo::run(ctx, args).await,
         Command::Secret(command) => secret::run(ctx, command),
         Command::Token(command) => token::run(ctx, command).await,
+        Command::AccessKey(command) => access_key::run(ctx, command).await,
         Command::Status(args) => status::run(ctx, &args).await,
         Command::Member(command) => member::run(ctx, command).await,
         Command::Cluster(command) => cluster::run(ctx, command).await,

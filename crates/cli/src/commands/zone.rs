@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use crate::{
         board::{Board, ZoneState},
         cluster::Action,
         control, folder,
-        layout::zone_called,
+        layout::{Layout, zone_called},
         ready,
     },
     failure::{Exit, Failure},
@@ -45,7 +46,7 @@ pub async fn run(ctx: &Context, command: ZoneCommand) -> Result<(), Failure> {
         output::done(&ctx.global, &zone, sentence, &resource)
     };
     if action == Action::Return && !ctx.global.detach {
-        returned(ctx, &board, &zone).await?;
+        returned(ctx, &folder, &board, &zone).await?;
         return done(&format!("zone {zone} is back"));
     }
     done(&sentence)?;
@@ -75,9 +76,8 @@ fn advise(ctx: &Context, board: &Board, zone: &str, action: Action) -> Result<()
 }
 
 /// Waits until the zone's members and instances are there again, and what was replaced has stopped.
-async fn returned(ctx: &Context, board: &Board, zone: &str) -> Result<(), Failure> {
-    let endpoints: Vec<String> = board.endpoints();
-    let members = ready::context_of(ctx, &endpoints, ANSWER_MAX);
+async fn returned(ctx: &Context, folder: &Path, board: &Board, zone: &str) -> Result<(), Failure> {
+    let members = ready::context_of(ctx, &Layout::sockets(folder), ANSWER_MAX);
     let agents = board.processes.iter().filter(|p| p.role == "agent" && p.zone == zone).count();
     wait::until(ctx, async || Ok(stands(&ready::status(&members).await?, zone, agents))).await
 }

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::args::RuntimeKind;
 
+/// Of a cluster that anybody on this machine commands.
+const NO_KEYS: &str = "no access keys: any signature is accepted. seawall access-key create makes the first";
+/// Of one with keys.
+const KEYS: &str = "access keys exist: clients sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+
 /// What is told.
 #[derive(Clone, Debug)]
 pub struct News {
@@ -27,6 +32,8 @@ pub struct News {
     pub endpoints: Vec<String>,
     /// Where everything is.
     pub folder: String,
+    /// Whether access keys exist.
+    pub keys: bool,
     /// The folder is not the one that `seawall zone` looks in by itself.
     pub own_folder: bool,
     /// The ports are not those that clients try by themselves.
@@ -54,6 +61,7 @@ impl News {
         lines.extend(self.variables().map(|set| row(&format!("export {set}"), "first, in the other shell")));
         lines.push(row(&self.run(), "then  seawall status"));
         lines.push(row("seawall zone kill b", "what you came for;  seawall zone return b"));
+        lines.push(if self.keys { KEYS } else { NO_KEYS }.to_owned());
         let runs_on = "Ctrl-C ends everything; started again, it goes on where it was";
         lines.push(format!("{runs_on}. To start afresh, remove the data."));
         lines.join("\n")
@@ -103,6 +111,7 @@ mod tests {
             took: Duration::from_millis(2_940),
             endpoints: ["7400", "7410", "7420"].map(|port| format!("http://127.0.0.1:{port}")).to_vec(),
             folder: "/home/x/.local/state/seawall/dev".into(),
+            keys: false,
             own_folder: false,
             own_port: false,
             program: "/usr/bin/seawall".into(),
@@ -116,6 +125,7 @@ mod tests {
         members http://127.0.0.1:7400 http://127.0.0.1:7410 http://127.0.0.1:7420   data /home/x/.local/state/seawall/dev
           seawall run nginx:alpine --name web --count 6 -p 80    then  seawall status
           seawall zone kill b                                    what you came for;  seawall zone return b
+        no access keys: any signature is accepted. seawall access-key create makes the first
         Ctrl-C ends everything; started again, it goes on where it was. To start afresh, remove the data.
         ");
     }
@@ -126,6 +136,7 @@ mod tests {
             kind: RuntimeKind::Process,
             runtime: "process".into(),
             folder: "/d".into(),
+            keys: true,
             own_folder: true,
             own_port: true,
             ..news()
@@ -136,6 +147,7 @@ mod tests {
           export SEAWALL_DEV_DIR=/d SEAWALL_ADDR=127.0.0.1:7400,127.0.0.1:7410,127.0.0.1:7420   first, in the other shell
           seawall run process --name web --count 6 -p 8080 -- /usr/bin/seawall web   then  seawall status
           seawall zone kill b                                    what you came for;  seawall zone return b
+        access keys exist: clients sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
         Ctrl-C ends everything; started again, it goes on where it was. To start afresh, remove the data.
         ");
     }

@@ -105,6 +105,12 @@ impl Layout {
         self.ports().iter().map(|(port, _)| format!("127.0.0.1:{port}")).collect()
     }
 
+    /// Where whoever owns the folder reaches the members without a key.
+    pub fn sockets(folder: &Path) -> Vec<String> {
+        let socket = |letter: char| member_folder(folder, &letter.to_string()).join("seawall.sock");
+        ZONE_LETTERS.map(|letter| format!("unix:{}", shown(&socket(letter)))).into()
+    }
+
     /// Every process: the members, then the agents.
     pub fn specs(&self) -> Vec<Spec> {
         let zones = self.zones();
@@ -120,7 +126,7 @@ impl Layout {
     fn server(&self, at: usize, letter: char, zone: &str) -> Spec {
         let (port, peer_port) = self.ports()[at];
         let name = letter.to_string();
-        let folder = self.folder.join("members").join(&name);
+        let folder = member_folder(&self.folder, &name);
         let peers: Vec<String> = self.ports().iter().map(|(_, peer)| format!("127.0.0.1:{peer}")).collect();
         let arguments = arguments(&[
             ("name", &name),
@@ -196,6 +202,10 @@ fn arguments(flags: &[(&str, &str)]) -> Vec<String> {
     let mut out: Vec<String> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
     out.push("--lifeline".to_owned());
     out
+}
+
+fn member_folder(folder: &Path, name: &str) -> PathBuf {
+    folder.join("members").join(name)
 }
 
 fn shown(path: &Path) -> String {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use seawall_proto::v1::{GetStatusRequest, GetStatusResponse};
 
-use super::{cluster::Cluster, layout::ZONE_LETTERS};
+use super::{
+    cluster::Cluster,
+    layout::{Layout, ZONE_LETTERS},
+};
 use crate::{
     args::Global,
     client::{Again, Connection},
@@ -40,9 +43,10 @@ pub fn context_of(ctx: &Context, endpoints: &[String], answer_max: Duration) -> 
 pub async fn wait(ctx: &Context, cluster: &mut Cluster) -> Result<GetStatusResponse, Failure> {
     let limit = ctx.global.timeout.unwrap_or(READY_MAX);
     let deadline = ctx.env.now() + limit;
-    let endpoints = cluster.layout().endpoints();
+    // Its users may have made access keys, which dev has not.
+    let sockets = Layout::sockets(&cluster.layout().folder);
     let members: Vec<Context> =
-        endpoints.iter().map(|e| context_of(ctx, std::slice::from_ref(e), ANSWER_MAX)).collect();
+        sockets.iter().map(|socket| context_of(ctx, std::slice::from_ref(socket), ANSWER_MAX)).collect();
     let mut progress = Progress::new(ctx.global.quiet);
     loop {
         if let Some(failure) = cluster.failed_start() {

@@ -83,7 +83,8 @@ impl Ended {
 /// The program without anything of the environment that would change what it does.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seawall"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SEAWALL_")) {
+    let changes = |name: &str| name.starts_with("SEAWALL_") || name.starts_with("AWS_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| changes(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command.env_remove("NO_COLOR").stdin(Stdio::null());
@@ -190,6 +191,11 @@ impl Dev {
     /// The port of its first member.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What it wrote since it was started.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.output()).unwrap_or_default()
     }
 
     fn output(&self) -> PathBuf {

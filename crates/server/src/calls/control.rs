@@ -5,21 +5,26 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ApiError, ErrorCode, InstanceId, MemberId};
 use seawall_proto::{
-    internal::v1::{Command, DropToken, LogChunk, LogRequest, PutToken, TokenRow, command},
+    internal::v1::{
+        Command, DropAccessKey, DropToken, LogChunk, LogRequest, PutAccessKey, PutToken, SetAccessKeyStatus, TokenRow,
+        command,
+    },
     millis, timestamp_of, timestamp_unless_zero,
     v1::{
-        AddMemberRequest, AddMemberResponse, CreateTokenRequest, CreateTokenResponse, DescribeMembersRequest,
+        AddMemberRequest, AddMemberResponse, CreateAccessKeyRequest, CreateAccessKeyResponse, CreateTokenRequest,
+        CreateTokenResponse, DeleteAccessKeyRequest, DeleteAccessKeyResponse, DescribeMembersRequest,
         DescribeMembersResponse, ExplainRequest, ExplainResponse, GetStatusRequest, GetStatusResponse,
-        ListEndpointsRequest, ListEndpointsResponse, ListTokensRequest, ListTokensResponse, LogLine,
-        RemoveMemberRequest, RemoveMemberResponse, ReplaceLostRequest, ReplaceLostResponse, ReplaceMemberRequest,
-        ReplaceMemberResponse, RevokeTokenRequest, RevokeTokenResponse, TaskLogsRequest, Token,
-        TransferLeadershipRequest, TransferLeadershipResponse,
+        ListAccessKeysRequest, ListAccessKeysResponse, ListEndpointsRequest, ListEndpointsResponse, ListTokensRequest,
+        ListTokensResponse, LogLine, RemoveMemberRequest, RemoveMemberResponse, ReplaceLostRequest,
+        ReplaceLostResponse, ReplaceMemberRequest, ReplaceMemberResponse, RevokeTokenRequest, RevokeTokenResponse,
+        SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, TaskLogsRequest, Token, TransferLeadershipRequest,
+        TransferLeadershipResponse,
     },
 };
 use tokio::sync::mpsc;
 
 use super::{Call, undecodable};
-use crate::{api::Node, dispatch::logs, explain as explanation, render, resolve, status, trust};
+use crate::{api::Node, auth, dispatch::logs, explain as explanation, render, resolve, status, trust};
 
 /// Calls `$callback!` with every operation that has one answer: `Name, method_name, Request, Response, deadline;` …
 macro_rules! for_each_control {
@@ -37,6 +42,10 @@ macro_rules! for_each_control {
             CreateToken, create_token, CreateTokenRequest, CreateTokenResponse, WRITE_DEADLINE;
             ListTokens, list_tokens, ListTokensRequest, ListTokensResponse, READ_DEADLINE;
             RevokeToken, revoke_token, RevokeTokenRequest, RevokeTokenResponse, WRITE_DEADLINE;
+            CreateAccessKey, create_access_key, CreateAccessKeyRequest, CreateAccessKeyResponse, WRITE_DEADLINE;
+            ListAccessKeys, list_access_keys, ListAccessKeysRequest, ListAccessKeysResponse, READ_DEADLINE;
+            SetAccessKeyStatus, set_access_key_status, SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, WRITE_DEADLINE;
+            DeleteAccessKey, delete_access_key, DeleteAccessKeyRequest, DeleteAccessKeyResponse, WRITE_DEADLINE;
         }
     };
 }
@@ -159,6 +168,45 @@ pub(crate) async fn revoke_token(
 ) -> Result<RevokeTokenResponse, ApiError> {
     submit(node, call, command::Kind::DropToken(DropToken { id: ask.id.clone() })).await?;
     Ok(RevokeTokenResponse {})
+}
+
+pub(crate) async fn create_access_key(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &CreateAccessKeyRequest,
+) -> Result<CreateAccessKeyResponse, ApiError> {
+    let (row, secret) = auth::new_key(node, ask)?;
+    let key = auth::render(&row);
+    submit(node, call, command::Kind::PutAccessKey(PutAccessKey { key: Some(row) })).await?;
+    Ok(CreateAccessKeyResponse { key: Some(key), secret })
+}
+
+pub(crate) async fn list_access_keys(
+    node: &Arc<Node>,
+    call: &Call,
+    _: &ListAccessKeysRequest,
+) -> Result<ListAccessKeysResponse, ApiError> {
+    let state = node.read(call.stale, call.deadline).await?;
+    Ok(ListAccessKeysResponse { keys: state.access_keys.iter().map(|(_, row)| auth::render(row)).collect() })
+}
+
+pub(crate) async fn set_access_key_status(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &SetAccessKeyStatusRequest,
+) -> Result<SetAccessKeyStatusResponse, ApiError> {
+    let command = SetAccessKeyStatus { id: ask.id.clone(), active: ask.active };
+    submit(node, call, command::Kind::SetAccessKeyStatus(command)).await?;
+    Ok(SetAccessKeyStatusResponse {})
+}
+
+pub(crate) async fn delete_access_key(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &DeleteAccessKeyRequest,
+) -> Result<DeleteAccessKeyResponse, ApiError> {
+    submit(node, call, command::Kind::DropAccessKey(DropAccessKey { id: ask.id.clone() })).await?;
+    Ok(DeleteAccessKeyResponse {})
 }
 
 async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<(), ApiError> {

@@ -24,9 +24,14 @@ use axum::{
 };
 use bytes::Bytes;
 use seawall_model::{ApiError, ErrorCode, limits::REQUEST_BYTES_MAX};
+use seawall_proto::internal::v1::Principal;
 use tracing::{debug, warn};
 
-use crate::{api::Node, calls::Invocation};
+use crate::{
+    api::{Node, READ_DEADLINE},
+    auth::{self, Payload},
+    calls::Invocation,
+};
 
 #[cfg(test)]
 pub(crate) use decode::decode;
@@ -78,7 +83,8 @@ async fn answer(
     operation: &str,
 ) -> Result<(HeaderValue, Vec<u8>), ApiError> {
     if let Some(action) = sts::action(&parts.headers, &body) {
-        return sts::answer(node, &action, request_id).map(|xml| (errors::XML, xml.into_bytes()));
+        let principal = authenticate(node, parts, &body, "sts").await?;
+        return sts::answer(node, &action, &principal, request_id).map(|xml| (errors::XML, xml.into_bytes()));
     }
     if let Some(error) = elsewhere::refusal(&parts.headers, &body) {
         return Err(error);
@@ -86,14 +92,19 @@ async fn answer(
     if operation.is_empty() {
         return Err(errors::no_target());
     }
+    let principal = authenticate(node, parts, &body, "ecs").await?;
     let invocation = invocation(&parts.headers, operation, &body);
-    let answer = operations::answer(node, operation, &body, request_id, invocation).await?;
+    let answer = operations::answer(node, operation, &body, request_id, principal, invocation).await?;
     Ok((JSON, answer))
 }
 
 /// Whether a client of AWS asks.
 pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
     headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
+}
+
+async fn authenticate(node: &Arc<Node>, parts: &Parts, body: &[u8], service: &str) -> Result<Principal, ApiError> {
+    auth::authenticate(node, parts, Payload::Body(body), service, node.env.now() + READ_DEADLINE).await
 }
 
 /// The operation that the headers name; `None` where they name none of ECS.

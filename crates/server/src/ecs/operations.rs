@@ -2,11 +2,8 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use seawall_model::{ACCOUNT, ApiError, ErrorCode};
-use seawall_proto::{
-    internal::v1::{Principal, principal},
-    v1,
-};
+use seawall_model::{ApiError, ErrorCode};
+use seawall_proto::{internal::v1::Principal, v1};
 use serde::Serialize;
 
 use super::{decode::decode, errors, unsupported};
@@ -35,10 +32,11 @@ macro_rules! dispatch {
             operation: &'a str,
             body: &'a [u8],
             request_id: &'a str,
+            principal: Principal,
             invocation: Option<Invocation>,
         ) -> Answer<'a> {
             let call = move |limit| Call {
-                principal: Principal { kind: principal::Kind::Anonymous.into(), name: String::new(), account: ACCOUNT },
+                principal: principal.clone(),
                 request_id: request_id.to_owned(),
                 stale: false,
                 deadline: node.env.now() + limit,

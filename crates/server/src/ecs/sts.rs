@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use seawall_model::{ApiError, ErrorCode};
+use seawall_proto::internal::v1::Principal;
 
 use super::{
     errors::{Form, escaped, form_of},
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::api::Node;
 
-/// Of every user, until access keys name them.
+/// Of every user without an access key.
 const USER: &str = "seawall";
 
 /// The action of a request in STS's protocol; `None` for another.
@@ -27,7 +28,12 @@ pub(super) fn action(headers: &HeaderMap, body: &[u8]) -> Option<String> {
 }
 
 /// The answer, as XML.
-pub(super) fn answer(node: &Arc<Node>, action: &str, request_id: &str) -> Result<String, ApiError> {
+pub(super) fn answer(
+    node: &Arc<Node>,
+    action: &str,
+    principal: &Principal,
+    request_id: &str,
+) -> Result<String, ApiError> {
     if action != "GetCallerIdentity" {
         return Err(unsupported(format!("Of STS, this port answers GetCallerIdentity; {action} is not part of it.")));
     }
@@ -36,9 +42,10 @@ pub(super) fn answer(node: &Arc<Node>, action: &str, request_id: &str) -> Result
         return Err(ApiError::new(ErrorCode::NoLeader, "the cluster is not formed yet"));
     }
     let account = escaped(&account);
+    let user = if principal.name.is_empty() { USER } else { &principal.name };
     Ok(format!(
         "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
-         <Arn>arn:aws:iam::{account}:user/{USER}</Arn><UserId>{USER}</UserId><Account>{account}</Account>\
+         <Arn>arn:aws:iam::{account}:user/{user}</Arn><UserId>{user}</UserId><Account>{account}</Account>\
          </GetCallerIdentityResult><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>\
          </GetCallerIdentityResponse>"
     ))

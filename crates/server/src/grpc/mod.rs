@@ -1,16 +1,17 @@
 //! The public gRPC API: adapters only, every decision stands behind them.
 
+mod admit;
 mod control;
 mod ecs;
 
 use std::{sync::Arc, time::Duration};
 
-use seawall_env::net::grpc::Peer;
 use seawall_model::{ApiError, ErrorCode};
-use seawall_proto::internal::v1::{Principal, principal};
+use seawall_proto::internal::v1::Principal;
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
 use tracing::debug;
 
+pub(crate) use admit::admit;
 pub(crate) use control::ControlService;
 pub(crate) use ecs::EcsService;
 
@@ -28,17 +29,21 @@ const DEADLINE_MAX: Duration = Duration::from_secs(300);
 /// What the metadata of a request says of it.
 fn call_of<T>(node: &Node, request: &Request<T>, otherwise: Duration) -> Call {
     let metadata = request.metadata();
-    let local = request.extensions().get::<Peer>().is_some_and(|peer| peer.local_socket);
-    let kind = if local { principal::Kind::LocalSocket } else { principal::Kind::Anonymous };
     let limit = timeout(metadata).unwrap_or(otherwise).min(DEADLINE_MAX);
-    let request_id = text(metadata, REQUEST_ID).map_or_else(|| node.env.new_id().to_string(), str::to_owned);
+    let request_id = request_id(node, metadata);
     Call {
-        principal: Principal { kind: kind.into(), name: String::new(), account: seawall_model::ACCOUNT },
+        // Put there by `admit`, through which every call comes.
+        principal: request.extensions().get::<Principal>().cloned().unwrap_or_default(),
         request_id,
         stale: text(metadata, STALE) == Some("true"),
         deadline: node.env.now() + limit,
         invocation: None,
     }
+}
+
+/// As the caller set it, else a new one.
+fn request_id(node: &Node, metadata: &MetadataMap) -> String {
+    text(metadata, REQUEST_ID).map_or_else(|| node.env.new_id().to_string(), str::to_owned)
 }
 
 fn answered<A>(call: &Call, answer: Result<A, ApiError>) -> Result<Response<A>, Status> {
@@ -73,6 +78,10 @@ fn timeout(metadata: &MetadataMap) -> Option<Duration> {
 pub(crate) fn status(error: &ApiError, request_id: &str) -> Status {
     let code = match error.code {
         ErrorCode::AccessDenied => Code::PermissionDenied,
+        ErrorCode::MissingAuthenticationToken
+        | ErrorCode::UnrecognizedClient
+        | ErrorCode::InvalidSignature
+        | ErrorCode::IncompleteSignature => Code::Unauthenticated,
         ErrorCode::ClusterNotFound
         | ErrorCode::ServiceNotFound
         | ErrorCode::ResourceNotFound

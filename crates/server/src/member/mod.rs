@@ -31,6 +31,7 @@ use tracing::{info, warn};
 use crate::{
     ServerConfig,
     api::Node,
+    auth::{self, Gate},
     dispatch::{self, SessionHandler, Sessions},
     leader::{self, Liveness, Proposer},
     watch::Changes,
@@ -123,6 +124,8 @@ pub(crate) trait Mount: Send + Sync {
     fn serve_clients(&self, node: &Arc<Node>);
     /// Whether agents must show a certificate.
     fn agents_need_certificates(&self) -> bool;
+    /// What the clients' port lets in.
+    fn gate(&self) -> Gate;
     /// Of the authority that signs them.
     fn fingerprint(&self) -> Option<Fingerprint>;
 }
@@ -209,6 +212,7 @@ async fn start(
         agents_need_certificates: mount.agents_need_certificates(),
         hints,
         fingerprint: mount.fingerprint(),
+        gate: mount.gate(),
         env: env.clone(),
         config,
         consensus: consensus.clone(),
@@ -236,6 +240,7 @@ async fn start(
     initialise(&node).await?;
     mount.serve_clients(&node);
     spawn("announce", Box::pin(announce(node.clone())));
+    spawn("access keys", Box::pin(auth::announce(node.clone())));
     info!(name = %node.identity.name, zone = %node.identity.zone, id = node.identity.member_id,
         clients = %node.client_address, peers = %node.peer_address, "serving");
     Ok(node)

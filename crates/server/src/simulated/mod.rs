@@ -20,6 +20,7 @@ pub use wire::{CallError, Options, call, task_logs, watch};
 use crate::{
     ServerConfig, ServerError,
     api::Node,
+    auth::{Gate, Unkeyed},
     member::{self, Hints, Mount},
 };
 use clients::Clients;
@@ -76,6 +77,10 @@ impl Mount for Links {
 
     fn agents_need_certificates(&self) -> bool {
         false
+    }
+
+    fn gate(&self) -> Gate {
+        Gate::new(None, Unkeyed::Served)
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {

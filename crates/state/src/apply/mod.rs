@@ -2,6 +2,7 @@
 //!
 //! To add one: a number in command.proto, a file here, a line in [`Apply::run_kind`] and one in `target.rs`.
 
+mod access_keys;
 mod account_settings;
 mod attributes;
 mod capacity_providers;
@@ -150,6 +151,9 @@ impl Apply<'_> {
             Kind::UntagResource(it) => self.untag_resource(it),
             Kind::PutAccountSetting(it) => self.put_account_setting(it),
             Kind::DeleteAccountSetting(it) => self.delete_account_setting(it),
+            Kind::PutAccessKey(it) => self.put_access_key(it),
+            Kind::SetAccessKeyStatus(it) => self.set_access_key_status(it),
+            Kind::DropAccessKey(it) => self.drop_access_key(it),
         }
     }
 

@@ -18,6 +18,7 @@ enum Target {
     Task(TaskId),
     CapacityProvider((u32, String)),
     AccountSetting(AccountSettingKey),
+    AccessKey(String),
 }
 
 impl Apply<'_> {
@@ -90,6 +91,9 @@ impl Apply<'_> {
             Kind::UntagResource(it) => self.resource(it.resource.as_ref()).into_iter().collect(),
             Kind::PutAccountSetting(it) => vec![self.account_setting(&it.principal_arn, &it.name)],
             Kind::DeleteAccountSetting(it) => vec![self.account_setting(&it.principal_arn, &it.name)],
+            Kind::PutAccessKey(it) => it.key.iter().map(|row| Target::AccessKey(row.id.clone())).collect(),
+            Kind::SetAccessKeyStatus(it) => vec![Target::AccessKey(it.id.clone())],
+            Kind::DropAccessKey(it) => vec![Target::AccessKey(it.id.clone())],
         }
     }
 
@@ -130,6 +134,7 @@ impl Apply<'_> {
             Target::CapacityProvider(key) => state.capacity_providers.get(key).map(|row| row.changed),
             Target::AccountSetting(key) => state.account_settings.get(key).map(|row| row.changed),
             Target::Task(id) => state.tasks.get(id).map(Arc::as_ref).map(|row| row.changed),
+            Target::AccessKey(id) => state.access_keys.get(id).map(|row| row.changed),
         }
     }
 }

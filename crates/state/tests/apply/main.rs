@@ -1,5 +1,6 @@
 //! What each command does, what it refuses, and what holds whatever the commands are.
 
+mod access_keys;
 mod clusters;
 mod compat;
 mod definitions;

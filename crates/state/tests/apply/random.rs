@@ -4,12 +4,13 @@ use proptest::{collection::vec, prelude::*};
 use seawall_model::{Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::{
     internal::v1::{
-        AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster, CreateService,
-        DeleteAttributes, DeleteCluster, DeleteService, DeploymentRow, DeregisterInstance, DeregisterTaskDefinition,
-        DropMember, DropToken, ForwardId, MemberRow, PlaceTasks, PortNeed, PutAttributes, PutMember, PutToken,
-        RaiseClusterVersion, ReportTasks, ResourceRef, Resources, ServiceEventRow, ServiceStep, SetInstancesStatus,
-        StopTasks, TagResource, TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource, UpdateService, UseToken,
-        place_tasks, put_attributes, reply, report_tasks, resource_ref,
+        AccessKeyRow, AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster,
+        CreateService, DeleteAttributes, DeleteCluster, DeleteService, DeploymentRow, DeregisterInstance,
+        DeregisterTaskDefinition, DropAccessKey, DropMember, DropToken, ForwardId, MemberRow, PlaceTasks, PortNeed,
+        PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion, ReportTasks, ResourceRef, Resources,
+        ServiceEventRow, ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopTasks, TagResource, TaskReport,
+        TaskSize, TaskStatus, TokenRow, UntagResource, UpdateService, UseToken, place_tasks, put_attributes, reply,
+        report_tasks, resource_ref,
     },
     v1::{CreateServiceRequest, TaskOverride},
 };
@@ -184,6 +185,22 @@ impl Maker<'_> {
         Some(ResourceRef { kind: Some(kind) })
     }
 
+    fn access_key(&self) -> Kind {
+        let id = format!("AKIA{:016}", self.d(1) % 3);
+        match self.d(0) % 4 {
+            0 | 1 => Kind::PutAccessKey(PutAccessKey {
+                key: Some(AccessKeyRow {
+                    id,
+                    sealed_secret: vec![self.dice[2]].into(),
+                    active: self.flag(3),
+                    ..AccessKeyRow::default()
+                }),
+            }),
+            2 => Kind::SetAccessKeyStatus(SetAccessKeyStatus { id, active: self.flag(2) }),
+            _ => Kind::DropAccessKey(DropAccessKey { id }),
+        }
+    }
+
     fn attribute(&self) -> Vec<put_attributes::Item> {
         let name = format!("n{}", self.d(2) % 12);
         vec![put_attributes::Item { instance_id: self.instance(1), name, value: "v".into() }]
@@ -191,7 +208,7 @@ impl Maker<'_> {
 
     fn kind(&self, which: u8) -> Kind {
         let instance = self.instance(0);
-        match which % 32 {
+        match which % 33 {
             0 => init(),
             1 => Kind::PutMember(PutMember {
                 member: Some(MemberRow {
@@ -268,6 +285,7 @@ impl Maker<'_> {
             }),
             29 => Kind::DeleteService(DeleteService { service_id: self.service(0), force: self.flag(1) }),
             30 => Kind::ServiceStep(self.step()),
+            32 => self.access_key(),
             _ if self.flag(5) => Kind::TagResource(TagResource {
                 resource: self.resource(),
                 tags: vec![tag("k", &"v".repeat(self.d(6)))],
