@@ -63,7 +63,8 @@ pub async fn open(env: &Env, address: &Address, trust: &Trust) -> Result<Connect
     let channel = env.timeout(CONNECT_MAX, attempt).await.map_err(|_| "no answer within 1 s".to_owned())??;
     Ok(Connection {
         ecs: EcsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-        control: ControlClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
+        control: ControlClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+        channel,
         address: address.uri(),
     })
 }

@@ -1,10 +1,12 @@
 //! Speaks with a cluster through any of its members: the next address when one refuses or is a black hole, again while
 //! nobody leads, never twice what must happen once.
 
-mod address;
+pub mod address;
 mod connect;
+pub mod endpoint;
 pub mod find;
 pub mod pages;
+mod raw;
 mod refusal;
 
 use std::{sync::Mutex, time::Duration};
@@ -52,6 +54,8 @@ pub struct Connection {
     pub ecs: EcsClient<Channel>,
     /// What Seawall has beyond them.
     pub control: ControlClient<Channel>,
+    /// The connection itself, for ECS's JSON.
+    pub channel: Channel,
     /// Whom it reaches.
     pub address: String,
 }

@@ -1,7 +1,7 @@
 //! Files that people write: ECS's JSON, read strictly.
 
 mod check;
-mod scan;
+pub mod scan;
 
 use std::{io::Read as _, path::Path};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-pub use check::unknown;
+pub use check::{mistake, unknown};
 
 /// Larger files are no definitions.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -43,7 +43,7 @@ fn subject_of(subject: &str, value: &Value) -> String {
 }
 
 /// Text of a file, or of standard input for `-`.
-fn read(env: &Env, file: &Path) -> Result<String, Failure> {
+pub fn read(env: &Env, file: &Path) -> Result<String, Failure> {
     let shown = file.display();
     let bytes = if file == Path::new("-") {
         let mut bytes = Vec::new();
