@@ -152,6 +152,8 @@ fn line_of(text: &str, key: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn server_flags(text: &str, set: &[&str]) -> Result<Vec<String>, Failure> {

@@ -28,7 +28,7 @@ use pool::Pool;
 /// Connections at the same time; those past it are closed at once, so that those within it keep working.
 const CONNECTIONS_MAX: usize = 10_000;
 /// At the end connections have this long; a process is to be gone within a second of SIGTERM.
-const GRACE: Duration = Duration::from_millis(800);
+const GRACE: Duration = Duration::from_millis(500);
 /// Members that `--server` may name.
 const SERVERS_MAX: usize = 32;
 const CONNECTION: TaskKind = TaskKind::request("proxied connection");

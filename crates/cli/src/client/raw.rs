@@ -6,39 +6,39 @@ use serde_json::{Map, Value};
 use tonic::body::Body;
 use tower::{Service as _, ServiceExt as _};
 
-use super::{ANSWER_BYTES_MAX, Again, Client, Connection, GRACE, refusal};
+use super::{ANSWER_BYTES_MAX, Client, Connection, GRACE, refusal};
 use crate::failure::{Exit, Failure};
 
 /// Before an operation's name in `X-Amz-Target`.
 const TARGET: &str = "AmazonEC2ContainerServiceV20141113";
 const TARGET_HEADER: &str = "x-amz-target";
 const JSON: &str = "application/x-amz-json-1.1";
+/// The same over all tries of one call: members give a write that comes again under it one effect.
+const INVOCATION_HEADER: &str = "amz-sdk-invocation-id";
 
 impl Client {
-    /// Asks for an operation by its name, and again where that is right, until the longest wait for an answer.
+    /// Asks for an operation by its name, and again while nobody leads or connections break, until the longest wait for an
+    /// answer.
     ///
     /// # Errors
-    /// A refusal under ECS's name of it, nobody to ask, or an outcome that is unknown.
-    pub async fn raw(&self, again: Again, operation: &str, request: &Map<String, Value>) -> Result<Value, Failure> {
+    /// A refusal under ECS's name of it, or nobody to ask.
+    pub async fn raw(&self, operation: &str, request: &Map<String, Value>) -> Result<Value, Failure> {
         let deadline = self.env.now() + self.answer_max;
+        let invocation = self.env.new_id().to_string();
         let body = Value::from(request.clone()).to_string();
         loop {
             let connection = self.connection().await?;
             let address = connection.address.clone();
             let left = deadline - self.env.now();
-            match self.env.timeout(left + GRACE, post(connection, operation, body.clone())).await {
+            match self.env.timeout(left + GRACE, post(connection, operation, &invocation, body.clone())).await {
                 Ok(Ok((StatusCode::OK, answer))) => {
                     return serde_json::from_slice(&answer)
                         .map_err(|error| Failure::refused(format!("{address} answers no JSON: {error}")));
                 }
-                Ok(Ok((StatusCode::SERVICE_UNAVAILABLE, answer))) if again == Again::Safe => {
+                Ok(Ok((StatusCode::SERVICE_UNAVAILABLE, answer))) => {
                     self.pause(deadline, || refused(StatusCode::SERVICE_UNAVAILABLE, &answer, &address)).await?;
                 }
                 Ok(Ok((status, answer))) => return Err(refused(status, &answer, &address)),
-                Ok(Err(_)) | Err(_) if again == Again::Never => {
-                    self.forget();
-                    return Err(refusal::unknown_outcome(&address));
-                }
                 Ok(Err(why)) => self.pause(deadline, || refusal::nobody(&[(address, why)])).await?,
                 Err(_) => {
                     self.pause(deadline, || refusal::nobody(&[(address, "no answer in time".into())])).await?;
@@ -49,10 +49,16 @@ impl Client {
 }
 
 /// The inner status is the member's; an error says that there is no answer.
-async fn post(mut connection: Connection, operation: &str, body: String) -> Result<(StatusCode, Vec<u8>), String> {
+async fn post(
+    mut connection: Connection,
+    operation: &str,
+    invocation: &str,
+    body: String,
+) -> Result<(StatusCode, Vec<u8>), String> {
     let request = Request::post("/")
         .header(CONTENT_TYPE, JSON)
         .header(TARGET_HEADER, format!("{TARGET}.{operation}"))
+        .header(INVOCATION_HEADER, invocation)
         .body(Body::new(Full::from(body)))
         .map_err(|error| error.to_string())?;
     let channel = connection.channel.ready().await.map_err(|error| error.to_string())?;

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::{
     args::{ApiArgs, Format},
-    client::Again,
     context::Context,
     failure::Failure,
     input, output,
@@ -18,8 +17,8 @@ use crate::{
 const SERVICE: &str = "Ecs";
 /// Before a file's name in `-d`.
 const FILE: char = '@';
-/// Operations that change nothing begin so.
-const READS: [&str; 3] = ["List", "Describe", "Get"];
+/// What a member answers to a name that is none of ECS's.
+const UNKNOWN: &str = "UnknownOperationException";
 /// Names shown where one is unknown.
 const NEAREST_SHOWN: usize = 3;
 /// Pages of one list: beyond them something is wrong with the tokens.
@@ -28,34 +27,46 @@ const NEXT_TOKEN: &str = "nextToken";
 
 /// Sends a request as it is given and prints the answer as it comes.
 pub async fn run(ctx: &Context, args: ApiArgs) -> Result<(), Failure> {
-    let operation = operation(&args.operation)?;
     let mut request = request(ctx, args.data.as_deref())?;
     if ctx.global.dry_run {
         return output::document(&request);
     }
-    let again = if READS.iter().any(|read| operation.starts_with(read)) { Again::Safe } else { Again::Never };
+    let known = operations()?;
+    let operation = in_ecs_case(&args.operation, &known);
     let client = ctx.client().await?;
-    let mut whole = client.raw(again, &operation, &request).await?;
+    let first = client.raw(&operation, &request).await;
+    let mut whole = first.map_err(|failure| with_nearest(failure, &args.operation, &known))?;
     for page in 1.. {
         let Some(token) = whole.get(NEXT_TOKEN).filter(|_| args.all_pages).cloned() else { break };
         if page == PAGES_MAX {
             return Err(Failure::refused(format!("{operation} has no last page")));
         }
         request.insert(NEXT_TOKEN.to_owned(), token);
-        whole = joined(whole, client.raw(again, &operation, &request).await?);
+        whole = joined(whole, client.raw(&operation, &request).await?);
     }
     print(ctx, &whole)
 }
 
-/// The operation in ECS's case.
-fn operation(text: &str) -> Result<String, Failure> {
+/// The operation as ECS calls it. One that this program does not know goes to the member as well, which may know it, or why it
+/// is not served.
+fn in_ecs_case(text: &str, known: &[String]) -> String {
     let flat = |name: &str| name.replace('-', "").to_lowercase();
-    let known = operations()?;
     if let Some(found) = known.iter().find(|name| flat(name) == flat(text)) {
-        return Ok(found.clone());
+        return found.clone();
     }
-    let near = nearest(&flat(text), known.iter().map(String::as_str), NEAREST_SHOWN);
-    Err(Failure::usage(format!("operation {text:?} is not served (nearest: {})", near.join(", "))))
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    };
+    text.split('-').map(capital).collect()
+}
+
+fn with_nearest(failure: Failure, text: &str, known: &[String]) -> Failure {
+    if !failure.what.starts_with(UNKNOWN) {
+        return failure;
+    }
+    let near = nearest(&text.replace('-', ""), known.iter().map(String::as_str), NEAREST_SHOWN);
+    Failure::usage(format!("{text:?} is no operation of ECS (nearest: {})", near.join(", ")))
 }
 
 /// Every operation that members of this version serve.
@@ -109,11 +120,20 @@ mod tests {
 
     #[test]
     fn operations_have_two_spellings() {
-        assert_eq!(operation("ListClusters").unwrap(), "ListClusters");
-        assert_eq!(operation("list-task-definition-families").unwrap(), "ListTaskDefinitionFamilies");
-        let told = operation("lst-clusters").unwrap_err().to_string();
-        assert!(told.starts_with("operation \"lst-clusters\" is not served (nearest: ListClusters, "), "{told}");
-        assert!(operation("GetStatus").is_err(), "not ECS's");
+        let known = operations().unwrap();
+        assert!(known.iter().any(|name| name == "ListClusters") && !known.iter().any(|name| name == "GetStatus"));
+        let spelled = ["ListClusters", "list-clusters", "listClusters", "execute-command", "ExecuteCommand"];
+        let spelled = spelled.map(|text| in_ecs_case(text, &known));
+        assert_eq!(spelled, ["ListClusters", "ListClusters", "ListClusters", "ExecuteCommand", "ExecuteCommand"]);
+    }
+
+    #[test]
+    fn an_operation_that_ecs_does_not_have_is_told_with_the_nearest() {
+        let known = operations().unwrap();
+        let told = |what: &str| with_nearest(Failure::refused(what), "lst-clusters", &known).to_string();
+        let nearest = told("UnknownOperationException: LstClusters is not an operation");
+        assert!(nearest.starts_with("\"lst-clusters\" is no operation of ECS (nearest: ListClusters, "), "{nearest}");
+        assert_eq!(told("ClientException: no"), "ClientException: no");
     }
 
     #[test]
