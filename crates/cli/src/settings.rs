@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn what_follows_aws_is_not_read() {
-        let words = ["seawall", "--timeout", "3s", "aws", "--output", "text", "ecs", "help", "--cluster", "x", "--", "-o"];
+        let words =
+            ["seawall", "--timeout", "3s", "aws", "--output", "text", "ecs", "help", "--cluster", "x", "--", "-o"];
         let cli = Cli::try_parse_from(passed_through(words.iter().map(OsString::from).collect())).unwrap();
         let crate::args::Command::Aws { arguments } = cli.command else { panic!("{cli:?}") };
         assert_eq!(arguments, words[4..]);

@@ -34,10 +34,7 @@ pub(crate) async fn pass(shared: Arc<Shared>, client: Tcp, from: SocketAddr) {
 }
 
 /// A connection to the best member that takes one.
-async fn find(
-    shared: &Shared,
-    tls: Option<Arc<ClientConfig>>,
-) -> Option<(Tcp, String, watch::Receiver<bool>)> {
+async fn find(shared: &Shared, tls: Option<Arc<ClientConfig>>) -> Option<(Tcp, String, watch::Receiver<bool>)> {
     let deadline = shared.env.now() + HOLD_MAX;
     loop {
         for Candidate { address, cut } in shared.pool.candidates() {

@@ -95,8 +95,10 @@ impl Pool {
             ranked.rotate_left(turn);
         }
         ranked.sort_by_key(|(rank, ..)| *rank);
-        let candidate =
-            |(_, address, member): (_, &String, &Member)| Candidate { address: address.clone(), cut: member.cut.subscribe() };
+        let candidate = |(_, address, member): (_, &String, &Member)| Candidate {
+            address: address.clone(),
+            cut: member.cut.subscribe(),
+        };
         ranked.into_iter().map(candidate).collect()
     }
 

@@ -306,8 +306,7 @@ fn it_ends_within_a_second_with_connections_open() {
 fn it_is_refused_what_would_expose_the_cluster_or_loop() {
     on_the_machine(|env| async move {
         let refused = async |listen: &str, servers: Vec<String>| {
-            let config =
-                ProxyConfig { listen: listen.into(), servers, zone: None, fingerprint: None, insecure: false };
+            let config = ProxyConfig { listen: listen.into(), servers, zone: None, fingerprint: None, insecure: false };
             Proxy::open(config).await.err().map(|error| error.to_string()).unwrap_or_default()
         };
         let exposed = refused("0.0.0.0:0", vec!["a:1".into()]).await;
@@ -329,8 +328,7 @@ async fn with_tls(env: &Env, ca: &Ca) -> (String, watch::Sender<bool>) {
         .route("/readyz", get(|| async { "ready" }))
         .route("/who", get(|headers: HeaderMap| async move { headers["host"].to_str().unwrap().to_owned() }));
     let tls = Some(identity.server_config());
-    let serving =
-        Serving { router, tls, plain: Plain::Refuse, connections_max: 64, shutdown, grace: Duration::ZERO };
+    let serving = Serving { router, tls, plain: Plain::Refuse, connections_max: 64, shutdown, grace: Duration::ZERO };
     env.spawn(FAKE, listener.serve(env.clone(), serving));
     (address, stop)
 }

@@ -91,7 +91,10 @@ mod tests {
         let told = |status, answer: &str| refused(status, answer.as_bytes(), "http://m:1");
         let missing = r#"{"__type":"com.amazonaws.ecs#ClusterNotFoundException","message":"Cluster not found."}"#;
         let failure = told(StatusCode::BAD_REQUEST, missing);
-        assert_eq!((failure.to_string().as_str(), failure.exit), ("ClusterNotFoundException: Cluster not found", Exit::Refused));
+        assert_eq!(
+            (failure.to_string().as_str(), failure.exit),
+            ("ClusterNotFoundException: Cluster not found", Exit::Refused)
+        );
         let busy = told(StatusCode::SERVICE_UNAVAILABLE, r#"{"__type":"ServerException","message":"no leader"}"#);
         assert_eq!(busy.exit, Exit::NoConnection);
         assert!(told(StatusCode::NOT_FOUND, "").to_string().ends_with("next: seawall version"));

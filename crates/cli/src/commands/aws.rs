@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn ecs_and_sts_are_pointed_here_and_nothing_else_is() {
-        for ours in ["ecs list-clusters", "--region x --debug ecs help", "sts get-caller-identity", "--query=ecs ecs x"] {
+        for ours in ["ecs list-clusters", "--region x --debug ecs help", "sts get-caller-identity", "--query=ecs ecs x"]
+        {
             assert_eq!(given(ours), format!("--endpoint-url http://m:1 {ours}"));
         }
         for other in ["s3 ls ecs", "--version", "--profile ecs s3 ls", "help"] {

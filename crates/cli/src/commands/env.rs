@@ -81,8 +81,7 @@ fn profile(endpoint: &Endpoint) -> String {
 }
 
 fn provider(endpoint: &Endpoint) -> String {
-    let endpoints: String =
-        SERVICES.iter().map(|service| format!("    {service} = \"{}\"\n", endpoint.url)).collect();
+    let endpoints: String = SERVICES.iter().map(|service| format!("    {service} = \"{}\"\n", endpoint.url)).collect();
     format!(
         r#"provider "aws" {{
   region                      = "{}"

@@ -88,7 +88,8 @@ fn subjects(shown: &str, value: Value) -> Result<Vec<Subject>, Failure> {
 }
 
 fn whole(kind: &str, named_by: &str, shape: &'static str, value: Value) -> Subject {
-    let name = value.get(named_by).and_then(Value::as_str).map_or_else(|| kind.to_owned(), |name| format!("{kind} {name}"));
+    let name =
+        value.get(named_by).and_then(Value::as_str).map_or_else(|| kind.to_owned(), |name| format!("{kind} {name}"));
     Subject { name, shape: Some(shape), value, is_whole: true }
 }
 
@@ -147,7 +148,12 @@ impl Report {
                 if shows_all || finding.verdict != Verdict::Works {
                     let at = finding.line.map_or(String::new(), |line| format!(" (line {line})"));
                     let member = format!("{}{at}", output::or_dash(Some(&finding.path)));
-                    table.row([name.clone(), member, finding.verdict.word().into(), output::or_dash(Some(&finding.why))]);
+                    table.row([
+                        name.clone(),
+                        member,
+                        finding.verdict.word().into(),
+                        output::or_dash(Some(&finding.why)),
+                    ]);
                 }
                 if finding.verdict == Verdict::Refused {
                     names.push(finding.path.clone());

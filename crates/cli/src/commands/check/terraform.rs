@@ -9,16 +9,31 @@ use serde_json::{Map, Value, json};
 use super::{DEFINITION, SERVICE, Subject};
 
 /// Resources that become requests.
-const MAPPED: [(&str, &str); 3] =
-    [("aws_ecs_task_definition", DEFINITION), ("aws_ecs_service", SERVICE), ("aws_ecs_cluster", "CreateClusterRequest")];
+const MAPPED: [(&str, &str); 3] = [
+    ("aws_ecs_task_definition", DEFINITION),
+    ("aws_ecs_service", SERVICE),
+    ("aws_ecs_cluster", "CreateClusterRequest"),
+];
 /// Other resources of the provider that go to ECS.
 const ECS: &str = "aws_ecs_";
 /// Modules in modules: deeper ones are no plan.
 const DEPTH_MAX: usize = 32;
 /// What the provider uses itself, or ECS tells.
 const OWN: &[&str] = &[
-    "arn", "arn_without_revision", "force_delete", "force_new_deployment", "id", "region", "revision", "sigint_rollback",
-    "skip_destroy", "tags_all", "timeouts", "track_latest", "triggers", "wait_for_steady_state",
+    "arn",
+    "arn_without_revision",
+    "force_delete",
+    "force_new_deployment",
+    "id",
+    "region",
+    "revision",
+    "sigint_rollback",
+    "skip_destroy",
+    "tags_all",
+    "timeouts",
+    "track_latest",
+    "triggers",
+    "wait_for_steady_state",
 ];
 /// (shape, attribute, ECS's member), where they differ by more than their case.
 const RENAMED: &[(&str, &str, &str)] = &[
@@ -85,7 +100,8 @@ fn subject(resource: &Value) -> Option<Subject> {
 fn message(name: &str, attributes: &Value) -> Value {
     let Value::Object(attributes) = attributes else { return attributes.clone() };
     let mut out = Map::new();
-    for (attribute, value) in attributes.iter().filter(|(key, value)| !value.is_null() && !OWN.contains(&key.as_str())) {
+    for (attribute, value) in attributes.iter().filter(|(key, value)| !value.is_null() && !OWN.contains(&key.as_str()))
+    {
         if let Some((.., outer, inner)) = MOVED.iter().find(|(of, from, ..)| *of == name && from == attribute) {
             let within = kind_of(name, outer).and_then(|kind| inner_kind(kind, inner));
             let value = within.map_or_else(|| value.clone(), |kind| one(kind, value));
@@ -119,7 +135,9 @@ fn one(kind: &Kind, value: &Value) -> Value {
             let key = if kind_of(name, "key").is_some() { "key" } else { "name" };
             pairs.iter().map(|(k, v)| json!({ key: k, "value": v })).collect()
         }
-        (Kind::List(Kind::Message(name)), Value::Array(items)) => items.iter().map(|item| message(name, item)).collect(),
+        (Kind::List(Kind::Message(name)), Value::Array(items)) => {
+            items.iter().map(|item| message(name, item)).collect()
+        }
         (Kind::Message(name), Value::Array(blocks)) => blocks.first().map_or(Value::Null, |block| message(name, block)),
         (Kind::Message(name), Value::Object(_)) => message(name, value),
         (Kind::String, Value::Bool(on)) => json!(if *on { "ENABLED" } else { "DISABLED" }),
@@ -212,17 +230,21 @@ mod tests {
 
     #[test]
     fn resources_of_modules_are_found_and_those_not_known_are_said() {
-        let resource = |kind: &str| json!({"mode": "managed", "type": kind, "address": format!("{kind}.x"), "values": {}});
+        let resource =
+            |kind: &str| json!({"mode": "managed", "type": kind, "address": format!("{kind}.x"), "values": {}});
         let plan = json!({"planned_values": {"root_module": {
             "resources": [resource("aws_ecs_service"), resource("aws_s3_bucket"), resource("aws_ecs_tag")],
             "child_modules": [{"resources": [resource("aws_ecs_task_definition")]}],
         }}});
         assert!(is_plan(&plan));
         let found: Vec<_> = subjects(&plan).into_iter().map(|s| (s.name, s.shape)).collect();
-        assert_eq!(found, [
-            ("aws_ecs_service.x".to_owned(), Some(SERVICE)),
-            ("aws_ecs_tag.x".to_owned(), None),
-            ("aws_ecs_task_definition.x".to_owned(), Some(DEFINITION)),
-        ]);
+        assert_eq!(
+            found,
+            [
+                ("aws_ecs_service.x".to_owned(), Some(SERVICE)),
+                ("aws_ecs_tag.x".to_owned(), None),
+                ("aws_ecs_task_definition.x".to_owned(), Some(DEFINITION)),
+            ]
+        );
     }
 }

@@ -52,7 +52,8 @@ impl Finding {
 
     /// For programs.
     pub fn json(&self, resource: &str) -> Value {
-        let mut out = json!({ "resource": resource, "member": self.path, "verdict": self.verdict.word(), "why": self.why });
+        let mut out =
+            json!({ "resource": resource, "member": self.path, "verdict": self.verdict.word(), "why": self.why });
         if let Some(line) = self.line {
             out["line"] = line.into();
         }
@@ -92,13 +93,15 @@ fn one(rule: Rule, kind: &Kind, value: &Value, path: &str, found: &mut Vec<Findi
             found.push(Finding::new(path, Verdict::Stored, "is kept and shown, without effect"));
         }
         Rule::Refused | Rule::Stored => {}
-        Rule::Only(allowed) => found.push(match words(value).into_iter().find(|word| !allowed.contains(&word.as_str())) {
-            Some(other) => {
-                let why = format!("{other} is not supported by this version; it may be {}", allowed.join(" or "));
-                Finding::new(path, Verdict::Refused, why)
-            }
-            None => Finding::new(path, Verdict::Works, ""),
-        }),
+        Rule::Only(allowed) => {
+            found.push(match words(value).into_iter().find(|word| !allowed.contains(&word.as_str())) {
+                Some(other) => {
+                    let why = format!("{other} is not supported by this version; it may be {}", allowed.join(" or "));
+                    Finding::new(path, Verdict::Refused, why)
+                }
+                None => Finding::new(path, Verdict::Works, ""),
+            })
+        }
         Rule::Works => match (kind, value) {
             (Kind::Message(name), _) => message(name, value, path, found),
             (Kind::List(Kind::Message(name)), Value::Array(items)) => {
