@@ -22,6 +22,8 @@ const FAKE: TaskKind = TaskKind::request("fake member");
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// What no call may take, with the SDK's own retries.
 const CALL_MAX: Duration = Duration::from_secs(5);
+/// Shorter than a client is held, and longer than the first try for it.
+const REFUSED: Duration = Duration::from_millis(400);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What a made-up member does.
@@ -148,6 +150,7 @@ impl Ground {
                 Ok(Err(_)) => self.env.sleep(LOOK_EVERY).await,
                 Err(_) => panic!("a call hangs"),
             }
+            assert!(self.env.now() - began < CALL_MAX, "no try goes through");
         }
     }
 
@@ -256,14 +259,14 @@ fn a_member_that_refuses_is_passed_over_at_once() {
 fn a_member_without_a_leader_serves_only_where_no_other_does() {
     on_the_machine(|env| async move {
         let (a, b, c) = three(&env).await;
+        [&a, &b, &c].map(|fake| fake.becomes(Mood::Waits));
         let ground = Ground::new(&env, addresses([&a, &b, &c])).await;
-        ground.until_all(&["a", "b", "c"]).await;
-        a.becomes(Mood::Waits);
+        assert_eq!(ground.call().await, "no leader", "a member says why nobody serves");
+        b.becomes(Mood::Serves);
+        ground.until_all(&["b"]).await;
+        c.becomes(Mood::Serves);
         ground.until_all(&["b", "c"]).await;
         b.becomes(Mood::Waits);
-        c.becomes(Mood::Waits);
-        ground.until("nobody serves: a member says why", || async { ground.call().await == "no leader" }).await;
-        c.becomes(Mood::Serves);
         ground.until_all(&["c"]).await;
     });
 }
@@ -277,6 +280,8 @@ fn a_client_is_held_until_a_member_is_there() {
         let address = a.refuses().await;
         let mut connection = ground.connect().await;
         connection.write_all(b"GET /who HTTP/1.1\r\n\r\n").await.unwrap();
+        // For the proxy to be refused in: nothing tells when it was.
+        env.sleep(REFUSED).await;
         let back = Fake::on(&env, "a again", &address).await;
         assert_eq!(env.timeout(CALL_MAX, read_answer(&mut connection)).await.unwrap().unwrap(), "a again");
         drop(connection);
