@@ -259,7 +259,9 @@ fn a_member_that_refuses_is_passed_over_at_once() {
 fn a_member_without_a_leader_serves_only_where_no_other_does() {
     on_the_machine(|env| async move {
         let (a, b, c) = three(&env).await;
-        [&a, &b, &c].map(|fake| fake.becomes(Mood::Waits));
+        for fake in [&a, &b, &c] {
+            fake.becomes(Mood::Waits);
+        }
         let ground = Ground::new(&env, addresses([&a, &b, &c])).await;
         assert_eq!(ground.call().await, "no leader", "a member says why nobody serves");
         b.becomes(Mood::Serves);
