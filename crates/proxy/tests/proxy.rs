@@ -238,6 +238,20 @@ fn a_member_that_hangs_loses_its_connections_and_gets_them_again_when_it_is_back
 }
 
 #[test]
+fn a_proxy_that_nobody_used_looks_anew_at_the_first_call() {
+    on_the_machine(|env| async move {
+        let (a, b, c) = three(&env).await;
+        let ground = Ground::new(&env, addresses([&a, &b, &c])).await;
+        ground.until_all(&["a", "b", "c"]).await;
+        a.becomes(Mood::Hangs);
+        // Each asserts how long it takes; while nobody is connected members are looked at every ten seconds only.
+        for _ in 0..6 {
+            assert_ne!(ground.call().await, "a");
+        }
+    });
+}
+
+#[test]
 fn a_member_that_refuses_is_passed_over_at_once() {
     on_the_machine(|env| async move {
         let (a, b, c) = three(&env).await;

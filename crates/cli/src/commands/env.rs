@@ -26,7 +26,7 @@ pub async fn run(ctx: &Context, args: &EnvArgs) -> Result<(), Failure> {
     let endpoint = ctx.client().await?.endpoint().await?;
     let variables = variables(&endpoint, is_set);
     let text = match (args.terraform, args.profile, output::effective(&ctx.global)) {
-        (true, ..) => provider(&endpoint),
+        (true, ..) => provider(&endpoint, is_set),
         (_, true, _) => profile(&endpoint),
         (.., Format::Json | Format::Jsonl) => {
             let members = variables.into_iter().map(|(name, value)| (name, Value::from(value)));
@@ -51,10 +51,14 @@ pub fn variables(endpoint: &Endpoint, is_set: impl Fn(&str) -> bool) -> Vec<(Str
     let regions = ["AWS_REGION", "AWS_DEFAULT_REGION"].map(|name| (name.to_owned(), &endpoint.region));
     let mut all: Vec<(String, String)> =
         urls.into_iter().chain(regions).map(|(name, value)| (name, value.clone())).collect();
-    if !CREDENTIALS.iter().any(|name| is_set(name)) {
+    if !has_credentials(is_set) {
         all.extend(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name.to_owned(), DUMMY.to_owned())));
     }
     all
+}
+
+fn has_credentials(is_set: impl Fn(&str) -> bool) -> bool {
+    CREDENTIALS.iter().any(|name| is_set(name))
 }
 
 fn exports(variables: &[(String, String)]) -> String {
@@ -80,14 +84,16 @@ fn profile(endpoint: &Endpoint) -> String {
     text
 }
 
-fn provider(endpoint: &Endpoint) -> String {
+fn provider(endpoint: &Endpoint, is_set: impl Fn(&str) -> bool) -> String {
     let endpoints: String = SERVICES.iter().map(|service| format!("    {service} = \"{}\"\n", endpoint.url)).collect();
+    let keys = match has_credentials(is_set) {
+        true => String::new(),
+        false => ["access_key", "secret_key"].map(|name| format!("  {name:<27} = \"{DUMMY}\"\n")).concat(),
+    };
     format!(
         r#"provider "aws" {{
   region                      = "{}"
-  access_key                  = "{DUMMY}"
-  secret_key                  = "{DUMMY}"
-  skip_credentials_validation = true
+{keys}  skip_credentials_validation = true
   skip_metadata_api_check     = true
   skip_region_validation      = true
   endpoints {{
@@ -124,6 +130,7 @@ mod tests {
             let all = variables(&endpoint(), |name| name == set);
             assert!(all.iter().all(|(name, _)| !name.contains("KEY")), "{all:?}");
             assert_eq!(all.len(), 4);
+            assert!(!provider(&endpoint(), |name| name == set).contains("key"));
         }
     }
 
@@ -153,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_provider_asks_nobody_else() {
-        insta::assert_snapshot!(provider(&endpoint()), @r#"
+        insta::assert_snapshot!(provider(&endpoint(), |_| false), @r#"
         provider "aws" {
           region                      = "us-local-1"
           access_key                  = "seawall"

@@ -1,5 +1,6 @@
 //! `seawall proxy`: one address for the whole cluster.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seawall_env::net::trust::{Fingerprint, Secret};
 use seawall_proxy::{Proxy, ProxyConfig, ProxyError};
 
@@ -15,9 +16,18 @@ use crate::{
 pub async fn run(ctx: &Context, args: ProxyArgs) -> Result<(), Failure> {
     process::start_logging(&args.log)?;
     let shutdown = process::shutdown(&ctx.env, &args.log)?;
+    raise_file_limit();
     let proxy = Proxy::open(config(args)?).await.map_err(failure)?;
     proxy.serve(shutdown).await;
     Ok(())
+}
+
+/// A connection takes two files, and a login shell lets a process have 1024 unless it asks.
+fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// What the proxy's refusals are to people.
