@@ -121,14 +121,20 @@ pub enum Command {
     ///
     /// Everything after `aws` goes to the program `aws` as it stands, and its exit code comes back. Flags of seawall stand
     /// before it: seawall --addr host-a:7400 aws ecs list-services.
+    #[command(override_usage = "seawall [OPTIONS] aws ARGUMENTS...")]
     Aws {
         /// Whatever aws takes
         #[arg(last = true, value_name = "ARGUMENTS")]
         arguments: Vec<OsString>,
     },
     /// Any operation of ECS, raw: JSON in, JSON out
+    ///
+    /// Sent again while nobody leads or a connection breaks, with one effect. Refusals come under ECS's name of them.
     Api(ApiArgs),
     /// What of a task definition, a service or a Terraform plan works here
+    ///
+    /// Asks no cluster. What is stored without effect or refused is told by member and line, with the reason; -o wide tells of
+    /// what works as well. Exits 1 where something is refused.
     Check(CheckArgs),
     /// Leader, zones, and services that are short of tasks, with the reason
     Status(StatusArgs),

@@ -135,7 +135,7 @@ fn files_are_checked_without_a_cluster() {
         })
     };
     let fine = dev.file("fine.yaml", "family: web\ncontainerDefinitions:\n- {name: a, image: x, memory: 64}\n");
-    assert_eq!(check(&[&fine]).ok(), "4 members work, 0 are stored without effect, 0 are refused\n");
+    assert_eq!(check(&[&fine]).ok(), "4 members work, 0 stored without effect, 0 refused\n");
     let containers =
         r#"[{\"name\":\"a\",\"image\":\"x\",\"memory\":64,\"secrets\":[{\"name\":\"A\",\"valueFrom\":\"x\"}]}]"#;
     let plan = format!(

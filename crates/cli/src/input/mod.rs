@@ -44,10 +44,15 @@ fn subject_of(subject: &str, value: &Value) -> String {
 
 /// Text of a file, or of standard input for `-`.
 pub fn read(env: &Env, file: &Path) -> Result<String, Failure> {
+    read_at_most(env, file, FILE_BYTES_MAX)
+}
+
+/// The same with a limit of its own.
+pub fn read_at_most(env: &Env, file: &Path, bytes_max: usize) -> Result<String, Failure> {
     let shown = file.display();
     let bytes = if file == Path::new("-") {
         let mut bytes = Vec::new();
-        std::io::stdin().lock().take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        std::io::stdin().lock().take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
         bytes
     } else {
         match env.fs().read(file) {
@@ -56,8 +61,8 @@ pub fn read(env: &Env, file: &Path) -> Result<String, Failure> {
             Err(error) => return Err(Failure::refused(format!("{shown}: {error}"))),
         }
     };
-    if bytes.len() > FILE_BYTES_MAX {
-        return Err(Failure::refused(format!("{shown}: larger than {FILE_BYTES_MAX} bytes")));
+    if bytes.len() > bytes_max {
+        return Err(Failure::refused(format!("{shown}: larger than {bytes_max} bytes")));
     }
     String::from_utf8(bytes).map_err(|_| Failure::refused(format!("{shown}: not UTF-8")))
 }

@@ -26,6 +26,11 @@ const DEFINITION: &str = "RegisterTaskDefinitionRequest";
 /// The request that a service's file holds.
 const SERVICE: &str = "CreateServiceRequest";
 
+/// What DescribeTaskDefinition's answer holds the definition in.
+const DESCRIBED: &str = "taskDefinition";
+/// Of a file: plans hold everything that Terraform knows.
+const FILE_BYTES_MAX: usize = 64 << 20;
+
 /// One resource that was found in a file.
 struct Subject {
     /// "task definition web", "aws_ecs_service.web".
@@ -33,6 +38,8 @@ struct Subject {
     /// Its request's shape; `None` for what is not looked into.
     shape: Option<&'static str>,
     value: Value,
+    /// The member of the document that it stands in; empty where it is the document.
+    within: &'static str,
     /// A plan leaves out what is only known once it is applied.
     is_whole: bool,
 }
@@ -42,7 +49,7 @@ pub fn run(ctx: &Context, args: &CheckArgs) -> Result<(), Failure> {
     let mut report = Report::default();
     for file in &args.files {
         let shown = file.display().to_string();
-        let text = input::read(&ctx.env, file)?;
+        let text = input::read_at_most(&ctx.env, file, FILE_BYTES_MAX)?;
         let (value, lines) = document(&shown, file, &text)?;
         for subject in subjects(&shown, value)? {
             let name = if args.files.len() > 1 { format!("{shown}: {}", subject.name) } else { subject.name.clone() };
@@ -62,8 +69,12 @@ fn document(shown: &str, file: &Path, text: &str) -> Result<(Value, Option<Lines
         let value = serde_saphyr::from_str(text).map_err(|error| refuse(format!("neither JSON nor YAML: {error}")))?;
         return Ok((value, None));
     }
-    let value =
+    let value: Value =
         serde_json::from_str(text).map_err(|error| refuse(format!("line {}: no JSON: {error}", error.line())))?;
+    if terraform::is_plan(&value) {
+        // Nobody wrote its lines.
+        return Ok((value, None));
+    }
     let lines = input::scan::lines(text).map_err(|broken| refuse(format!("line {}: {}", broken.line, broken.what)))?;
     Ok((value, Some(lines)))
 }
@@ -73,14 +84,14 @@ fn subjects(shown: &str, value: Value) -> Result<Vec<Subject>, Failure> {
     if terraform::is_plan(&value) {
         return Ok(terraform::subjects(&value));
     }
-    if let Some(described) = value.get("taskDefinition").filter(|inner| inner.is_object()) {
+    if let Some(described) = value.get(DESCRIBED).filter(|inner| inner.is_object()) {
         let request = walk::without_read_only(DEFINITION, "TaskDefinition", described);
-        return Ok(vec![whole("task definition", "family", DEFINITION, request)]);
+        return Ok(vec![Subject { within: DESCRIBED, ..whole("task definition", "family", DEFINITION, request) }]);
     }
     if value.get("containerDefinitions").is_some() || value.get("family").is_some() {
         return Ok(vec![whole("task definition", "family", DEFINITION, value)]);
     }
-    if value.get("serviceName").is_some() || value.get("taskDefinition").is_some() {
+    if value.get("serviceName").is_some() || value.get(DESCRIBED).is_some() {
         return Ok(vec![whole("service", "serviceName", SERVICE, value)]);
     }
     let what = format!("{shown}: neither a task definition, nor a service, nor a plan of `terraform show -json`");
@@ -90,14 +101,17 @@ fn subjects(shown: &str, value: Value) -> Result<Vec<Subject>, Failure> {
 fn whole(kind: &str, named_by: &str, shape: &'static str, value: Value) -> Subject {
     let name =
         value.get(named_by).and_then(Value::as_str).map_or_else(|| kind.to_owned(), |name| format!("{kind} {name}"));
-    Subject { name, shape: Some(shape), value, is_whole: true }
+    Subject { name, shape: Some(shape), value, within: "", is_whole: true }
 }
 
 fn findings(subject: &Subject, lines: Option<&Lines>) -> Vec<Finding> {
     let Some(shape) = subject.shape else {
         return vec![Finding::new("", Verdict::Skipped, "is not looked into by this command")];
     };
-    let mut found = walk::members(shape, &subject.value, lines.filter(|_| subject.is_whole));
+    let mut found = walk::members(shape, &subject.value);
+    if let Some(lines) = lines {
+        found.iter_mut().for_each(|it| it.line = Some(lines.of(&input::scan::member(subject.within, &it.path))));
+    }
     if subject.is_whole && found.iter().all(|finding| finding.verdict != Verdict::Refused) {
         found.extend(refusal(shape, &subject.value).map(|why| Finding::new("", Verdict::Refused, why)));
     }
@@ -174,7 +188,7 @@ impl Report {
 
     fn summary(&self) -> String {
         let [works, stored, refused] = [Verdict::Works, Verdict::Stored, Verdict::Refused].map(|v| self.count(v));
-        format!("{works} members work, {stored} are stored without effect, {refused} are refused")
+        format!("{works} members work, {stored} stored without effect, {refused} refused")
     }
 
     fn end(&self) -> Result<(), Failure> {
@@ -227,7 +241,7 @@ mod tests {
         task definition web: taskRoleArn (line 3) stored: is kept and shown, without effect
         task definition web: containerDefinitions[0].memroy (line 9) refused: unknown; did you mean memory?
         task definition web: containerDefinitions[0].secrets (line 10) refused: is not supported by this version
-        5 members work, 1 are stored without effect, 2 are refused
+        5 members work, 1 stored without effect, 2 refused
         "#);
     }
 
@@ -236,7 +250,7 @@ mod tests {
         let yaml = "family: web\nmemory: '32'\ncontainerDefinitions:\n- name: a\n  image: x\n  memory: 64\n";
         insta::assert_snapshot!(told(yaml), @r#"
         task definition web:  refused: Invalid setting for container 'a'. 'memory' 64 is greater than the task's 32
-        5 members work, 0 are stored without effect, 1 are refused
+        5 members work, 0 stored without effect, 1 refused
         "#);
         let wrong = told("family: web\ncontainerDefinitions:\n- name: a\n  image: x\n  memory: '64'\n");
         assert!(wrong.contains("expected a whole number, found \"64\""), "{wrong}");
@@ -246,7 +260,13 @@ mod tests {
     fn what_describe_gives_is_taken_without_what_only_ecs_writes() {
         let text = r#"{"taskDefinition": {"family": "web", "revision": 7, "status": "ACTIVE",
             "containerDefinitions": [{"name": "a", "image": "x", "memory": 64}]}, "tags": []}"#;
-        assert_eq!(told(text), "4 members work, 0 are stored without effect, 0 are refused");
+        assert_eq!(told(text), "4 members work, 0 stored without effect, 0 refused");
+    }
+
+    #[test]
+    fn what_describe_gives_has_its_lines() {
+        let text = "{\"taskDefinition\": {\n\"family\": \"web\",\n\"pidMode\": \"host\"}}";
+        assert!(told(text).starts_with("task definition web: pidMode (line 3) refused"), "{}", told(text));
     }
 
     #[test]

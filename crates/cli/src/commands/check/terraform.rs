@@ -93,7 +93,7 @@ fn subject(resource: &Value) -> Option<Subject> {
         None if kind.starts_with(ECS) => Value::Null,
         None => return None,
     };
-    Some(Subject { name, shape: mapped, value, is_whole: false })
+    Some(Subject { name, shape: mapped, value, within: "", is_whole: false })
 }
 
 /// Attributes as the message `name`.

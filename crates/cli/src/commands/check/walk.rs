@@ -4,7 +4,7 @@ use seawall_proto::{Kind, shape};
 use seawall_rules::members::{Rule, is_use, rule};
 use serde_json::{Map, Value, json};
 
-use crate::input::scan::{Lines, element, member};
+use crate::input::scan::{element, member};
 
 /// What becomes of a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,12 +62,9 @@ impl Finding {
 }
 
 /// All members of `value`, a message called `name`.
-pub fn members(name: &str, value: &Value, lines: Option<&Lines>) -> Vec<Finding> {
+pub fn members(name: &str, value: &Value) -> Vec<Finding> {
     let mut found = Vec::new();
     message(name, value, "", &mut found);
-    if let Some(lines) = lines {
-        found.iter_mut().for_each(|finding| finding.line = Some(lines.of(&finding.path)));
-    }
     found
 }
 
