@@ -13,7 +13,7 @@ use seawall_env::{
     net::{
         Lane, NetError,
         grpc::GrpcNet,
-        trust::{Ca, Credentials, Enrolment, Identity, JoinToken, Secret, enrolling_config},
+        trust::{Ca, Credentials, Enrolment, Fingerprint, Identity, JoinToken, Secret, enrolling_config},
     },
 };
 use seawall_proto::internal::v1::{EnrollRequest, EnrollResponse};
@@ -40,6 +40,24 @@ pub enum Trust {
     Token(String),
     /// The certificate in the data folder.
     Kept,
+}
+
+impl Trust {
+    /// Of the cluster's secret: what its members are told by.
+    ///
+    /// # Errors
+    /// There is nothing to tell them by.
+    pub fn fingerprint(&self, env: &Env, data_dir: &Path) -> Result<Fingerprint, AgentError> {
+        match self {
+            Trust::Secret(file) => Secret::read(file).map(|secret| secret.fingerprint()).map_err(config),
+            Trust::Token(text) => text.parse::<JoinToken>().map(|token| token.fingerprint()).map_err(config),
+            Trust::Kept => {
+                let kept = Enrolled { file: data_dir.join(FILE), servers: Vec::new(), instance_id: String::new() };
+                let fingerprint = kept.load(env)?.and_then(|kept| kept.fingerprint());
+                fingerprint.ok_or_else(|| AgentError::Config(nothing(data_dir)))
+            }
+        }
+    }
 }
 
 /// The machine with links that prove this agent to be `instance_id`. The certificate is renewed for as long as it runs.

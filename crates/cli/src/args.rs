@@ -1,7 +1,7 @@
 //! The command line as clap reads it: every global flag, and every flag of server, agent, dev and demo, has a `SEAWALL_…`
 //! variable. Help texts are the manual.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
@@ -93,6 +93,11 @@ pub enum Command {
     Server(Box<ServerArgs>),
     /// Run an agent: this machine becomes a container instance of --cluster
     Agent(Box<AgentArgs>),
+    /// One address for the whole cluster: passes connections on to a member that serves
+    ///
+    /// SDKs take one endpoint, and wait a minute on a member that swallows packets. Run this beside them and point them
+    /// at it: a member that does not answer is left within two seconds. Bytes pass untouched, so signatures and TLS hold.
+    Proxy(Box<ProxyArgs>),
     /// Three zones on this machine, to try things on, until interrupted
     ///
     /// Runs three members and their agents as processes of this machine, on loopback and without keys. Clients find them
@@ -116,6 +121,27 @@ pub enum Command {
     /// AWS_SECRET_ACCESS_KEY; the CLI takes SEAWALL_ACCESS_KEY_ID and SEAWALL_SECRET_ACCESS_KEY first.
     #[command(subcommand)]
     AccessKey(AccessKeyCommand),
+    /// What points aws, boto3 and Terraform at this cluster: eval "$(seawall env)"
+    Env(EnvArgs),
+    /// Your aws, pointed at this cluster for one call: seawall aws ecs list-clusters
+    ///
+    /// Everything after `aws` goes to the program `aws` as it stands, and its exit code comes back. Flags of seawall stand
+    /// before it: seawall --addr host-a:7400 aws ecs list-services.
+    #[command(override_usage = "seawall [OPTIONS] aws ARGUMENTS...")]
+    Aws {
+        /// Whatever aws takes
+        #[arg(last = true, value_name = "ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
+    /// Any operation of ECS, raw: JSON in, JSON out
+    ///
+    /// Sent again while nobody leads or a connection breaks, with one effect. Refusals come under ECS's name of them.
+    Api(ApiArgs),
+    /// What of a task definition, a service or a Terraform plan works here
+    ///
+    /// Asks no cluster. What is stored without effect or refused is told by member and line, with the reason; -o wide tells of
+    /// what works as well. Exits 1 where something is refused.
+    Check(CheckArgs),
     /// Leader, zones, and services that are short of tasks, with the reason
     Status(StatusArgs),
     /// Members: the schedulers that hold the cluster's state
@@ -318,9 +344,74 @@ pub struct AgentArgs {
     /// Docker's socket
     #[arg(long, env = "SEAWALL_DOCKER_SOCKET", default_value = "/var/run/docker.sock", value_name = "PATH")]
     pub docker_socket: String,
+    /// Serve `seawall proxy` here as well, for the programs of this machine, such as on 127.0.0.1:7400
+    #[arg(long, env = "SEAWALL_PROXY", value_name = "HOST:PORT")]
+    pub proxy: Option<String>,
     /// Logs
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// `seawall proxy`.
+#[derive(Args, Debug)]
+pub struct ProxyArgs {
+    /// Settings in TOML, under the names of these flags
+    #[arg(long, env = "SEAWALL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where clients are served
+    #[arg(long, env = "SEAWALL_LISTEN", default_value = "127.0.0.1:7400", value_name = "HOST:PORT")]
+    pub listen: String,
+    /// Members to begin with; the cluster tells of the others
+    #[arg(long, env = "SEAWALL_SERVERS", value_delimiter = ',', required = true, value_name = "A,B,C")]
+    pub server: Vec<String>,
+    /// Members of this zone come first
+    #[arg(long, env = "SEAWALL_ZONE")]
+    pub zone: Option<String>,
+    /// Speak TLS to the members for clients that speak plain, trusting the cluster of this secret
+    #[arg(long, env = "SEAWALL_SECRET_FILE", value_name = "FILE", conflicts_with = "fingerprint")]
+    pub secret_file: Option<PathBuf>,
+    /// The same by the secret's fingerprint, the last part of a join token
+    #[arg(long, env = "SEAWALL_FINGERPRINT", value_name = "HEX")]
+    pub fingerprint: Option<String>,
+    /// Serve clients beyond this machine
+    #[arg(long, env = "SEAWALL_INSECURE", value_parser = BoolishValueParser::new())]
+    pub insecure: bool,
+    /// Logs
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// `seawall env`.
+#[derive(Args, Debug)]
+pub struct EnvArgs {
+    /// Print a provider block for Terraform
+    #[arg(long, conflicts_with = "profile")]
+    pub terraform: bool,
+    /// Print a profile for ~/.aws/config
+    #[arg(long)]
+    pub profile: bool,
+}
+
+/// `seawall api`.
+#[derive(Args, Debug)]
+pub struct ApiArgs {
+    /// The operation, in ECS's case or as aws writes it: ListClusters, list-clusters
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub operation: String,
+    /// The request: JSON, @FILE, or @- for standard input; {} when absent
+    #[arg(short, long, value_name = "JSON|@FILE")]
+    pub data: Option<String>,
+    /// Ask for page after page, and put the lists together
+    #[arg(long)]
+    pub all_pages: bool,
+}
+
+/// `seawall check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Task definitions, services (JSON or YAML) and plans (terraform show -json); - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// Logs of a process that runs on.

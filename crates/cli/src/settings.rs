@@ -15,7 +15,7 @@ use crate::{
 
 /// Reads the command line, with the settings file that it or the environment names.
 pub fn parse(env: &Env, argv: Vec<OsString>) -> Result<Cli, Failure> {
-    let argv = with_file(env, argv)?;
+    let argv = with_file(env, passed_through(argv))?;
     let matches = Cli::command().try_get_matches_from(argv).map_err(|error| {
         // clap knows best whether this belongs on standard output (help) or standard error.
         let shown = error.print();
@@ -26,6 +26,16 @@ pub fn parse(env: &Env, argv: Vec<OsString>) -> Result<Cli, Failure> {
         }
     })?;
     Cli::from_arg_matches(&matches).map_err(|e| Failure::usage(e.to_string()))
+}
+
+/// What follows `aws` is that program's, flags and all: `--` keeps clap from reading it. Only help right after it is ours.
+fn passed_through(mut argv: Vec<OsString>) -> Vec<OsString> {
+    if let Some(at) = subcommand_at(&Cli::command(), &argv).filter(|at| argv[*at] == "aws")
+        && !argv.get(at + 1).is_some_and(|word| word == "-h" || word == "--help")
+    {
+        argv.insert(at + 1, "--".into());
+    }
+    argv
 }
 
 fn with_file(env: &Env, mut argv: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
@@ -142,6 +152,8 @@ fn line_of(text: &str, key: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn server_flags(text: &str, set: &[&str]) -> Result<Vec<String>, Failure> {
@@ -182,6 +194,21 @@ mod tests {
         assert_eq!(subcommand_at(&root, &argv(&["seawall", "--stale"])), None);
         assert_eq!(value_of(&argv(&["--config=x"]), "config"), Some("x".into()));
         assert_eq!(value_of(&argv(&["--config", "x"]), "config"), Some("x".into()));
+    }
+
+    #[test]
+    fn what_follows_aws_is_not_read() {
+        let words =
+            ["seawall", "--timeout", "3s", "aws", "--output", "text", "ecs", "help", "--cluster", "x", "--", "-o"];
+        let cli = Cli::try_parse_from(passed_through(words.iter().map(OsString::from).collect())).unwrap();
+        let crate::args::Command::Aws { arguments } = cli.command else { panic!("{cli:?}") };
+        assert_eq!(arguments, words[4..]);
+        assert_eq!(cli.global.cluster, seawall_model::DEFAULT_CLUSTER);
+        assert_eq!(cli.global.timeout, Some(std::time::Duration::from_secs(3)));
+        for others in [["seawall", "logs", "aws"], ["seawall", "aws", "--help"]] {
+            let others = others.map(OsString::from).to_vec();
+            assert_eq!(passed_through(others.clone()), others);
+        }
     }
 
     #[test]

@@ -29,11 +29,15 @@ const READS: &[&str] = &[
     "wait",
     "completion",
     "version",
+    "env",
+    "check",
 ];
 /// Commands that act on this machine.
 const LOCAL: &[&[&str]] = &[
     &["server", "--name", "s", "--zone", "z", "--data-dir", "DIR", "--secret-file", "DIR/secret"],
     &["agent", "--zone", "z", "--data-dir", "DIR", "--servers", "127.0.0.1:1"],
+    &["proxy", "--server", "127.0.0.1:1"],
+    &["aws", "ecs", "list-clusters"],
     &["dev", "--data-dir", "DIR"],
     &["demo"],
     &["secret", "new", "DIR/secret"],
@@ -43,6 +47,7 @@ const LOCAL: &[&[&str]] = &[
 ];
 /// Commands that change the cluster, in which TASK, TOKEN, DEFINITION and SERVICE stand for what there is.
 const WRITES: &[&[&str]] = &[
+    &["api", "create-cluster", "-d", r#"{"clusterName":"new"}"#],
     &["token", "create"],
     &["token", "rm", "TOKEN"],
     &["access-key", "create"],

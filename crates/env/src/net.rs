@@ -3,6 +3,7 @@
 //! A method is a gRPC path ("/seawall.internal.v1.Peer/Append"), a message its encoded bytes, an address `host:port`.
 
 pub mod grpc;
+pub mod tcp;
 pub mod trust;
 
 use std::{sync::Arc, time::Duration};

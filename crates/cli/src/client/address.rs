@@ -8,6 +8,8 @@ use crate::failure::Failure;
 const PORT: u16 = 7400;
 /// Where members are looked for without `--addr`: one alone, or the three of `seawall dev`.
 const LOCAL: [&str; 3] = ["127.0.0.1:7400", "127.0.0.1:7410", "127.0.0.1:7420"];
+/// Before the path of a socket.
+pub const SOCKET_SCHEME: &str = "unix:";
 /// Name of the local socket in a member's data folder.
 const SOCKET: &str = "seawall.sock";
 /// A member's data folder on a machine that was set up as README.md says.
@@ -30,7 +32,15 @@ impl Address {
         match self {
             Address::Plain(authority) => format!("http://{authority}"),
             Address::Tls(authority) => format!("https://{authority}"),
-            Address::Socket(path) => format!("unix:{}", path.display()),
+            Address::Socket(path) => format!("{SOCKET_SCHEME}{}", path.display()),
+        }
+    }
+
+    /// Host and port; of a socket nothing.
+    pub fn authority(&self) -> &str {
+        match self {
+            Address::Plain(authority) | Address::Tls(authority) => authority,
+            Address::Socket(_) => "",
         }
     }
 
@@ -39,7 +49,7 @@ impl Address {
     /// # Errors
     /// It is none.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        if let Some(path) = text.strip_prefix("unix:") {
+        if let Some(path) = text.strip_prefix(SOCKET_SCHEME) {
             return Ok(Address::Socket(PathBuf::from(path.trim_start_matches("//"))));
         }
         let wrong = || Failure::usage(format!("--addr {text:?}: use host:port, https://host:port or unix:/path"));

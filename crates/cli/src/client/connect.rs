@@ -70,10 +70,11 @@ pub async fn open(
     let channel = env.timeout(CONNECT_MAX, attempt).await.map_err(|_| "no answer within 1 s".to_owned())??;
     // The socket takes every call as it is.
     let signer = signer.filter(|_| !matches!(address, Address::Socket(_)));
-    let channel = SigningChannel::new(channel, env, signer);
+    let channel = SigningChannel::new(channel, env, signer, address.authority());
     Ok(Connection {
         ecs: EcsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-        control: ControlClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX),
+        control: ControlClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+        channel,
         address: address.uri(),
     })
 }

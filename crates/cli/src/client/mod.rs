@@ -1,10 +1,12 @@
 //! Speaks with a cluster through any of its members: the next address when one refuses or is a black hole, again while
 //! nobody leads, never twice what must happen once.
 
-mod address;
+pub mod address;
 mod connect;
+pub mod endpoint;
 pub mod find;
 pub mod pages;
+mod raw;
 mod refusal;
 mod sign;
 
@@ -57,6 +59,8 @@ pub struct Connection {
     pub ecs: EcsClient<SigningChannel>,
     /// What Seawall has beyond them.
     pub control: ControlClient<SigningChannel>,
+    /// The connection itself, for ECS's JSON.
+    pub channel: SigningChannel,
     /// Whom it reaches.
     pub address: String,
 }

@@ -22,6 +22,8 @@ const VARIABLES: [[&str; 2]; 2] =
 const SERVICE: &str = "ecs";
 /// Before gRPC's message: whether it is compressed, and its length.
 const FRAME_BYTES: usize = 5;
+/// What a signature of ECS's JSON covers beside date and body, as SDKs sign it.
+const JSON_HEADERS: [&str; 2] = ["host", "x-amz-target"];
 
 /// The access key that the environment holds.
 ///
@@ -60,12 +62,14 @@ pub struct SigningChannel {
     channel: Channel,
     env: Env,
     signer: Option<Arc<Signer>>,
+    /// Whom it reaches: the header `host` of ECS's JSON.
+    authority: Arc<str>,
 }
 
 impl SigningChannel {
-    /// Signs what goes over `channel`.
-    pub fn new(channel: Channel, env: &Env, signer: Option<Arc<Signer>>) -> Self {
-        SigningChannel { channel, env: env.clone(), signer }
+    /// Signs what goes over `channel` to `authority`.
+    pub fn new(channel: Channel, env: &Env, signer: Option<Arc<Signer>>, authority: &str) -> Self {
+        SigningChannel { channel, env: env.clone(), signer, authority: authority.into() }
     }
 }
 
@@ -84,10 +88,10 @@ impl Service<http::Request<Body>> for SigningChannel {
         // The one that was found ready sends; its copy is asked anew.
         let copy = self.channel.clone();
         let mut channel = std::mem::replace(&mut self.channel, copy);
-        let (env, signer) = (self.env.clone(), self.signer.clone());
+        let (env, signer, authority) = (self.env.clone(), self.signer.clone(), self.authority.clone());
         Box::pin(async move {
             let request = match signer {
-                Some(signer) => signed(&signer, Stamp::of_ms(env.wall_ms()), request).await?,
+                Some(signer) => signed(&signer, Stamp::of_ms(env.wall_ms()), request, &authority).await?,
                 None => request,
             };
             Ok(channel.call(request).await?)
@@ -96,13 +100,22 @@ impl Service<http::Request<Body>> for SigningChannel {
 }
 
 /// Every call, streamed answers too, has one message, which is encoded already when it comes here.
-async fn signed(signer: &Signer, at: Stamp, request: http::Request<Body>) -> Result<http::Request<Body>, BoxError> {
+async fn signed(
+    signer: &Signer,
+    at: Stamp,
+    request: http::Request<Body>,
+    authority: &str,
+) -> Result<http::Request<Body>, BoxError> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let hash = sha256_hex(body.get(FRAME_BYTES..).unwrap_or_default());
-    let method = parts.method.as_str();
-    let unsigned = Unsigned { method, path: parts.uri.path(), query: "", headers: &parts.headers, authority: None };
-    let headers = signer.sign(at, &unsigned, &[], &hash)?;
+    let is_json = parts.headers.contains_key(JSON_HEADERS[1]);
+    let (covered, payload) = match is_json {
+        true => (&JSON_HEADERS[..], &body[..]),
+        false => (&[][..], body.get(FRAME_BYTES..).unwrap_or_default()),
+    };
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let unsigned = Unsigned { method, path, query: "", headers: &parts.headers, authority: Some(authority) };
+    let headers = signer.sign(at, &unsigned, covered, &sha256_hex(payload))?;
     parts.headers.extend(headers);
     Ok(http::Request::from_parts(parts, Body::new(Full::new(body))))
 }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use seawall_agent::{AgentConfig, AgentError, DEFAULT_RESERVED_PORTS, Trust, runtime::fake::FakeConfig};
+use seawall_env::TaskKind;
+use seawall_proxy::{Proxy, ProxyConfig};
 
 use crate::{
     args::{AgentArgs, RuntimeKind},
@@ -10,6 +12,8 @@ use crate::{
     failure::{Exit, Failure},
     process,
 };
+
+const PROXY: TaskKind = TaskKind::request("proxy");
 
 pub async fn run(ctx: &Context, args: AgentArgs) -> Result<(), Failure> {
     process::start_logging(&args.log)?;
@@ -19,8 +23,23 @@ pub async fn run(ctx: &Context, args: AgentArgs) -> Result<(), Failure> {
         (None, Some(token)) => Trust::Token(token.clone()),
         (None, None) => Trust::Kept,
     };
+    let proxy = proxy(ctx, &args, &trust).await?;
     let config = config(&ctx.global.cluster, args)?;
-    seawall_agent::run(ctx.env.clone(), config, trust, shutdown).await.map_err(failure)
+    let passing = proxy.map(|proxy| ctx.env.spawn(PROXY, proxy.serve(shutdown.clone())));
+    seawall_agent::run(ctx.env.clone(), config, trust, shutdown).await.map_err(failure)?;
+    if let Some(passing) = passing {
+        passing.await;
+    }
+    Ok(())
+}
+
+/// The proxy of `--proxy`, its port taken: an agent knows the members, and whom to trust.
+async fn proxy(ctx: &Context, args: &AgentArgs, trust: &Trust) -> Result<Option<Proxy>, Failure> {
+    let Some(listen) = args.proxy.clone() else { return Ok(None) };
+    let fingerprint = Some(trust.fingerprint(&ctx.env, &args.data_dir).map_err(failure)?);
+    let (servers, zone) = (args.servers.clone(), Some(args.zone.clone()));
+    let opened = Proxy::open(ProxyConfig { listen, servers, zone, fingerprint, insecure: false }).await;
+    opened.map(Some).map_err(super::proxy::failure)
 }
 
 fn failure(error: AgentError) -> Failure {

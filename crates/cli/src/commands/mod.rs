@@ -2,13 +2,18 @@
 
 pub mod access_key;
 mod agent;
+mod api;
+mod aws;
+mod check;
 mod cluster;
 mod completion;
 mod dev;
+mod env;
 mod events;
 mod instance;
 mod logs;
 mod member;
+mod proxy;
 mod run;
 mod scale;
 pub mod secret;
@@ -37,7 +42,12 @@ use crate::{
 pub async fn run(env: Env, cli: Cli) -> Result<(), Failure> {
     refuse_dry_run(&cli)?;
     let ctx = Context::new(env, cli.global);
-    if let Command::Server(_) | Command::Agent(_) | Command::Dev(_) | Command::Demo(_) | Command::Web(_) = &cli.command
+    if let Command::Server(_)
+    | Command::Agent(_)
+    | Command::Proxy(_)
+    | Command::Dev(_)
+    | Command::Demo(_)
+    | Command::Web(_) = &cli.command
     {
         // These take the signals themselves, and end in order.
         return dispatch(&ctx, cli.command).await;
@@ -55,11 +65,16 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Server(args) => server::run(&ctx.env, *args).await,
         Command::Agent(args) => agent::run(ctx, *args).await,
+        Command::Proxy(args) => proxy::run(ctx, *args).await,
         Command::Dev(args) => dev::run(ctx, args).await,
         Command::Demo(args) => crate::demo::run(ctx, args).await,
         Command::Secret(command) => secret::run(ctx, command),
         Command::Token(command) => token::run(ctx, command).await,
         Command::AccessKey(command) => access_key::run(ctx, command).await,
+        Command::Env(args) => env::run(ctx, &args).await,
+        Command::Aws { arguments } => aws::run(ctx, arguments).await,
+        Command::Api(args) => api::run(ctx, args).await,
+        Command::Check(args) => check::run(ctx, &args),
         Command::Status(args) => status::run(ctx, &args).await,
         Command::Member(command) => member::run(ctx, command).await,
         Command::Cluster(command) => cluster::run(ctx, command).await,
@@ -87,11 +102,13 @@ fn refuse_dry_run(cli: &Cli) -> Result<(), Failure> {
     let acts = match &cli.command {
         Command::Server(_) => "server",
         Command::Agent(_) => "agent",
+        Command::Proxy(_) => "proxy",
         Command::Dev(_) => "dev",
         Command::Demo(_) => "demo",
         Command::Secret(_) => "secret",
         Command::Zone(_) => "zone",
         Command::Web(_) => "web",
+        Command::Aws { .. } => "aws",
         _ => return Ok(()),
     };
     if !cli.global.dry_run {

@@ -60,6 +60,8 @@ impl News {
         ];
         lines.extend(self.variables().map(|set| row(&format!("export {set}"), "first, in the other shell")));
         lines.push(row(&self.run(), "then  seawall status"));
+        lines.push(row("seawall aws ecs list-clusters", "your aws, pointed here for this one call"));
+        lines.push(row(r#"eval "$(seawall env)""#, "boto3, Terraform and aws in this shell"));
         lines.push(row("seawall zone kill b", "what you came for;  seawall zone return b"));
         lines.push(if self.keys { KEYS } else { NO_KEYS }.to_owned());
         let runs_on = "Ctrl-C ends everything; started again, it goes on where it was";
@@ -120,14 +122,16 @@ mod tests {
 
     #[test]
     fn everything_to_paste_is_there() {
-        insta::assert_snapshot!(news().text(), @r"
+        insta::assert_snapshot!(news().text(), @r#"
         runtime docker 20.10.24   zones us-local-1a (leader) us-local-1b us-local-1c   3 instances, 6 vCPU, 12.0 GiB   ready in 2.9 s
         members http://127.0.0.1:7400 http://127.0.0.1:7410 http://127.0.0.1:7420   data /home/x/.local/state/seawall/dev
           seawall run nginx:alpine --name web --count 6 -p 80    then  seawall status
+          seawall aws ecs list-clusters                          your aws, pointed here for this one call
+          eval "$(seawall env)"                                  boto3, Terraform and aws in this shell
           seawall zone kill b                                    what you came for;  seawall zone return b
         no access keys: any signature is accepted. seawall access-key create makes the first
         Ctrl-C ends everything; started again, it goes on where it was. To start afresh, remove the data.
-        ");
+        "#);
     }
 
     #[test]
@@ -141,14 +145,16 @@ mod tests {
             own_port: true,
             ..news()
         };
-        insta::assert_snapshot!(other.text(), @r"
+        insta::assert_snapshot!(other.text(), @r#"
         runtime process   zones us-local-1a (leader) us-local-1b us-local-1c   3 instances, 6 vCPU, 12.0 GiB   ready in 2.9 s
         members http://127.0.0.1:7400 http://127.0.0.1:7410 http://127.0.0.1:7420   data /d
           export SEAWALL_DEV_DIR=/d SEAWALL_ADDR=127.0.0.1:7400,127.0.0.1:7410,127.0.0.1:7420   first, in the other shell
           seawall run process --name web --count 6 -p 8080 -- /usr/bin/seawall web   then  seawall status
+          seawall aws ecs list-clusters                          your aws, pointed here for this one call
+          eval "$(seawall env)"                                  boto3, Terraform and aws in this shell
           seawall zone kill b                                    what you came for;  seawall zone return b
         access keys exist: clients sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
         Ctrl-C ends everything; started again, it goes on where it was. To start afresh, remove the data.
-        ");
+        "#);
     }
 }

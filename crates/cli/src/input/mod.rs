@@ -1,7 +1,7 @@
 //! Files that people write: ECS's JSON, read strictly.
 
 mod check;
-mod scan;
+pub mod scan;
 
 use std::{io::Read as _, path::Path};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-pub use check::unknown;
+pub use check::{mistake, unknown};
 
 /// Larger files are no definitions.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -43,11 +43,16 @@ fn subject_of(subject: &str, value: &Value) -> String {
 }
 
 /// Text of a file, or of standard input for `-`.
-fn read(env: &Env, file: &Path) -> Result<String, Failure> {
+pub fn read(env: &Env, file: &Path) -> Result<String, Failure> {
+    read_at_most(env, file, FILE_BYTES_MAX)
+}
+
+/// The same with a limit of its own.
+pub fn read_at_most(env: &Env, file: &Path, bytes_max: usize) -> Result<String, Failure> {
     let shown = file.display();
     let bytes = if file == Path::new("-") {
         let mut bytes = Vec::new();
-        std::io::stdin().lock().take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        std::io::stdin().lock().take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
         bytes
     } else {
         match env.fs().read(file) {
@@ -56,8 +61,8 @@ fn read(env: &Env, file: &Path) -> Result<String, Failure> {
             Err(error) => return Err(Failure::refused(format!("{shown}: {error}"))),
         }
     };
-    if bytes.len() > FILE_BYTES_MAX {
-        return Err(Failure::refused(format!("{shown}: larger than {FILE_BYTES_MAX} bytes")));
+    if bytes.len() > bytes_max {
+        return Err(Failure::refused(format!("{shown}: larger than {bytes_max} bytes")));
     }
     String::from_utf8(bytes).map_err(|_| Failure::refused(format!("{shown}: not UTF-8")))
 }

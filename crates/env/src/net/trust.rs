@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub use ca::{CERTIFICATE_LIFETIME, Ca};
 pub use credentials::{Credentials, Enrolment, certificate_name};
 pub use fingerprint::Fingerprint;
-pub use identity::{Identity, enrolling_config};
+pub use identity::{Identity, enrolling_config, passing_config};
 pub use secret::{SECRET_BYTES, Secret};
 pub use token::JoinToken;
 pub(crate) use verify::OtherSecret;

@@ -147,6 +147,12 @@ pub fn enrolling_config(fingerprint: Fingerprint) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
+/// For passing on what others say: trusts the authority with that fingerprint, shows no certificate, and leaves the protocol
+/// to them.
+pub fn passing_config(fingerprint: Fingerprint) -> Arc<ClientConfig> {
+    Arc::new(client_builder(Arc::new(Pinned::new(fingerprint))).with_no_client_auth())
+}
+
 fn client_builder(
     verifier: Arc<dyn rustls::client::danger::ServerCertVerifier>,
 ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
