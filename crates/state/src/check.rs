@@ -39,6 +39,8 @@ impl State {
             (self.client_tokens.number(), self.client_tokens.recomputed_hash()),
             (self.forwarded.number(), self.forwarded.recomputed_hash()),
             (self.invocations.number(), self.invocations.recomputed_hash()),
+            (self.history_segments.number(), self.history_segments.recomputed_hash()),
+            (self.history_open.number(), self.history_open.recomputed_hash()),
         ]
     }
 

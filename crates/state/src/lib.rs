@@ -10,6 +10,7 @@ mod apply;
 mod check;
 mod effects;
 mod error;
+mod history;
 mod index;
 mod query;
 mod size;
@@ -22,20 +23,24 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow,
-    ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow,
+    InvocationRow, MemberRow, MetaRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::DEFAULT_LIMITS;
 pub use effects::{Change, Effects};
 pub use error::{error_of, refusal_of};
+pub use history::{HISTORY_OPEN_BYTES_MAX, HistoryKey, history_key, history_place};
 pub use index::Indexes;
 pub use query::service_group;
 pub use size::{effective_size, fixed_ports, parse_cpu, parse_memory, size_of};
 pub use snapshot::{CHUNK_BYTES, Chunk, Restore, RestoreError};
 pub use table::{Table, TableHash};
 pub use tally::{ClusterCounts, Counts, Usage};
+
+/// The attribute that every task shows of its instance.
+pub const ARCHITECTURE_ATTRIBUTE: &str = "ecs.cpu-architecture";
 
 /// (account, cluster, operation, token)
 pub type ClientTokenKey = (u32, u64, String, String);
@@ -78,6 +83,10 @@ pub struct State {
     pub client_tokens: Table<ClientTokenKey, ClientTokenRow>,
     /// What calls of SDKs answered lately, by (invocation id, ordinal of the command).
     pub invocations: Table<InvocationKey, InvocationRow>,
+    /// Segments of history that members hold as files, by their first record.
+    pub history_segments: Table<HistoryKey, HistorySegmentRow>,
+    /// Records that left the other tables and are in no segment yet.
+    pub history_open: Table<HistoryKey, HistoryRow>,
     /// Derived.
     pub index: Indexes,
 }
@@ -105,6 +114,8 @@ impl State {
             client_tokens: Table::new(10),
             forwarded: Table::new(11),
             invocations: Table::new(16),
+            history_segments: Table::new(13),
+            history_open: Table::new(18),
             index: Indexes::default(),
         }
     }
@@ -136,6 +147,8 @@ impl State {
             (self.client_tokens.number(), self.client_tokens.hash()),
             (self.forwarded.number(), self.forwarded.hash()),
             (self.invocations.number(), self.invocations.hash()),
+            (self.history_segments.number(), self.history_segments.hash()),
+            (self.history_open.number(), self.history_open.hash()),
         ]
     }
 }

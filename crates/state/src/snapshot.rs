@@ -8,11 +8,11 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, ServiceRow,
-    TaskDefinitionRow, TaskRow, TokenRow,
+    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow,
+    InvocationRow, MemberRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 
-use crate::{ClientTokenKey, InvocationKey, State, Table, task_id_of};
+use crate::{ClientTokenKey, HistoryKey, InvocationKey, State, Table, history_key, task_id_of};
 
 /// Bytes of one chunk; a row that is larger has a chunk of its own.
 pub const CHUNK_BYTES: usize = 256 << 10;
@@ -64,6 +64,8 @@ impl State {
             .chain(chunks_of(&self.client_tokens))
             .chain(chunks_of(&self.forwarded))
             .chain(chunks_of(&self.invocations))
+            .chain(chunks_of(&self.history_segments))
+            .chain(chunks_of(&self.history_open))
     }
 }
 
@@ -118,6 +120,8 @@ impl Restore {
             10 => fill(&mut state.client_tokens, chunk),
             11 => fill(&mut state.forwarded, chunk),
             16 => fill(&mut state.invocations, chunk),
+            13 => fill(&mut state.history_segments, chunk),
+            18 => fill(&mut state.history_open, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -188,4 +192,6 @@ rows! {
     ClientTokenRow: ClientTokenKey = |it| (it.account, it.cluster_id, it.operation.clone(), it.token.clone());
     ForwardedRow: (u64, u64) = |it| (it.member_id, it.serial);
     InvocationRow: InvocationKey = |it| (it.id.clone(), it.ordinal);
+    HistorySegmentRow: HistoryKey = |it| history_key(it.first);
+    HistoryRow: HistoryKey = |it| history_key(it.place);
 }

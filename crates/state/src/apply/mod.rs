@@ -12,6 +12,7 @@ mod deregister_instance;
 mod disconnect_instances;
 mod formation;
 mod forwards;
+mod history;
 mod invocations;
 mod members;
 mod place_tasks;
@@ -136,6 +137,8 @@ impl Apply<'_> {
             Kind::ServiceStep(it) => self.service_step(it),
             Kind::TagResource(it) => self.tag_resource(it),
             Kind::UntagResource(it) => self.untag_resource(it),
+            Kind::SealHistory(it) => self.seal_history(it),
+            Kind::DropHistory(it) => self.drop_history(it),
         }
     }
 
@@ -175,6 +178,11 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     client_token_ttl_ms: 24 * 60 * 60 * 1000,
     forwards_kept: 1024,
     invocations: 100_000,
+    // As history.rs has them: what a state of the first release says stays as it was.
+    history_seal_bytes: 0,
+    history_bytes: 0,
+    history_age_ms: 0,
+    deleted_services_kept: 0,
 };
 
 fn done(id: u64) -> reply::Kind {
