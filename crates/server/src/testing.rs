@@ -24,7 +24,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     ServerConfig,
     api::Node,
-    ops::{self, Ctx, IdSource, Outcome, Prepared, ReadCtx, ReadOp, Write},
+    ops::{self, Ctx, IdSource, Outcome, Prepared, ReadCtx, ReadOp, Recall, Write},
     render,
     simulated::{self, Faults, Links},
 };
@@ -139,7 +139,9 @@ impl TestCluster {
     }
 
     fn read<Op: ReadOp>(&self, request: Op::Request) -> Result<Vec<u8>, ApiError> {
-        let ctx = ReadCtx { state: &self.state, principal: &Principal::default(), now_ms: self.now_ms };
+        let recall = Recall::default();
+        let principal = Principal::default();
+        let ctx = ReadCtx { state: &self.state, principal: &principal, now_ms: self.now_ms, history: &recall };
         ops::answer::<Op>(&ctx, &request).map(|answer| answer.encode_to_vec())
     }
 

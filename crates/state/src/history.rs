@@ -70,6 +70,14 @@ impl State {
         (ends == [Some(first), Some(last)]).then_some(rows)
     }
 
+    /// The end of history, where something was retired after this cluster time.
+    pub fn history_end_since(&self, since_ms: i64) -> Option<HistoryKey> {
+        let open = self.history_open.last().map(|(key, row)| (*key, row.retired_at_ms));
+        let sealed = || self.history_segments.last().map(|(_, row)| (history_key(row.last), row.retired_at_ms));
+        let ((index, ordinal), retired_at_ms) = open.or_else(sealed)?;
+        (retired_at_ms >= since_ms).then_some((index, ordinal + 1))
+    }
+
     /// Bytes of the open records.
     pub fn history_open_bytes(&self) -> u64 {
         self.index.history_open_bytes

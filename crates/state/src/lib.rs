@@ -39,6 +39,8 @@ pub use snapshot::{CHUNK_BYTES, Chunk, Restore, RestoreError};
 pub use table::{Table, TableHash};
 pub use tally::{ClusterCounts, Counts, Usage};
 
+/// What `apply` of this version knows: a new cluster has it from the start, others once it is raised.
+pub const CLUSTER_VERSION: u32 = 2;
 /// The attribute that every task shows of its instance.
 pub const ARCHITECTURE_ATTRIBUTE: &str = "ecs.cpu-architecture";
 

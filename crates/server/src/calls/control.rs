@@ -3,23 +3,30 @@
 use std::sync::Arc;
 
 use prost::Message;
-use seawall_model::{ApiError, ErrorCode, InstanceId, MemberId};
+use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, MemberId};
 use seawall_proto::{
-    internal::v1::{Command, DropToken, LogChunk, LogRequest, PutToken, TokenRow, command},
+    internal::v1::{Command, DropToken, LogChunk, LogRequest, PutToken, TaskRow, TokenRow, command},
     millis, timestamp_of, timestamp_unless_zero,
     v1::{
         AddMemberRequest, AddMemberResponse, CreateTokenRequest, CreateTokenResponse, DescribeMembersRequest,
         DescribeMembersResponse, ExplainRequest, ExplainResponse, GetStatusRequest, GetStatusResponse,
-        ListEndpointsRequest, ListEndpointsResponse, ListTokensRequest, ListTokensResponse, LogLine,
-        RemoveMemberRequest, RemoveMemberResponse, ReplaceLostRequest, ReplaceLostResponse, ReplaceMemberRequest,
-        ReplaceMemberResponse, RevokeTokenRequest, RevokeTokenResponse, TaskLogsRequest, Token,
-        TransferLeadershipRequest, TransferLeadershipResponse,
+        ListEndpointsRequest, ListEndpointsResponse, ListHistoryRequest, ListHistoryResponse, ListTokensRequest,
+        ListTokensResponse, LogLine, RemoveMemberRequest, RemoveMemberResponse, ReplaceLostRequest,
+        ReplaceLostResponse, ReplaceMemberRequest, ReplaceMemberResponse, RevokeTokenRequest, RevokeTokenResponse,
+        TaskLogsRequest, Token, TransferLeadershipRequest, TransferLeadershipResponse,
     },
 };
+use seawall_state::State;
 use tokio::sync::mpsc;
 
-use super::{Call, undecodable};
-use crate::{api::Node, dispatch::logs, explain as explanation, render, resolve, status, trust};
+use super::{Call, answered, undecodable};
+use crate::{
+    api::Node,
+    dispatch::logs,
+    explain as explanation,
+    history::{self, Lookup},
+    ops, render, resolve, status, trust,
+};
 
 /// Calls `$callback!` with every operation that has one answer: `Name, method_name, Request, Response, deadline;` …
 macro_rules! for_each_control {
@@ -37,6 +44,7 @@ macro_rules! for_each_control {
             CreateToken, create_token, CreateTokenRequest, CreateTokenResponse, WRITE_DEADLINE;
             ListTokens, list_tokens, ListTokensRequest, ListTokensResponse, READ_DEADLINE;
             RevokeToken, revoke_token, RevokeTokenRequest, RevokeTokenResponse, WRITE_DEADLINE;
+            ListHistory, list_history, ListHistoryRequest, ListHistoryResponse, READ_DEADLINE;
         }
     };
 }
@@ -161,6 +169,14 @@ pub(crate) async fn revoke_token(
     Ok(RevokeTokenResponse {})
 }
 
+pub(crate) async fn list_history(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &ListHistoryRequest,
+) -> Result<ListHistoryResponse, ApiError> {
+    answered(node, call, |ctx| ops::list_history(ctx, ask)).await
+}
+
 async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<(), ApiError> {
     let command = Command {
         request_id: call.request_id.clone(),
@@ -189,8 +205,11 @@ pub(crate) async fn task_logs(
 ) -> Result<(mpsc::Receiver<LogChunk>, String), ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
     let cluster = resolve::cluster(&state, ask.cluster.as_deref())?;
-    let task = resolve::task(&state, cluster, &ask.task)?
-        .ok_or_else(|| ApiError::invalid(format!("The referenced task was not found: {}", ask.task)))?;
+    let task = match resolve::task(&state, cluster, &ask.task)? {
+        Some(task) => Some(task),
+        None => retired_task(node, call, &state, cluster, &ask.task).await?,
+    };
+    let task = task.ok_or_else(|| ApiError::invalid(format!("The referenced task was not found: {}", ask.task)))?;
     let instance = InstanceId(task.instance_id);
     let member = state.instances.get(&instance).map(|row| MemberId(row.member_id)).unwrap_or_default();
     let order = LogRequest {
@@ -203,6 +222,19 @@ pub(crate) async fn task_logs(
     };
     let chunks = logs::read(node, instance, member, order).await?;
     Ok((chunks, render::task::id(&task).to_string()))
+}
+
+/// A task that left the state, by its whole id: its agent may still have its logs.
+async fn retired_task(
+    node: &Arc<Node>,
+    call: &Call,
+    state: &State,
+    cluster: ClusterId,
+    name: &str,
+) -> Result<Option<Arc<TaskRow>>, ApiError> {
+    let Some(id) = resolve::id_of_task(state, name) else { return Ok(None) };
+    let found = history::find(node, state, [Lookup::Task(cluster, id)].into(), call.deadline).await?;
+    found.values().next().map(|record| render::history::task_row(record).map(Arc::new)).transpose()
 }
 
 /// A chunk's lines; its error ends the stream.

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod endpoint;
 pub mod event;
+pub mod history;
 pub mod instance;
 pub mod service;
 pub mod task;
