@@ -31,13 +31,7 @@ pub(crate) async fn find(
     lookups: BTreeSet<Lookup>,
     deadline: Instant,
 ) -> Result<Found, ApiError> {
-    let mut found = Found::new();
-    // The open records are bounded by a segment's size, and they are the newest.
-    for (_, row) in state.history_open.iter() {
-        if let Some(lookup) = Lookup::of(row).filter(|lookup| lookups.contains(lookup)) {
-            found.insert(lookup, row.clone());
-        }
-    }
+    let mut found = find_open(state, &lookups);
     let left: Vec<Lookup> = lookups.into_iter().filter(|lookup| !found.contains_key(lookup)).collect();
     let segments = listed(state);
     if left.is_empty() || segments.is_empty() {
@@ -51,6 +45,13 @@ pub(crate) async fn find(
         ask_others(node, &left, missing, deadline, &mut found).await?;
     }
     Ok(found)
+}
+
+/// The same among the open records alone. They are few, and newer than all others.
+pub(crate) fn find_open(state: &State, lookups: &BTreeSet<Lookup>) -> Found {
+    let rows = state.history_open.iter().map(|(_, row)| row);
+    let named = rows.filter_map(|row| Some((Lookup::of(row).filter(|lookup| lookups.contains(lookup))?, row.clone())));
+    named.collect()
 }
 
 /// Looks from the newest segment on until all is found; with those that could not be looked into on the way.

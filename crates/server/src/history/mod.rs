@@ -17,9 +17,6 @@ mod page;
 mod segment;
 mod store;
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     path::Path,
     sync::{
@@ -34,6 +31,8 @@ use seawall_proto::internal::v1::{HistoryKind, HistoryLookup, HistoryRow, Histor
 use seawall_state::{State, task_id, task_id_message};
 
 pub(crate) use fetch::serve_fetch;
+#[cfg(test)]
+pub(crate) use find::find_open;
 pub(crate) use find::{Found, find, serve_find};
 pub(crate) use keep::keep;
 pub(crate) use page::{PageOf, Paged, page};

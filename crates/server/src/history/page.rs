@@ -40,6 +40,14 @@ pub(crate) struct Paged {
 }
 
 impl PageOf {
+    /// The page from the open records, and whether it is full.
+    pub(crate) fn open(&self, state: &State) -> (Paged, bool) {
+        let mut paged = Paged::default();
+        let rows: Vec<Arc<HistoryRow>> = state.history_open.iter().map(|(_, row)| row.clone()).collect();
+        let is_full = self.fill(&mut paged, rows.into_iter());
+        (paged, is_full)
+    }
+
     fn takes(&self, row: &HistoryRow) -> bool {
         row.kind() == self.kind
             && row.cluster_id == self.cluster.0
@@ -66,9 +74,8 @@ impl PageOf {
 /// # Errors
 /// A segment is on members that do not answer.
 pub(crate) async fn page(node: &Arc<Node>, state: &State, ask: &PageOf, deadline: Instant) -> Result<Paged, ApiError> {
-    let mut paged = Paged::default();
-    let open: Vec<Arc<HistoryRow>> = state.history_open.iter().map(|(_, row)| row.clone()).collect();
-    if ask.fill(&mut paged, open.into_iter()) {
+    let (mut paged, is_full) = ask.open(state);
+    if is_full {
         return Ok(paged);
     }
     let mut read = 0;

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod clusters;
+mod history;
 mod instances;
 mod paging;
 mod services;
