@@ -750,7 +750,7 @@ pub struct RunArgs {
 pub struct TaskListArgs {
     /// Only tasks of this service
     pub service: Option<String>,
-    /// Stopped ones too
+    /// Stopped ones too, as far back as they are kept
     #[arg(short, long)]
     pub all: bool,
     /// Only on this instance

@@ -29,6 +29,7 @@ use crate::{
     ServerConfig,
     auth::Gate,
     dispatch::Sessions,
+    history::History,
     leader::{Liveness, Proposer},
     member::{Condition, Hints, Identity, Peerage, Room, commands, peers},
     watch::Changes,
@@ -59,6 +60,7 @@ pub(crate) struct Node {
     pub(crate) sessions: Sessions,
     pub(crate) changes: Changes,
     pub(crate) condition: Condition,
+    pub(crate) history: History,
     /// Where peers and clients reach this member.
     pub(crate) peer_address: String,
     pub(crate) client_address: String,

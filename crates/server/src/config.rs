@@ -3,6 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use seawall_model::{is_region, is_zone};
+use seawall_proto::internal::v1::Limits;
+use seawall_state::DEFAULT_LIMITS;
 
 /// Settings of one member.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct ServerConfig {
     pub region: String,
     /// Account number in the ARNs of a cluster that is formed.
     pub account: String,
+    /// Limits of a cluster that is formed; afterwards they live in state.
+    pub limits: Limits,
     /// TLS for clients.
     pub tls: TlsMode,
     /// Serve clients without keys beyond loopback, and without TLS where they ask so.
@@ -85,6 +89,7 @@ impl ServerConfig {
             secret_file,
             region: seawall_model::DEFAULT_REGION.into(),
             account: seawall_model::DEFAULT_ACCOUNT_NUMBER.into(),
+            limits: DEFAULT_LIMITS,
             tls: TlsMode::Auto,
             insecure: false,
             heartbeat_ms: 40,

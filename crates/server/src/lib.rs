@@ -8,6 +8,7 @@ mod dispatch;
 mod ecs;
 mod explain;
 mod grpc;
+mod history;
 mod leader;
 mod member;
 mod ops;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seawall_model::{ACCOUNT, ApiError, ClusterId, DEFAULT_CLUSTER, ErrorCode, Id128, Resource, nearest};
+use seawall_model::{ACCOUNT, ApiError, ClusterId, DEFAULT_CLUSTER, ErrorCode, Id128, Resource, TaskId, nearest};
 use seawall_proto::internal::v1::{InstanceRow, ServiceRow, TaskRow};
 use seawall_state::{State, task_id};
 
@@ -48,6 +48,14 @@ pub(crate) fn task(state: &State, cluster: ClusterId, name: &str) -> Result<Opti
         name.len() >= PREFIX_CHARS_MIN && task.id.as_ref().is_some_and(|id| task_id(id).to_string().starts_with(name))
     });
     unique("tasks", name, found)
+}
+
+/// The id that names a task, whether there is one or not; `None` for what is no whole id.
+pub(crate) fn id_of_task(state: &State, name: &str) -> Option<TaskId> {
+    match state.arns().parse(name) {
+        Ok(Some(Resource::Task(_, id))) => Some(id),
+        _ => name.parse().ok(),
+    }
 }
 
 /// An instance by ARN, id, unique prefix of an id or its `ec2InstanceId`.

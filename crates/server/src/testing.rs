@@ -25,7 +25,8 @@ use crate::{
     ServerConfig,
     api::Node,
     ecs::decode,
-    ops::{self, Ctx, IdSource, Outcome, Prepared, ReadCtx, ReadOp, Write},
+    history,
+    ops::{self, Ctx, IdSource, Outcome, Prepared, ReadCtx, ReadOp, Recall, Write},
     render,
     simulated::{self, Faults, Links},
 };
@@ -143,8 +144,24 @@ impl TestCluster {
     }
 
     fn read<Op: ReadOp>(&self, request: Op::Request) -> Result<Vec<u8>, ApiError> {
-        let ctx = ReadCtx { state: &self.state, principal: &Principal::default(), now_ms: self.now_ms };
-        ops::answer::<Op>(&ctx, &request).map(|answer| answer.encode_to_vec())
+        self.answered(|ctx| ops::answer::<Op>(ctx, &request)).map(|answer| answer.encode_to_vec())
+    }
+
+    /// What is answered once all of history that it asks for is known: here all of it is in the state.
+    pub(crate) fn answered<A>(&self, answer: impl Fn(&ReadCtx<'_>) -> Result<A, ApiError>) -> Result<A, ApiError> {
+        let principal = Principal::default();
+        let mut recall = Recall::default();
+        loop {
+            let ctx = ReadCtx { state: &self.state, principal: &principal, now_ms: self.now_ms, history: &recall };
+            let answer = answer(&ctx);
+            let Some(lacked) = recall.take_lacked() else { return answer };
+            let found = history::find_open(&self.state, &lacked.lookups);
+            recall.learn(lacked.lookups, found);
+            for of in lacked.pages {
+                let (page, _) = of.open(&self.state);
+                recall.learn_page(of, page);
+            }
+        }
     }
 
     fn write(&mut self, operation: &str, request: impl Message) -> Result<Vec<u8>, ApiError> {

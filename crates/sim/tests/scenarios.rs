@@ -80,6 +80,9 @@ scenarios! {
     a_member_that_lags_gets_a_snapshot,
     a_member_that_was_cut_off_gets_a_snapshot,
     a_crowd_wants_the_same_room,
+    history_is_the_same_everywhere,
+    history_goes_on_without_room,
+    history_is_dropped_everywhere,
     random_faults,
     random_faults_of_members,
 }

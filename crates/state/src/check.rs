@@ -42,6 +42,8 @@ impl State {
             (self.capacity_providers.number(), self.capacity_providers.recomputed_hash()),
             (self.account_settings.number(), self.account_settings.recomputed_hash()),
             (self.access_keys.number(), self.access_keys.recomputed_hash()),
+            (self.history_segments.number(), self.history_segments.recomputed_hash()),
+            (self.history_open.number(), self.history_open.recomputed_hash()),
         ]
     }
 

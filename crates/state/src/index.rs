@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
+use prost::Message as _;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
     ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
@@ -52,6 +53,10 @@ pub struct Indexes {
     /// Definitions that leave once nothing names them.
     pub(crate) definitions_leaving: OrdSet<TaskDefinitionId>,
     pub(crate) invocation_expiry: OrdSet<(i64, InvocationKey)>,
+    /// Encoded bytes of the open records of history.
+    pub(crate) history_open_bytes: u64,
+    /// Bytes of the files of all segments of history.
+    pub(crate) history_bytes: u64,
 }
 
 impl State {
@@ -96,13 +101,14 @@ impl State {
         self.services.put(id, Arc::new(row));
     }
 
-    pub(crate) fn remove_service(&mut self, id: ServiceId) {
-        let Some(row) = self.services.remove(&id) else { return };
+    pub(crate) fn remove_service(&mut self, id: ServiceId) -> Option<Arc<ServiceRow>> {
+        let row = self.services.remove(&id)?;
         self.index.take_service(&row);
         let name = (ClusterId(row.cluster_id), row.name.clone());
         if self.index.service_names.get(&name) == Some(&id) {
             self.index.service_names.remove(&name);
         }
+        Some(row)
     }
 
     /// Puts an instance. When its zone changed, its tasks are counted in the new one.
@@ -207,6 +213,8 @@ impl State {
         for (_, row) in self.tasks.iter() {
             fresh.index_task(None, Some(row));
         }
+        fresh.index.history_open_bytes = fresh.history_open.iter().map(|(_, row)| row.encoded_len() as u64).sum();
+        fresh.index.history_bytes = fresh.history_segments.iter().map(|(_, row)| row.bytes).sum();
         fresh.index
     }
 }

@@ -10,6 +10,7 @@ mod apply;
 mod check;
 mod effects;
 mod error;
+mod history;
 mod index;
 mod query;
 mod size;
@@ -23,19 +24,26 @@ use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
-    ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceRow,
+    TaskDefinitionRow, TaskRow, TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::{DEFAULT_LIMITS, PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
 pub use effects::{Change, Effects};
 pub use error::{error_of, refusal_of};
+pub use history::{HISTORY_OPEN_BYTES_MAX, HistoryKey, history_key, history_place};
 pub use index::Indexes;
 pub use query::service_group;
 pub use size::{effective_size, fixed_ports, parse_cpu, parse_memory, size_of};
 pub use snapshot::{CHUNK_BYTES, Chunk, Restore, RestoreError};
 pub use table::{Table, TableHash};
 pub use tally::{ClusterCounts, Counts, Usage};
+
+/// What `apply` of this version knows: a new cluster has it from the start, others once it is raised.
+pub const CLUSTER_VERSION: u32 = 2;
+/// The attribute that every task shows of its instance.
+pub const ARCHITECTURE_ATTRIBUTE: &str = "ecs.cpu-architecture";
 
 /// (account, cluster, operation, token)
 pub type ClientTokenKey = (u32, u64, String, String);
@@ -87,6 +95,10 @@ pub struct State {
     pub invocations: Table<InvocationKey, InvocationRow>,
     /// Clients' access keys by id.
     pub access_keys: Table<String, AccessKeyRow>,
+    /// Segments of history that members hold as files, by their first record.
+    pub history_segments: Table<HistoryKey, HistorySegmentRow>,
+    /// Records that left the other tables and are in no segment yet.
+    pub history_open: Table<HistoryKey, HistoryRow>,
     /// Derived.
     pub index: Indexes,
 }
@@ -117,6 +129,8 @@ impl State {
             capacity_providers: Table::new(17),
             account_settings: Table::new(19),
             access_keys: Table::new(12),
+            history_segments: Table::new(13),
+            history_open: Table::new(18),
             index: Indexes::default(),
         }
     }
@@ -151,6 +165,8 @@ impl State {
             (self.capacity_providers.number(), self.capacity_providers.hash()),
             (self.account_settings.number(), self.account_settings.hash()),
             (self.access_keys.number(), self.access_keys.hash()),
+            (self.history_segments.number(), self.history_segments.hash()),
+            (self.history_open.number(), self.history_open.hash()),
         ]
     }
 }

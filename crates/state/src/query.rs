@@ -81,6 +81,12 @@ impl State {
         range.filter_map(|(_, id)| self.services.get(id))
     }
 
+    /// Deleted services of a cluster that are still in the state, the last deleted first.
+    pub fn deleted_services_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<ServiceRow>> {
+        let range = (cluster, 0, ServiceId(0))..=(cluster, u64::MAX, ServiceId(u64::MAX));
+        self.index.services_inactive.range(range).rev().filter_map(|(_, _, id)| self.services.get(id))
+    }
+
     /// Tasks of a cluster, oldest first, stopped ones included.
     pub fn tasks_of_cluster(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<TaskRow>> {
         let range = (cluster, TaskId::default())..=(cluster, LAST);

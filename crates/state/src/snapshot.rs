@@ -9,10 +9,11 @@ use prost::Message;
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
-    ForwardedRow, InstanceRow, InvocationRow, MemberRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, ServiceRow, TaskDefinitionRow,
+    TaskRow, TokenRow,
 };
 
-use crate::{AccountSettingKey, ClientTokenKey, InvocationKey, State, Table, task_id_of};
+use crate::{AccountSettingKey, ClientTokenKey, HistoryKey, InvocationKey, State, Table, history_key, task_id_of};
 
 /// Bytes of one chunk; a row that is larger has a chunk of its own.
 pub const CHUNK_BYTES: usize = 256 << 10;
@@ -67,6 +68,8 @@ impl State {
             .chain(chunks_of(&self.capacity_providers))
             .chain(chunks_of(&self.account_settings))
             .chain(chunks_of(&self.access_keys))
+            .chain(chunks_of(&self.history_segments))
+            .chain(chunks_of(&self.history_open))
     }
 }
 
@@ -124,6 +127,8 @@ impl Restore {
             17 => fill(&mut state.capacity_providers, chunk),
             19 => fill(&mut state.account_settings, chunk),
             12 => fill(&mut state.access_keys, chunk),
+            13 => fill(&mut state.history_segments, chunk),
+            18 => fill(&mut state.history_open, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -197,4 +202,6 @@ rows! {
     AccountSettingRow: AccountSettingKey = |it| (it.account, it.principal_arn.clone(), it.name.clone());
     InvocationRow: InvocationKey = |it| (it.id.clone(), it.ordinal);
     AccessKeyRow: String = |it| it.id.clone();
+    HistorySegmentRow: HistoryKey = |it| history_key(it.first);
+    HistoryRow: HistoryKey = |it| history_key(it.place);
 }

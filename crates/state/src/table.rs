@@ -73,6 +73,16 @@ impl<K: Ord + Clone, V: Message + Default> Table<K, V> {
         self.rows.range(range)
     }
 
+    /// The row of the lowest key.
+    pub fn first(&self) -> Option<(&K, &Arc<V>)> {
+        self.rows.get_min().map(|(key, row)| (key, row))
+    }
+
+    /// The row of the highest key.
+    pub fn last(&self) -> Option<(&K, &Arc<V>)> {
+        self.rows.get_max().map(|(key, row)| (key, row))
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()

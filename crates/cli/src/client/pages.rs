@@ -4,7 +4,8 @@ use seawall_model::limits::{DESCRIBE_MAX, DESCRIBE_SERVICES_MAX};
 use seawall_proto::v1::{
     Cluster, ContainerInstance, DescribeClustersRequest, DescribeContainerInstancesRequest, DescribeServicesRequest,
     DescribeTasksRequest, Failure as EcsFailure, ListClustersRequest, ListContainerInstancesRequest,
-    ListServicesRequest, ListTaskDefinitionsRequest, ListTasksRequest, Service, Task,
+    ListHistoryRequest, ListHistoryResponse, ListServicesRequest, ListTaskDefinitionsRequest, ListTasksRequest,
+    Service, Task,
 };
 
 use super::{Again, Client};
@@ -57,6 +58,22 @@ impl Client {
             );
         }
         Ok(all)
+    }
+
+    /// All pages of what was. What left the tables meanwhile may be in two of them.
+    pub async fn history(&self, request: ListHistoryRequest) -> Result<Vec<ListHistoryResponse>, Failure> {
+        let mut request = request;
+        let mut all = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let ask = async |mut c: super::Connection, r| c.control.list_history(r).await;
+            let page = self.call(Again::Safe, request.clone(), ask).await?;
+            request.next_token = page.next_token.clone();
+            all.push(page);
+            if request.next_token.is_none() {
+                return Ok(all);
+            }
+        }
+        Err(Failure::refused("list_history has no last page").next("--since TIME"))
     }
 
     /// ARNs of a cluster's instances.

@@ -1,8 +1,13 @@
 //! `seawall events`: what happened, and with `-f` what happens.
 
+use std::collections::BTreeMap;
+
 use seawall_proto::{
     millis,
-    v1::{ContainerInstance, ResourceKind, Service, ServiceEvent, Task, WatchEvent, WatchRequest, watch_event::Change},
+    v1::{
+        ContainerInstance, ListHistoryRequest, ResourceKind, Service, ServiceEvent, Task, WatchEvent, WatchRequest,
+        watch_event::Change,
+    },
 };
 
 use crate::{
@@ -37,7 +42,7 @@ pub async fn run(ctx: &Context, args: EventsArgs) -> Result<(), Failure> {
         None => None,
     };
     let from_ms = args.since.map_or(0, |since| ctx.env.wall_ms() - since.as_millis() as i64);
-    let mut lines = past(ctx, thing.as_ref()).await?;
+    let mut lines = past(ctx, thing.as_ref(), from_ms).await?;
     lines.retain(|line| line.at_ms >= from_ms);
     lines.sort_by_key(|line| line.at_ms);
     for line in &lines {
@@ -55,9 +60,9 @@ pub async fn run(ctx: &Context, args: EventsArgs) -> Result<(), Failure> {
     follow(ctx, &about).await
 }
 
-async fn past(ctx: &Context, thing: Option<&Thing>) -> Result<Vec<Line>, Failure> {
+async fn past(ctx: &Context, thing: Option<&Thing>, from_ms: i64) -> Result<Vec<Line>, Failure> {
     Ok(match thing {
-        Some(Thing::Service(found)) => of_service(&found.it),
+        Some(Thing::Service(found)) => all_of_service(ctx, &found.cluster, found.it.service_name(), from_ms).await?,
         Some(Thing::Task(found)) => of_task(&found.it),
         Some(Thing::Instance(found)) => vec![of_instance(&found.it, found.it.registered_at.as_ref().map_or(0, millis))],
         None => {
@@ -67,6 +72,22 @@ async fn past(ctx: &Context, thing: Option<&Thing>) -> Result<Vec<Line>, Failure
             client.services(&cluster, &arns).await?.0.iter().flat_map(of_service).collect()
         }
     })
+}
+
+/// A service's events as far back as they are kept; a description holds the last hundred.
+async fn all_of_service(ctx: &Context, cluster: &str, name: &str, from_ms: i64) -> Result<Vec<Line>, Failure> {
+    let request = ListHistoryRequest {
+        cluster: Some(cluster.to_owned()),
+        kind: ResourceKind::ServiceEvent.into(),
+        service: Some(name.to_owned()),
+        since: (from_ms > 0).then(|| seawall_proto::timestamp_of(from_ms)),
+        ..Default::default()
+    };
+    let pages = ctx.client().await?.history(request).await?;
+    let events = pages.into_iter().flat_map(|page| page.events).filter_map(|change| change.event);
+    // One that leaves the service's row meanwhile comes twice.
+    let each: BTreeMap<String, ServiceEvent> = events.filter_map(|event| Some((event.id.clone()?, event))).collect();
+    Ok(each.values().map(|event| of_event(name, event)).collect())
 }
 
 fn of_service(service: &Service) -> Vec<Line> {

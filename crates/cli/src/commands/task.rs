@@ -1,9 +1,10 @@
 //! `seawall task …` and `seawall ps`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seawall_proto::v1::{
-    ContainerInstance, Failure as EcsFailure, ListTasksRequest, StartTaskRequest, StopTaskRequest, Task,
+    ContainerInstance, Failure as EcsFailure, ListHistoryRequest, ListTasksRequest, ResourceKind, StartTaskRequest,
+    StopTaskRequest, Task,
 };
 
 use crate::{
@@ -23,6 +24,9 @@ use crate::{
 
 use super::{taskdef, wait};
 
+/// The status of a deleted service.
+const DELETED: &str = "INACTIVE";
+
 /// Runs `seawall task …`.
 pub async fn run(ctx: &Context, command: TaskCommand) -> Result<(), Failure> {
     match command {
@@ -37,9 +41,11 @@ pub async fn run(ctx: &Context, command: TaskCommand) -> Result<(), Failure> {
 pub async fn list(ctx: &Context, args: &TaskListArgs) -> Result<(), Failure> {
     let mut request = ListTasksRequest { family: args.family.clone(), ..Default::default() };
     let mut cluster = ctx.cluster(None);
+    let mut is_deleted = false;
     if let Some(name) = &args.service {
         let service = find::service(ctx, name).await?;
         cluster = service.cluster;
+        is_deleted = service.it.status.as_deref() == Some(DELETED);
         request.service_name = service.it.service_name;
     }
     if let Some(name) = &args.on {
@@ -49,11 +55,39 @@ pub async fn list(ctx: &Context, args: &TaskListArgs) -> Result<(), Failure> {
     }
     request.cluster = Some(cluster.clone());
     let client = ctx.client().await?;
-    let arns = if args.all { client.all_task_arns(request).await? } else { client.task_arns(request).await? };
+    let arns = match args.all {
+        // A deleted service has no tasks that live, and lists none.
+        true if is_deleted => Vec::new(),
+        true => client.all_task_arns(request.clone()).await?,
+        false => client.task_arns(request.clone()).await?,
+    };
     let (mut tasks, failures) = client.tasks(&cluster, &arns).await?;
+    if args.all {
+        let known: BTreeSet<String> = tasks.iter().filter_map(|task| task.task_arn.clone()).collect();
+        let past = past(ctx, &request).await?.into_iter();
+        tasks.extend(past.filter(|(arn, _)| !known.contains(arn)).map(|(_, task)| task));
+    }
     tasks.sort_by_key(|t| (t.group().to_owned(), t.availability_zone().to_owned(), t.task_arn().to_owned()));
     let instances = instances_of(ctx, &cluster, &tasks).await?;
     listing(&tasks, &failures, &instances, ctx.env.wall_ms()).print(&ctx.global)
+}
+
+/// Every stopped task that a list asks for, as far back as they are kept, by ARN.
+async fn past(ctx: &Context, list: &ListTasksRequest) -> Result<BTreeMap<String, Task>, Failure> {
+    let request = ListHistoryRequest {
+        cluster: list.cluster.clone(),
+        kind: ResourceKind::Task.into(),
+        service: list.service_name.clone(),
+        ..Default::default()
+    };
+    let pages = ctx.client().await?.history(request).await?;
+    let tasks = pages.into_iter().flat_map(|page| page.tasks);
+    let asked = |task: &Task| {
+        let family = names::short(task.task_definition_arn()).split(':').next();
+        (list.container_instance.is_none() || list.container_instance == task.container_instance_arn)
+            && (list.family.is_none() || list.family.as_deref() == family)
+    };
+    Ok(tasks.filter(asked).filter_map(|task| Some((task.task_arn.clone()?, task))).collect())
 }
 
 async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {

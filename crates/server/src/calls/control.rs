@@ -3,28 +3,36 @@
 use std::sync::Arc;
 
 use prost::Message;
-use seawall_model::{ApiError, ErrorCode, InstanceId, MemberId};
+use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, MemberId};
 use seawall_proto::{
     internal::v1::{
-        Command, DropAccessKey, DropToken, LogChunk, LogRequest, PutAccessKey, PutToken, SetAccessKeyStatus, TokenRow,
-        command,
+        Command, DropAccessKey, DropToken, LogChunk, LogRequest, PutAccessKey, PutToken, SetAccessKeyStatus, TaskRow,
+        TokenRow, command,
     },
     millis, timestamp_of, timestamp_unless_zero,
     v1::{
         AddMemberRequest, AddMemberResponse, CreateAccessKeyRequest, CreateAccessKeyResponse, CreateTokenRequest,
         CreateTokenResponse, DeleteAccessKeyRequest, DeleteAccessKeyResponse, DescribeMembersRequest,
         DescribeMembersResponse, ExplainRequest, ExplainResponse, GetStatusRequest, GetStatusResponse,
-        ListAccessKeysRequest, ListAccessKeysResponse, ListEndpointsRequest, ListEndpointsResponse, ListTokensRequest,
-        ListTokensResponse, LogLine, RemoveMemberRequest, RemoveMemberResponse, ReplaceLostRequest,
-        ReplaceLostResponse, ReplaceMemberRequest, ReplaceMemberResponse, RevokeTokenRequest, RevokeTokenResponse,
-        SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, TaskLogsRequest, Token, TransferLeadershipRequest,
-        TransferLeadershipResponse,
+        ListAccessKeysRequest, ListAccessKeysResponse, ListEndpointsRequest, ListEndpointsResponse, ListHistoryRequest,
+        ListHistoryResponse, ListTokensRequest, ListTokensResponse, LogLine, RemoveMemberRequest, RemoveMemberResponse,
+        ReplaceLostRequest, ReplaceLostResponse, ReplaceMemberRequest, ReplaceMemberResponse, RevokeTokenRequest,
+        RevokeTokenResponse, SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, TaskLogsRequest, Token,
+        TransferLeadershipRequest, TransferLeadershipResponse,
     },
 };
+use seawall_state::State;
 use tokio::sync::mpsc;
 
-use super::{Call, undecodable};
-use crate::{api::Node, auth, dispatch::logs, explain as explanation, render, resolve, status, trust};
+use super::{Call, answered, undecodable};
+use crate::{
+    api::Node,
+    auth,
+    dispatch::logs,
+    explain as explanation,
+    history::{self, Lookup},
+    ops, render, resolve, status, trust,
+};
 
 /// Calls `$callback!` with every operation that has one answer: `Name, method_name, Request, Response, deadline;` …
 macro_rules! for_each_control {
@@ -46,6 +54,7 @@ macro_rules! for_each_control {
             ListAccessKeys, list_access_keys, ListAccessKeysRequest, ListAccessKeysResponse, READ_DEADLINE;
             SetAccessKeyStatus, set_access_key_status, SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, WRITE_DEADLINE;
             DeleteAccessKey, delete_access_key, DeleteAccessKeyRequest, DeleteAccessKeyResponse, WRITE_DEADLINE;
+            ListHistory, list_history, ListHistoryRequest, ListHistoryResponse, READ_DEADLINE;
         }
     };
 }
@@ -209,6 +218,14 @@ pub(crate) async fn delete_access_key(
     Ok(DeleteAccessKeyResponse {})
 }
 
+pub(crate) async fn list_history(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &ListHistoryRequest,
+) -> Result<ListHistoryResponse, ApiError> {
+    answered(node, call, |ctx| ops::list_history(ctx, ask)).await
+}
+
 async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<(), ApiError> {
     let command = Command {
         request_id: call.request_id.clone(),
@@ -237,8 +254,11 @@ pub(crate) async fn task_logs(
 ) -> Result<(mpsc::Receiver<LogChunk>, String), ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
     let cluster = resolve::cluster(&state, ask.cluster.as_deref())?;
-    let task = resolve::task(&state, cluster, &ask.task)?
-        .ok_or_else(|| ApiError::invalid(format!("The referenced task was not found: {}", ask.task)))?;
+    let task = match resolve::task(&state, cluster, &ask.task)? {
+        Some(task) => Some(task),
+        None => retired_task(node, call, &state, cluster, &ask.task).await?,
+    };
+    let task = task.ok_or_else(|| ApiError::invalid(format!("The referenced task was not found: {}", ask.task)))?;
     let instance = InstanceId(task.instance_id);
     let member = state.instances.get(&instance).map(|row| MemberId(row.member_id)).unwrap_or_default();
     let order = LogRequest {
@@ -251,6 +271,19 @@ pub(crate) async fn task_logs(
     };
     let chunks = logs::read(node, instance, member, order).await?;
     Ok((chunks, render::task::id(&task).to_string()))
+}
+
+/// A task that left the state, by its whole id: its agent may still have its logs.
+async fn retired_task(
+    node: &Arc<Node>,
+    call: &Call,
+    state: &State,
+    cluster: ClusterId,
+    name: &str,
+) -> Result<Option<Arc<TaskRow>>, ApiError> {
+    let Some(id) = resolve::id_of_task(state, name) else { return Ok(None) };
+    let found = history::find(node, state, [Lookup::Task(cluster, id)].into(), call.deadline).await?;
+    found.values().next().map(|record| render::history::task_row(record).map(Arc::new)).transpose()
 }
 
 /// A chunk's lines; its error ends the stream.

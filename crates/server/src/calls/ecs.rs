@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use prost::Message;
+use seawall_env::Instant;
 use seawall_model::ApiError;
 use seawall_proto::internal::v1::ForwardRequest;
+use seawall_state::State;
 
 use super::{Call, undecodable};
 use crate::{
     api::Node,
-    ops::{self, ReadCtx, ReadOp, WriteOp},
+    history,
+    ops::{self, Lacked, ReadCtx, ReadOp, Recall, WriteOp},
 };
 
 /// Answers from one state, after a read barrier unless the caller takes a stale one.
@@ -18,9 +21,48 @@ pub(crate) async fn read<Op: ReadOp>(
     call: &Call,
     request: &Op::Request,
 ) -> Result<Op::Response, ApiError> {
+    answered(node, call, |ctx| ops::answer::<Op>(ctx, request)).await
+}
+
+/// The same for any answer that is made from one state and its history.
+pub(crate) async fn answered<A>(
+    node: &Arc<Node>,
+    call: &Call,
+    answer: impl Fn(&ReadCtx<'_>) -> Result<A, ApiError>,
+) -> Result<A, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
-    let ctx = ReadCtx { state: &state, principal: &call.principal, now_ms: node.cluster_time_ms() };
-    ops::answer::<Op>(&ctx, request)
+    let now_ms = node.cluster_time_ms();
+    let mut recall = Recall::default();
+    loop {
+        let lacked = {
+            let ctx = ReadCtx { state: &state, principal: &call.principal, now_ms, history: &recall };
+            let answer = answer(&ctx);
+            match recall.take_lacked() {
+                None => return answer,
+                Some(lacked) => lacked,
+            }
+        };
+        load(node, &state, &mut recall, lacked, call.deadline).await?;
+    }
+}
+
+/// Loads what a read lacked of history.
+async fn load(
+    node: &Arc<Node>,
+    state: &State,
+    recall: &mut Recall,
+    lacked: Lacked,
+    deadline: Instant,
+) -> Result<(), ApiError> {
+    if !lacked.lookups.is_empty() {
+        let found = history::find(node, state, lacked.lookups.clone(), deadline).await?;
+        recall.learn(lacked.lookups, found);
+    }
+    for of in lacked.pages {
+        let page = history::page(node, state, &of, deadline).await?;
+        recall.learn_page(of, page);
+    }
+    Ok(())
 }
 
 /// Has the leader do it.

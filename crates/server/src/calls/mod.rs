@@ -10,7 +10,7 @@ use seawall_env::Instant;
 use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::Principal;
 
-pub(crate) use ecs::{read, write};
+pub(crate) use ecs::{answered, read, write};
 pub(crate) use seawall_proto::internal::v1::Invocation;
 
 /// What every call carries.

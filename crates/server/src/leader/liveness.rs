@@ -281,7 +281,7 @@ impl Liveness {
     }
 
     /// Notes a controller's run, for the status.
-    pub(super) fn status(&self, name: &'static str, wall_ms: i64, took: Duration, failed: Option<String>) {
+    pub(crate) fn status(&self, name: &'static str, wall_ms: i64, took: Duration, failed: Option<String>) {
         let mut inner = lock(&self.inner);
         let status = inner.controllers.entry(name).or_default();
         status.name = name.into();

@@ -24,7 +24,8 @@ use seawall_env::{
     net::{Caller, Handler, MessageReceiver, MessageSender, NetError, trust::Fingerprint},
 };
 use seawall_model::MemberId;
-use seawall_proto::internal::v1::{Command, InitCluster, MemberRow, command};
+use seawall_proto::internal::v1::{Command, InitCluster, MemberRow, RaiseClusterVersion, command};
+use seawall_state::CLUSTER_VERSION;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -33,6 +34,7 @@ use crate::{
     api::Node,
     auth::{self, Gate},
     dispatch::{self, SessionHandler, Sessions},
+    history::{self, History},
     leader::{self, Liveness, Proposer},
     watch::Changes,
 };
@@ -206,6 +208,8 @@ async fn start(
     }
     let (proposer, jobs) = Proposer::new(&env);
     let (sessions, reports) = Sessions::new();
+    let history = History::open(&env, &config.data_dir).await;
+    let history = history.map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))?;
     let node = Arc::new(Node {
         peer_address: mount.peer_address(),
         client_address: mount.client_address(),
@@ -222,6 +226,7 @@ async fn start(
         sessions,
         changes: Changes::default(),
         condition: Condition::default(),
+        history,
         serials: AtomicU64::new(1),
         identity,
     });
@@ -237,6 +242,7 @@ async fn start(
     spawn("probe", Box::pin(peerage::probe_loop(node.clone())));
     spawn("disk", Box::pin(condition::watch_disk(node.clone())));
     spawn("changes", Box::pin(crate::watch::keep(node.clone())));
+    spawn("history", Box::pin(history::keep(node.clone())));
     initialise(&node).await?;
     mount.serve_clients(&node);
     spawn("announce", Box::pin(announce(node.clone())));
@@ -309,10 +315,14 @@ async fn initialise(node: &Arc<Node>) -> Result<(), ServerError> {
         cluster_id: node.identity.cluster_bytes().into(),
         region: node.config.region.clone(),
         account: node.config.account.clone(),
-        limits: None,
+        limits: Some(node.config.limits),
         first_id: node.identity.forming.iter().map(|member| member.id + 1).max().unwrap_or_default(),
     });
     let command = Command { kind: Some(init), ..Default::default() };
+    node.submit(command, node.env.now() + FORM).await.map_err(|e| ServerError::Join(e.message))?;
+    // All members of a new cluster know all of this version.
+    let version = command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: CLUSTER_VERSION });
+    let command = Command { kind: Some(version), ..Default::default() };
     node.submit(command, node.env.now() + FORM).await.map_err(|e| ServerError::Join(e.message))?;
     let done = Identity { forming: Vec::new(), ..node.identity.clone() };
     done.save(&node.env, &node.config.data_dir)?;

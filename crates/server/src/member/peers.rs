@@ -23,12 +23,15 @@ use super::{
 };
 use crate::{
     api::{Node, WriteError},
-    dispatch,
+    dispatch, history,
 };
 
 pub(crate) const FORWARD: &str = "/seawall.internal.v1.Peer/Forward";
 pub(crate) const RELAY: &str = "/seawall.internal.v1.Peer/Relay";
 pub(crate) const SUBMIT: &str = "/seawall.internal.v1.Peer/Submit";
+pub(crate) const STORE_HISTORY: &str = "/seawall.internal.v1.Peer/StoreHistory";
+pub(crate) const FETCH_HISTORY: &str = "/seawall.internal.v1.Peer/FetchHistory";
+pub(crate) const FIND_HISTORY: &str = "/seawall.internal.v1.Peer/FindHistory";
 pub(crate) const LOGS: &str = "/seawall.internal.v1.Peer/Logs";
 const PREFIX: &str = "/seawall.internal.v1.Peer/";
 
@@ -64,6 +67,9 @@ impl Handler for Peers {
                 FORWARD => Ok(encode(&forward(&node, decode(body)?).await?)),
                 RELAY => Ok(encode(&node.liveness.relay(&node, decode::<RelayRequest>(body)?))),
                 SUBMIT => Ok(encode(&submit(&node, decode(body)?).await?)),
+                STORE_HISTORY => Ok(encode(&history::serve_store(&node, decode(body)?).await)),
+                FETCH_HISTORY => Ok(encode(&history::serve_fetch(&node, decode(body)?).await)),
+                FIND_HISTORY => Ok(encode(&history::serve_find(&node, decode(body)?).await)),
                 INVITE => Err(NetError::Refused("this member has a cluster already".into())),
                 _ => Err(NetError::Refused(format!("{method}: unknown; is this peer of another version?"))),
             }

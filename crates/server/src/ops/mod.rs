@@ -10,8 +10,10 @@ mod account_settings;
 mod attributes;
 mod capacity_providers;
 mod clusters;
+mod history;
 mod instances;
 mod page;
+mod recall;
 mod resolve;
 mod services;
 mod table;
@@ -34,6 +36,9 @@ use seawall_state::State;
 
 use crate::{api::SERIALS_A_WRITE, validate};
 
+pub(crate) use history::list_history;
+pub(crate) use recall::Lacked;
+pub use recall::Recall;
 pub(crate) use table::for_each_operation;
 pub use table::*;
 
@@ -72,6 +77,8 @@ pub struct ReadCtx<'a> {
     pub principal: &'a Principal,
     /// An estimate of cluster time: how old a stopped task is.
     pub now_ms: i64,
+    /// What is known of history.
+    pub history: &'a Recall,
 }
 
 /// What a write wants done.

@@ -3,6 +3,7 @@
 
 use ring::digest::{SHA256, digest};
 use seawall_model::ApiError;
+use seawall_state::HistoryKey;
 
 /// Items of a page unless the request says otherwise, for most lists.
 pub const PAGE: usize = 100;
@@ -50,9 +51,24 @@ impl Page {
         Ok(Page { limit, digest, after })
     }
 
+    /// Where the page before ended.
+    pub fn after(&self) -> Option<&[u8]> {
+        self.after.as_deref()
+    }
+
+    /// How many items are asked for.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// A token that goes on after `key`.
+    pub fn token(&self, key: &[u8]) -> String {
+        seal(self.digest, key)
+    }
+
     /// The page and the token of the next one. `items` come in the order of their keys: rising, or falling where
     /// `descending`.
-    pub fn take<T>(self, items: impl Iterator<Item = (Vec<u8>, T)>, descending: bool) -> (Vec<T>, Option<String>) {
+    pub fn take<T>(&self, items: impl Iterator<Item = (Vec<u8>, T)>, descending: bool) -> (Vec<T>, Option<String>) {
         let after = self.after.as_deref();
         let is_next = |key: &[u8]| after.is_none_or(|last| if descending { key < last } else { key > last });
         let mut page = Vec::new();
@@ -66,6 +82,17 @@ impl Page {
         }
         (page, None)
     }
+}
+
+/// The key of a place in history, for lists that go on there. Shorter than the key of any row.
+pub fn key_of_history((index, ordinal): HistoryKey) -> Vec<u8> {
+    [&index.to_be_bytes()[..], &ordinal.to_be_bytes()].concat()
+}
+
+/// The place in history that a key stands for; `None` for the key of a row.
+pub fn history_key(key: &[u8]) -> Option<HistoryKey> {
+    let (index, ordinal) = key.split_first_chunk()?;
+    Some((u64::from_be_bytes(*index), u32::from_be_bytes(ordinal.try_into().ok()?)))
 }
 
 fn digest_of(filters: &[&str]) -> [u8; DIGEST_BYTES] {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seawall_model::{ApiError, ClusterId, DEFAULT_CLUSTER, ErrorCode, Id128, Resource};
+use seawall_model::{ApiError, ClusterId, DEFAULT_CLUSTER, ErrorCode, Id128, Resource, TaskId};
 use seawall_proto::internal::v1::{
     ClusterRow, InstanceRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskDefinitionStatus, TaskRow,
 };
@@ -61,12 +61,20 @@ pub fn instance<'a>(
 /// # Errors
 /// `InvalidParameterException` for an ARN of something else, of somewhere else or of another cluster.
 pub fn task<'a>(state: &'a State, cluster: &ClusterRow, text: &str) -> Result<Option<&'a Arc<TaskRow>>, ApiError> {
-    let id = match state.arns().parse(text)? {
+    let id = task_id(state, cluster, text)?;
+    Ok(id.and_then(|id| state.tasks.get(&id)).filter(|row| row.cluster_id == cluster.id))
+}
+
+/// The id of the task of `cluster` that a request names, whether there is one or not; `None` where it is no id.
+///
+/// # Errors
+/// As [`task`].
+pub fn task_id(state: &State, cluster: &ClusterRow, text: &str) -> Result<Option<TaskId>, ApiError> {
+    Ok(match state.arns().parse(text)? {
         None => text.parse::<Id128>().ok(),
         Some(Resource::Task(of, id)) => Some(in_cluster(cluster, &of, id)?),
         Some(_) => return Err(wrong_kind(text, "a task")),
-    };
-    Ok(id.and_then(|id| state.tasks.get(&id)).filter(|row| row.cluster_id == cluster.id))
+    })
 }
 
 /// The service of `cluster` that a request names, whatever its status; `None` where there is none.
@@ -78,12 +86,20 @@ pub fn any_service<'a>(
     cluster: &ClusterRow,
     text: &str,
 ) -> Result<Option<&'a Arc<ServiceRow>>, ApiError> {
-    let name = match state.arns().parse(text)? {
-        None => text.to_owned(),
-        Some(Resource::Service(of, name)) => in_cluster(cluster, &of, name)?,
-        Some(_) => return Err(wrong_kind(text, "a service")),
-    };
+    let name = service_name(state, cluster, text)?;
     Ok(state.service_by_name(ClusterId(cluster.id), &name))
+}
+
+/// The name of the service of `cluster` that a request names, whether there is one or not.
+///
+/// # Errors
+/// As [`any_service`].
+pub fn service_name(state: &State, cluster: &ClusterRow, text: &str) -> Result<String, ApiError> {
+    match state.arns().parse(text)? {
+        None => Ok(text.to_owned()),
+        Some(Resource::Service(of, name)) => in_cluster(cluster, &of, name),
+        Some(_) => Err(wrong_kind(text, "a service")),
+    }
 }
 
 /// The service of `cluster` that a request names and that is not deleted.

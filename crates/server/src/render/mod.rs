@@ -4,6 +4,7 @@ pub mod capacity_provider;
 pub mod cluster;
 pub mod endpoint;
 pub mod event;
+pub mod history;
 pub mod instance;
 pub mod service;
 pub mod task;

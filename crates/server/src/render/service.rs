@@ -23,13 +23,18 @@ pub fn arn(state: &State, row: &ServiceRow) -> String {
 
 /// The service, with tags if they are asked for.
 pub fn render(state: &State, row: &ServiceRow, tags: bool) -> Service {
+    render_in(state, super::cluster_name(state, row.cluster_id), row, tags)
+}
+
+/// The service in a cluster of this name, which may be gone.
+pub(super) fn render_in(state: &State, cluster: &str, row: &ServiceRow, tags: bool) -> Service {
     let spec = row.spec.clone().unwrap_or_default();
     let counts = state.service_counts(ServiceId(row.id));
     let primary = row.deployments.iter().find(|d| d.primary).or(row.deployments.first());
     Service {
-        service_arn: Some(arn(state, row)),
+        service_arn: Some(state.arns().service(cluster, &row.name)),
         service_name: Some(row.name.clone()),
-        cluster_arn: Some(state.arns().cluster(super::cluster_name(state, row.cluster_id))),
+        cluster_arn: Some(state.arns().cluster(cluster)),
         status: Some(status(row.status).into()),
         desired_count: count(row.desired_count),
         running_count: count(counts.running),

@@ -1,17 +1,32 @@
 //! `Task` and its containers.
 
-use seawall_model::{InstanceId, TaskDefinitionId, TaskId};
+use seawall_model::{ArnScope, InstanceId, TaskDefinitionId, TaskId};
 use seawall_proto::{
-    internal::v1::{ContainerRow, InstanceRow, PortBinding, StopCode, TaskRow, TaskStatus},
+    internal::v1::{ContainerRow, PortBinding, StopCode, TaskRow, TaskStatus},
     timestamp_unless_zero,
     v1::{Attribute, Container, ContainerDefinition, ContainerOverride, NetworkBinding, Task, TaskOverride},
 };
-use seawall_state::{State, task_id};
+use seawall_state::{ARCHITECTURE_ATTRIBUTE, State, task_id};
 
 use super::{count, health, unless_empty, version};
 
-/// The attribute that every task carries.
-const ARCHITECTURE_ATTRIBUTE: &str = "ecs.cpu-architecture";
+/// What other rows say of a task.
+pub(super) struct Around<'a> {
+    pub(super) arns: ArnScope,
+    /// Its cluster's name.
+    pub(super) cluster: &'a str,
+    pub(super) definition_arn: String,
+    pub(super) containers: &'a [ContainerDefinition],
+    pub(super) instance: Option<Stands<'a>>,
+}
+
+/// Where a task stands, or stood.
+pub(super) struct Stands<'a> {
+    pub(super) arn: String,
+    pub(super) zone: &'a str,
+    /// Empty where it is not known.
+    pub(super) architecture: &'a str,
+}
 
 /// The id of a row.
 pub fn id(row: &TaskRow) -> TaskId {
@@ -23,21 +38,36 @@ pub fn arn(state: &State, row: &TaskRow) -> String {
     state.arns().task(super::cluster_name(state, row.cluster_id), id(row))
 }
 
-/// The task, with tags if they are asked for. Also renders rows that left the state.
+/// The task, with tags if they are asked for. Also renders rows that left the state a moment ago.
 pub fn render(state: &State, row: &TaskRow, tags: bool) -> Task {
-    let cluster = super::cluster_name(state, row.cluster_id);
     let definition = state.task_definitions.get(&TaskDefinitionId(row.task_definition_id));
-    let containers = definition.and_then(|d| d.definition.as_ref()).map_or(&[][..], |d| &d.container_definitions);
-    let instance = state.instances.get(&InstanceId(row.instance_id)).map(AsRef::as_ref);
+    let instance = state.instances.get(&InstanceId(row.instance_id));
+    let around = Around {
+        arns: state.arns(),
+        cluster: super::cluster_name(state, row.cluster_id),
+        definition_arn: super::task_definition::arn_of(state, row.task_definition_id),
+        containers: definition.and_then(|d| d.definition.as_ref()).map_or(&[][..], |d| &d.container_definitions),
+        instance: instance.map(|i| Stands {
+            arn: super::instance::arn(state, i),
+            zone: &i.zone,
+            architecture: i.attributes.iter().find(|a| a.name == ARCHITECTURE_ATTRIBUTE).map_or("", |a| &a.value),
+        }),
+    };
+    render_with(&around, row, tags)
+}
+
+/// The task, from its row and what stood around it.
+pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Task {
+    let Around { arns, cluster, definition_arn, containers, instance } = around;
     let (connectivity, connectivity_at) = connectivity(row);
     Task {
-        attributes: attributes(instance),
-        availability_zone: instance.map(|i| i.zone.clone()),
-        cluster_arn: Some(state.arns().cluster(cluster)),
+        attributes: attributes(instance.as_ref()),
+        availability_zone: instance.as_ref().map(|i| i.zone.into()),
+        cluster_arn: Some(arns.cluster(cluster)),
         connectivity: Some(connectivity.into()),
         connectivity_at: timestamp_unless_zero(connectivity_at),
-        container_instance_arn: instance.map(|i| super::instance::arn(state, i)),
-        containers: (0..containers.len()).map(|i| container(state, row, cluster, &containers[i], i)).collect(),
+        container_instance_arn: instance.as_ref().map(|i| i.arn.clone()),
+        containers: (0..containers.len()).map(|i| container(arns, row, cluster, &containers[i], i)).collect(),
         cpu: Some(row.cpu.to_string()),
         created_at: timestamp_unless_zero(row.created_at_ms),
         desired_status: Some(desired_status(row).into()),
@@ -58,8 +88,8 @@ pub fn render(state: &State, row: &TaskRow, tags: bool) -> Task {
         stopped_reason: unless_empty(&row.stopped_reason),
         stopping_at: timestamp_unless_zero(row.stopping_at_ms),
         tags: if tags { row.tags.clone() } else { Vec::new() },
-        task_arn: Some(state.arns().task(cluster, id(row))),
-        task_definition_arn: Some(super::task_definition::arn_of(state, row.task_definition_id)),
+        task_arn: Some(arns.task(cluster, id(row))),
+        task_definition_arn: Some(definition_arn.clone()),
         version: version(row.changed),
         ..Default::default()
     }
@@ -110,15 +140,14 @@ fn connectivity(row: &TaskRow) -> (&'static str, i64) {
     }
 }
 
-fn attributes(instance: Option<&InstanceRow>) -> Vec<Attribute> {
-    let all = instance.map_or(&[][..], |i| &i.attributes);
-    let architecture = all.iter().find(|a| a.name == ARCHITECTURE_ATTRIBUTE);
-    let attribute = |name: &str, value: &str| Attribute {
-        name: Some(name.into()),
+fn attributes(instance: Option<&Stands<'_>>) -> Vec<Attribute> {
+    let architecture = instance.map(|i| i.architecture).filter(|value| !value.is_empty());
+    let attribute = |value: &str| Attribute {
+        name: Some(ARCHITECTURE_ATTRIBUTE.into()),
         value: Some(value.into()),
         ..Default::default()
     };
-    architecture.map(|a| attribute(&a.name, &a.value)).into_iter().collect()
+    architecture.map(attribute).into_iter().collect()
 }
 
 /// ECS names every container of the task in here, overridden or not.
@@ -135,13 +164,12 @@ fn overrides(row: &TaskRow, containers: &[ContainerDefinition]) -> TaskOverride 
 }
 
 fn container(
-    state: &State,
+    arns: &ArnScope,
     task: &TaskRow,
     cluster: &str,
     definition: &ContainerDefinition,
     place: usize,
 ) -> Container {
-    let arns = state.arns();
     let fresh = ContainerRow::default();
     let row = task.containers.get(place).unwrap_or(&fresh);
     let over = task.overrides.as_ref().and_then(|o| o.container_overrides.iter().find(|o| o.name == definition.name));

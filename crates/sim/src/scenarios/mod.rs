@@ -9,6 +9,7 @@ mod doubt;
 mod exactly_once;
 mod forming;
 mod hints;
+mod history;
 mod leaders;
 mod mass_loss;
 mod members;
@@ -53,6 +54,7 @@ scenarios! {
     exactly_once: replies_of_the_leader_are_lost, tokens_after_a_leader_change;
     snapshots: a_member_that_lags_gets_a_snapshot, a_member_that_was_cut_off_gets_a_snapshot;
     crowd: a_crowd_wants_the_same_room;
+    history: history_is_the_same_everywhere, history_goes_on_without_room, history_is_dropped_everywhere;
     chaos: random_faults, random_faults_of_members;
 }
 

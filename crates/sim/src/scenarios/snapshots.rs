@@ -9,7 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// openraft keeps 256 entries behind a snapshot.
 const ENTRIES: u64 = 600;
 
-fn snapshot_everywhere(world: &World) {
+pub(super) fn snapshot_everywhere(world: &World) {
     let members: Vec<_> = world.members().values().filter_map(|node| node.member()).collect();
     world.run(SECOND * 5, async move {
         for member in members {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use seawall_consensus::{Leadership, MemoryStore};
-use seawall_env::{Env, TaskKind, sim::Sim};
+use seawall_env::{Env, TaskKind, fs::Fs, sim::Sim};
 use seawall_server::{
     ServerConfig,
     simulated::{self, Faults, Links, Member},
@@ -47,6 +47,11 @@ impl MemberNode {
     /// Where clients and agents reach it.
     pub fn client_address(&self) -> String {
         self.config.listen.clone()
+    }
+
+    /// Its disk, whether a process runs or not.
+    pub fn disk(&self) -> Arc<dyn Fs> {
+        self.env.fs()
     }
 
     /// What serves, once it does.

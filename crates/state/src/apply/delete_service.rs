@@ -6,8 +6,8 @@ use seawall_proto::internal::v1::{DeleteService, Done, ServiceRow, ServiceStatus
 use super::{Apply, Outcome, done, refusal::service_not_found};
 use crate::Change;
 
-/// Deleted services of a cluster that stay describable.
-pub(super) const INACTIVE_SERVICES_KEPT: usize = 1000;
+/// Deleted services of a cluster that stay in the state unless the cluster's limits say otherwise.
+const DELETED_SERVICES_KEPT: usize = 1000;
 
 impl Apply<'_> {
     /// DRAINING until its last task has stopped; the controller then finishes it.
@@ -34,14 +34,24 @@ impl Apply<'_> {
         Ok(done(id))
     }
 
-    /// Drops the deleted services of a cluster beyond the last `kept`.
+    /// How many deleted services of a cluster stay in the state.
+    pub(super) fn deleted_services_kept(&self) -> usize {
+        match self.limits().deleted_services_kept {
+            0 => DELETED_SERVICES_KEPT,
+            kept => kept as usize,
+        }
+    }
+
+    /// Hands the deleted services of a cluster beyond the last `kept` to history.
     pub(super) fn forget_inactive_services(&mut self, cluster: ClusterId, kept: usize) {
         let surplus = (self.state.cluster_counts(cluster).services_inactive as usize).saturating_sub(kept);
         let range = (cluster, 0, ServiceId(0))..=(cluster, u64::MAX, ServiceId(u64::MAX));
         let oldest = self.state.index.services_inactive.range(range).take(surplus);
         let ids: Vec<ServiceId> = oldest.map(|(_, _, id)| *id).collect();
         for id in ids {
-            self.state.remove_service(id);
+            if let Some(row) = self.state.remove_service(id) {
+                self.keep_service(&row);
+            }
             self.changed(Change::Service(id));
         }
     }

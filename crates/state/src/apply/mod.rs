@@ -15,6 +15,7 @@ mod deregister_instance;
 mod disconnect_instances;
 mod formation;
 mod forwards;
+mod history;
 mod invocations;
 mod members;
 mod place_tasks;
@@ -154,6 +155,8 @@ impl Apply<'_> {
             Kind::PutAccessKey(it) => self.put_access_key(it),
             Kind::SetAccessKeyStatus(it) => self.set_access_key_status(it),
             Kind::DropAccessKey(it) => self.drop_access_key(it),
+            Kind::SealHistory(it) => self.seal_history(it),
+            Kind::DropHistory(it) => self.drop_history(it),
         }
     }
 
@@ -193,6 +196,11 @@ pub const DEFAULT_LIMITS: Limits = Limits {
     client_token_ttl_ms: 24 * 60 * 60 * 1000,
     forwards_kept: 1024,
     invocations: 100_000,
+    // As history.rs has them: what a state of the first release says stays as it was.
+    history_seal_bytes: 0,
+    history_bytes: 0,
+    history_age_ms: 0,
+    deleted_services_kept: 0,
 };
 
 fn done(id: u64) -> reply::Kind {

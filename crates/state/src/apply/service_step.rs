@@ -3,7 +3,7 @@
 use seawall_model::{ApiError, ClusterId, DeploymentId, ServiceId, TaskId};
 use seawall_proto::internal::v1::{DeploymentRow, ServiceEventRow, ServiceRow, ServiceStatusCode, ServiceStep};
 
-use super::{Apply, Outcome, Rejection, delete_service::INACTIVE_SERVICES_KEPT, done, refusal::cut};
+use super::{Apply, Outcome, Rejection, done, refusal::cut};
 use crate::Change;
 
 /// Tasks that one event names.
@@ -46,7 +46,7 @@ impl Apply<'_> {
         for event in &it.events {
             self.changed(Change::ServiceEvent(id, TaskId::from_halves(event.id_hi, event.id_lo)));
         }
-        self.forget_inactive_services(cluster, INACTIVE_SERVICES_KEPT);
+        self.forget_inactive_services(cluster, self.deleted_services_kept());
         Ok(done(id.0))
     }
 
@@ -70,7 +70,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn add_events(&self, row: &mut ServiceRow, events: &[ServiceEventRow]) {
+    fn add_events(&mut self, row: &mut ServiceRow, events: &[ServiceEventRow]) {
         row.events.extend(events.iter().map(|event| {
             let mut event = event.clone();
             event.tasks.truncate(EVENT_TASKS_MAX);
@@ -81,6 +81,9 @@ impl Apply<'_> {
             event
         }));
         let surplus = row.events.len().saturating_sub(self.limits().service_events_kept as usize);
-        row.events.drain(..surplus);
+        let retired: Vec<ServiceEventRow> = row.events.drain(..surplus).collect();
+        for event in &retired {
+            self.keep_event(row, event);
+        }
     }
 }

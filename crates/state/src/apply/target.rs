@@ -42,6 +42,7 @@ impl Apply<'_> {
         let instance = |id: &u64| Target::Instance(InstanceId(*id));
         match kind {
             Kind::InitCluster(_) | Kind::RaiseClusterVersion(_) => Vec::new(),
+            Kind::SealHistory(_) | Kind::DropHistory(_) => Vec::new(),
             Kind::PutToken(_) | Kind::UseToken(_) | Kind::DropToken(_) => Vec::new(),
             Kind::PutMember(it) => it.member.iter().map(|row| Target::Member(MemberId(row.id))).collect(),
             Kind::DropMember(it) => vec![Target::Member(MemberId(it.member_id))],

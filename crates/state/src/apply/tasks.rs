@@ -42,6 +42,7 @@ impl Apply<'_> {
         let ids: Vec<TaskId> = oldest.map(|(_, _, id)| *id).collect();
         for id in ids {
             if let Some(row) = self.state.remove_task(id) {
+                self.keep_task(&row);
                 self.changed(Change::TaskRetired(row));
             }
         }

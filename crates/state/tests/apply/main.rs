@@ -7,6 +7,7 @@ mod definitions;
 mod exactly_once;
 mod fixture;
 mod formation;
+mod history;
 mod instances;
 mod placement;
 mod random;

@@ -6,15 +6,15 @@ use seawall_proto::{
     internal::v1::{
         AccessKeyRow, AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster,
         CreateService, DeleteAttributes, DeleteCluster, DeleteService, DeploymentRow, DeregisterInstance,
-        DeregisterTaskDefinition, DropAccessKey, DropMember, DropToken, ForwardId, MemberRow, PlaceTasks, PortNeed,
-        PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion, ReportTasks, ResourceRef, Resources,
-        ServiceEventRow, ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopTasks, TagResource, TaskReport,
-        TaskSize, TaskStatus, TokenRow, UntagResource, UpdateService, UseToken, place_tasks, put_attributes, reply,
-        report_tasks, resource_ref,
+        DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken, ForwardId, HistorySegmentRow,
+        MemberRow, PlaceTasks, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion,
+        ReportTasks, ResourceRef, Resources, SealHistory, ServiceEventRow, ServiceStep, SetAccessKeyStatus,
+        SetInstancesStatus, StopTasks, TagResource, TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource,
+        UpdateService, UseToken, place_tasks, put_attributes, reply, report_tasks, resource_ref,
     },
     v1::{CreateServiceRequest, TaskOverride},
 };
-use seawall_state::{Change, State, task_id, task_id_message};
+use seawall_state::{Change, State, history_place, task_id, task_id_message};
 
 use crate::{fixture::*, snapshot::restored};
 
@@ -136,6 +136,20 @@ impl Maker<'_> {
         }
     }
 
+    /// The oldest records of history, now and then others.
+    fn segment(&self) -> Option<HistorySegmentRow> {
+        let (first, last) = self.state.history_to_seal()?;
+        let records = self.state.open_history(first, last)?.len() as u64;
+        Some(HistorySegmentRow {
+            first: Some(history_place(first)),
+            last: Some(history_place((last.0, last.1 + u32::from(self.flag(1))))),
+            records: records + u64::from(self.flag(2) && self.flag(3)),
+            bytes: 1500,
+            sha256: vec![self.dice[0]].into(),
+            retired_at_ms: 1,
+        })
+    }
+
     fn connect(&self) -> Kind {
         let total = Resources {
             cpu: 500 + self.d(3) as u32 * 10,
@@ -208,7 +222,7 @@ impl Maker<'_> {
 
     fn kind(&self, which: u8) -> Kind {
         let instance = self.instance(0);
-        match which % 33 {
+        match which % 37 {
             0 => init(),
             1 => Kind::PutMember(PutMember {
                 member: Some(MemberRow {
@@ -285,7 +299,12 @@ impl Maker<'_> {
             }),
             29 => Kind::DeleteService(DeleteService { service_id: self.service(0), force: self.flag(1) }),
             30 => Kind::ServiceStep(self.step()),
-            32 => self.access_key(),
+            31 => Kind::SealHistory(SealHistory { segment: self.segment() }),
+            32 => {
+                let last = self.state.history_segments.first().and_then(|(_, row)| row.last);
+                Kind::DropHistory(DropHistory { last: last.filter(|_| !self.flag(1)) })
+            }
+            33 => self.access_key(),
             _ if self.flag(5) => Kind::TagResource(TagResource {
                 resource: self.resource(),
                 tags: vec![tag("k", &"v".repeat(self.d(6)))],
@@ -353,7 +372,12 @@ fn start() -> World {
         client_token_ttl_ms: 100,
         forwards_kept: 4,
         invocations: 5,
+        history_seal_bytes: 1000,
+        history_bytes: 2000,
+        history_age_ms: 5000,
+        deleted_services_kept: 1,
     });
+    world.done(Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
     for (name, zone) in [("i-0", "a"), ("i-1", "b")] {
         world.instance(name, zone);
     }

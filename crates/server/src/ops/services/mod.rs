@@ -49,8 +49,13 @@ impl ReadOp for DescribeServices {
         let tags = request.include.iter().any(|word| word == "TAGS");
         let mut response = DescribeServicesResponse::default();
         for text in &request.services {
-            match resolve::any_service(ctx.state, cluster, text)? {
-                Some(row) => response.services.push(render::service::render(ctx.state, row, tags)),
+            if let Some(row) = resolve::any_service(ctx.state, cluster, text)? {
+                response.services.push(render::service::render(ctx.state, row, tags));
+                continue;
+            }
+            let name = resolve::service_name(ctx.state, cluster, text)?;
+            match ctx.history.service(ClusterId(cluster.id), &name) {
+                Some(record) => response.services.push(render::history::service(ctx.state, &record, tags)?),
                 None => response.failures.push(render::failure(arn(ctx.state, cluster, text), "MISSING")),
             }
         }

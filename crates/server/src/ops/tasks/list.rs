@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use seawall_model::{ApiError, ClusterId, InstanceId, ServiceId};
 use seawall_proto::{
-    internal::v1::{ClusterRow, TaskRow, TaskStatus},
+    internal::v1::{ClusterRow, HistoryKind, TaskRow, TaskStatus},
     v1::{ListTasksRequest, ListTasksResponse},
 };
-use seawall_state::State;
+use seawall_state::{HistoryKey, State};
 
 use crate::{
+    history::PageOf,
     ops::{ListTasks, ReadCtx, ReadOp, page, page::Page, resolve},
     render,
 };
@@ -26,9 +27,17 @@ impl ReadOp for ListTasks {
         let wanted = Wanted::new(ctx, cluster, request)?;
         let page =
             Page::new(&filters(cluster, request), request.next_token.as_deref(), request.max_results, page::PAGE)?;
-        let rows = wanted.rows(ctx.state, cluster).filter(|row| wanted.is(ctx.state, row));
+        if let Some(before) = page.after().and_then(page::history_key) {
+            return wanted.page_of_history(ctx, cluster, &page, before);
+        }
+        let rows = wanted.rows(ctx.state, cluster).filter(|row| wanted.is(row, family(ctx.state, row)));
         let items = rows.map(|row| (render::task::id(row).0.to_be_bytes().to_vec(), render::task::arn(ctx.state, row)));
-        let (task_arns, next_token) = page.take(items, false);
+        let (task_arns, mut next_token) = page.take(items, false);
+        if next_token.is_none() && wanted.desired_status == "STOPPED" {
+            // The state keeps stopped tasks by number: those of a busy hour go on in history.
+            let newest = ctx.state.history_end_since(wanted.stopped_after_ms);
+            next_token = newest.map(|end| page.token(&page::key_of_history(end)));
+        }
         Ok(ListTasksResponse { task_arns, next_token })
     }
 }
@@ -93,13 +102,40 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn is(&self, state: &State, row: &TaskRow) -> bool {
+    /// Stopped tasks that left the state, the last first.
+    fn page_of_history(
+        &self,
+        ctx: &ReadCtx<'_>,
+        cluster: &ClusterRow,
+        page: &Page,
+        before: HistoryKey,
+    ) -> Result<ListTasksResponse, ApiError> {
+        let paged = ctx.history.page(PageOf {
+            kind: HistoryKind::Task,
+            cluster: ClusterId(cluster.id),
+            service: self.service,
+            since_ms: self.stopped_after_ms,
+            before,
+            limit: page.limit(),
+        });
+        let mut task_arns = Vec::new();
+        for record in &paged.rows {
+            let row = render::history::task_row(record)?;
+            if self.is(&row, record.task.as_ref().map(|task| task.family.as_str())) {
+                task_arns.push(ctx.state.arns().task(&record.cluster_name, render::task::id(&row)));
+            }
+        }
+        let next_token = paged.next.map(|end| page.token(&page::key_of_history(end)));
+        Ok(ListTasksResponse { task_arns, next_token })
+    }
+
+    fn is(&self, row: &TaskRow, family: Option<&str>) -> bool {
         let asked = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
         render::task::desired_status(row) == self.desired_status
             && self.instance.is_none_or(|id| row.instance_id == id.0)
             && asked(self.started_by, &row.started_by)
             && asked(self.launch_type, render::task::launch_type(&row.launch_type))
-            && (self.family.is_empty() || family(state, row) == Some(self.family))
+            && (self.family.is_empty() || family == Some(self.family))
             && !self.is_old(row)
     }
 

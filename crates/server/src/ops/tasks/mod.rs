@@ -5,7 +5,7 @@ mod overrides;
 mod protection;
 mod start;
 
-use seawall_model::{ApiError, TaskId, limits::DESCRIBE_MAX};
+use seawall_model::{ApiError, ClusterId, TaskId, limits::DESCRIBE_MAX};
 use seawall_proto::{
     internal::v1::{self as internal, ClusterRow, StopCode},
     v1::{DescribeTasksRequest, DescribeTasksResponse, StopTaskRequest, StopTaskResponse},
@@ -61,8 +61,13 @@ impl ReadOp for DescribeTasks {
         let tags = request.include.iter().any(|word| word == "TAGS");
         let mut response = DescribeTasksResponse::default();
         for text in &request.tasks {
-            match resolve::task(ctx.state, cluster, text)? {
-                Some(row) => response.tasks.push(render::task::render(ctx.state, row, tags)),
+            if let Some(row) = resolve::task(ctx.state, cluster, text)? {
+                response.tasks.push(render::task::render(ctx.state, row, tags));
+                continue;
+            }
+            let id = resolve::task_id(ctx.state, cluster, text)?;
+            match id.and_then(|id| ctx.history.task(ClusterId(cluster.id), id)) {
+                Some(record) => response.tasks.push(render::history::task(ctx.state, &record, tags)?),
                 None => response.failures.push(render::failure(arn(ctx.state, cluster, text), "MISSING")),
             }
         }

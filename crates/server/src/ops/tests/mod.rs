@@ -4,6 +4,7 @@ mod account_settings;
 mod attributes;
 mod capacity_providers;
 mod clusters;
+mod history;
 mod instances;
 mod paging;
 mod protection;
