@@ -39,6 +39,8 @@ impl State {
             (self.client_tokens.number(), self.client_tokens.recomputed_hash()),
             (self.forwarded.number(), self.forwarded.recomputed_hash()),
             (self.invocations.number(), self.invocations.recomputed_hash()),
+            (self.service_deployments.number(), self.service_deployments.recomputed_hash()),
+            (self.service_revisions.number(), self.service_revisions.recomputed_hash()),
         ]
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
-    TaskStatus,
+    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow,
+    ServiceStatusCode, TaskDefinitionRow, TaskRow, TaskStatus,
 };
 
 use crate::{
@@ -34,6 +34,12 @@ pub struct Indexes {
     /// (cluster, changed, service): the first deleted leaves first.
     pub(crate) services_inactive: OrdSet<(ClusterId, u64, ServiceId)>,
     pub(crate) tasks_by_cluster: OrdSet<(ClusterId, TaskId)>,
+    /// Task definitions that services hold: of their deployments and of the one that a rollback would go back to.
+    pub(crate) service_definitions: OrdSet<(TaskDefinitionId, ServiceId)>,
+    /// Tasks of a definition that are not known to have stopped.
+    pub(crate) definition_tasks: OrdMap<TaskDefinitionId, u32>,
+    /// (namespace, service) of ACTIVE services that use Service Connect.
+    pub(crate) namespaces: OrdSet<(String, ServiceId)>,
     /// (service, STOPPED, task): the live ones are found without passing those that are only kept.
     pub(crate) tasks_by_service: OrdSet<(ServiceId, bool, TaskId)>,
     pub(crate) tasks_by_instance: OrdSet<(InstanceId, TaskId)>,
@@ -93,6 +99,26 @@ impl State {
         if self.index.service_names.get(&name) == Some(&id) {
             self.index.service_names.remove(&name);
         }
+        let deployments: Vec<String> = self.service_deployments_of(id).map(|row| row.id.clone()).collect();
+        deployments.iter().for_each(|deployment| self.remove_service_deployment(id, deployment));
+        let revisions: Vec<u64> = self.service_revisions_of(id).map(|row| row.id).collect();
+        revisions.into_iter().for_each(|revision| self.remove_service_revision(id, revision));
+    }
+
+    pub(crate) fn put_service_deployment(&mut self, row: ServiceDeploymentRow) {
+        self.service_deployments.put((ServiceId(row.service_id), row.id.clone()), Arc::new(row));
+    }
+
+    pub(crate) fn remove_service_deployment(&mut self, service: ServiceId, id: &str) {
+        self.service_deployments.remove(&(service, id.to_owned()));
+    }
+
+    pub(crate) fn put_service_revision(&mut self, row: ServiceRevisionRow) {
+        self.service_revisions.put((ServiceId(row.service_id), row.id), Arc::new(row));
+    }
+
+    pub(crate) fn remove_service_revision(&mut self, service: ServiceId, id: u64) {
+        self.service_revisions.remove(&(service, id));
     }
 
     /// Puts an instance. When its zone changed, its tasks are counted in the new one.
@@ -229,6 +255,8 @@ impl Indexes {
         if row.status() == ServiceStatusCode::Inactive {
             self.services_inactive.insert((cluster, row.changed, id));
         }
+        self.service_definitions.extend(definitions_of(row).map(|definition| (definition, id)));
+        self.namespaces.extend(namespace_of(row).map(|namespace| (namespace.to_owned(), id)));
     }
 
     /// Takes a row out of the counts; its name stays, for the row that replaces it.
@@ -236,6 +264,12 @@ impl Indexes {
         let counter = self.services_counter(row);
         *counter = counter.wrapping_sub(1);
         self.services_inactive.remove(&(ClusterId(row.cluster_id), row.changed, ServiceId(row.id)));
+        for definition in definitions_of(row) {
+            self.service_definitions.remove(&(definition, ServiceId(row.id)));
+        }
+        if let Some(namespace) = namespace_of(row) {
+            self.namespaces.remove(&(namespace.to_owned(), ServiceId(row.id)));
+        }
     }
 
     fn services_counter(&mut self, row: &ServiceRow) -> &mut u32 {
@@ -255,6 +289,8 @@ impl Indexes {
         replace(&mut self.tasks_by_service, old.and_then(service), new.and_then(service));
         let instance = |row: &TaskRow| is_live(row).then(|| (InstanceId(row.instance_id), task_id_of(row)));
         replace(&mut self.tasks_by_instance, old.and_then(instance), new.and_then(instance));
+        self.count_definition(old, false);
+        self.count_definition(new, true);
         let stopped =
             |row: &TaskRow| (!is_live(row)).then(|| (ClusterId(row.cluster_id), row.changed, task_id_of(row)));
         replace(&mut self.stopped_by_cluster, old.and_then(stopped), new.and_then(stopped));
@@ -268,6 +304,16 @@ impl Indexes {
             } else {
                 self.tasks_by_group.remove(&key);
             }
+        }
+    }
+
+    fn count_definition(&mut self, row: Option<&TaskRow>, more: bool) {
+        let Some(row) = row.filter(|row| is_live(row)) else { return };
+        let id = TaskDefinitionId(row.task_definition_id);
+        let tasks = self.definition_tasks.entry(id).or_default();
+        *tasks = if more { tasks.wrapping_add(1) } else { tasks.wrapping_sub(1) };
+        if *tasks == 0 {
+            self.definition_tasks.remove(&id);
         }
     }
 
@@ -362,6 +408,21 @@ impl Indexes {
             }
         }
     }
+}
+
+/// Task definitions that a service holds; one may come twice.
+fn definitions_of(row: &ServiceRow) -> impl Iterator<Item = TaskDefinitionId> {
+    let holds = row.status() != ServiceStatusCode::Inactive;
+    let deployments = row.deployments.iter().map(|d| d.task_definition_id);
+    let all = deployments.chain([row.completed_task_definition_id]);
+    all.filter(move |id| holds && *id != 0).map(TaskDefinitionId)
+}
+
+/// The namespace in which a service says that it can be found.
+fn namespace_of(row: &ServiceRow) -> Option<&str> {
+    let connect = row.spec.as_ref()?.service_connect_configuration.as_ref()?;
+    let used = row.status() == ServiceStatusCode::Active && connect.enabled();
+    connect.namespace.as_deref().filter(|name| used && !name.is_empty())
 }
 
 fn replace<K: Ord + Clone>(set: &mut OrdSet<K>, old: Option<K>, new: Option<K>) {

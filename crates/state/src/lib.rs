@@ -7,11 +7,13 @@
 //! hands a refusal back without proposing it.
 
 mod apply;
+mod breaker;
 mod check;
 mod effects;
 mod error;
 mod index;
 mod query;
+mod revision;
 mod size;
 mod snapshot;
 mod table;
@@ -23,11 +25,13 @@ use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
     ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, MetaRow,
-    ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    ServiceDeploymentRow, ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow,
+    TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::DEFAULT_LIMITS;
+pub use breaker::CircuitBreaker;
 pub use effects::{Change, Effects};
 pub use error::{error_of, refusal_of};
 pub use index::Indexes;
@@ -74,6 +78,10 @@ pub struct State {
     pub forwards: Table<u64, ForwardRow>,
     /// What forwarded writes answered, by (member, serial).
     pub forwarded: Table<(u64, u64), ForwardedRow>,
+    /// What services ran and run, by service and deployment.
+    pub service_revisions: Table<(ServiceId, u64), ServiceRevisionRow>,
+    /// The last changes of what services run.
+    pub service_deployments: Table<(ServiceId, String), ServiceDeploymentRow>,
     /// Live client tokens.
     pub client_tokens: Table<ClientTokenKey, ClientTokenRow>,
     /// What calls of SDKs answered lately, by (invocation id, ordinal of the command).
@@ -105,6 +113,8 @@ impl State {
             client_tokens: Table::new(10),
             forwarded: Table::new(11),
             invocations: Table::new(16),
+            service_deployments: Table::new(14),
+            service_revisions: Table::new(15),
             index: Indexes::default(),
         }
     }
@@ -136,6 +146,8 @@ impl State {
             (self.client_tokens.number(), self.client_tokens.hash()),
             (self.forwarded.number(), self.forwarded.hash()),
             (self.invocations.number(), self.invocations.hash()),
+            (self.service_deployments.number(), self.service_deployments.hash()),
+            (self.service_revisions.number(), self.service_revisions.hash()),
         ]
     }
 }
@@ -159,4 +171,10 @@ pub(crate) fn task_id_of(row: &TaskRow) -> TaskId {
 pub fn primary_deployment(service: &ServiceRow) -> Option<(DeploymentId, TaskDefinitionId)> {
     let primary = service.deployments.iter().find(|d| d.primary)?;
     Some((DeploymentId(primary.id), TaskDefinitionId(primary.task_definition_id)))
+}
+
+/// Whether a service deployment has come to its end.
+pub fn is_finished(status: ServiceDeploymentStatus) -> bool {
+    use ServiceDeploymentStatus as Status;
+    matches!(status, Status::Successful | Status::Stopped | Status::RollbackSuccessful | Status::RollbackFailed)
 }

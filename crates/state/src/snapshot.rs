@@ -8,8 +8,8 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow, ServiceRow,
-    TaskDefinitionRow, TaskRow, TokenRow,
+    ClientTokenRow, ClusterRow, FamilyRow, ForwardRow, ForwardedRow, InstanceRow, InvocationRow, MemberRow,
+    ServiceDeploymentRow, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 
 use crate::{ClientTokenKey, InvocationKey, State, Table, task_id_of};
@@ -64,6 +64,8 @@ impl State {
             .chain(chunks_of(&self.client_tokens))
             .chain(chunks_of(&self.forwarded))
             .chain(chunks_of(&self.invocations))
+            .chain(chunks_of(&self.service_deployments))
+            .chain(chunks_of(&self.service_revisions))
     }
 }
 
@@ -118,6 +120,8 @@ impl Restore {
             10 => fill(&mut state.client_tokens, chunk),
             11 => fill(&mut state.forwarded, chunk),
             16 => fill(&mut state.invocations, chunk),
+            14 => fill(&mut state.service_deployments, chunk),
+            15 => fill(&mut state.service_revisions, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -188,4 +192,6 @@ rows! {
     ClientTokenRow: ClientTokenKey = |it| (it.account, it.cluster_id, it.operation.clone(), it.token.clone());
     ForwardedRow: (u64, u64) = |it| (it.member_id, it.serial);
     InvocationRow: InvocationKey = |it| (it.id.clone(), it.ordinal);
+    ServiceDeploymentRow: (ServiceId, String) = |it| (ServiceId(it.service_id), it.id.clone());
+    ServiceRevisionRow: (ServiceId, u64) = |it| (ServiceId(it.service_id), it.id);
 }

@@ -17,6 +17,7 @@ mod members;
 mod place_tasks;
 mod refusal;
 mod report_tasks;
+mod service_deployments;
 mod service_step;
 mod set_instances_status;
 mod stop_tasks;
@@ -134,6 +135,7 @@ impl Apply<'_> {
             Kind::UpdateService(it) => self.update_service(it),
             Kind::DeleteService(it) => self.delete_service(it),
             Kind::ServiceStep(it) => self.service_step(it),
+            Kind::StopServiceDeployment(it) => self.stop_service_deployment(it),
             Kind::TagResource(it) => self.tag_resource(it),
             Kind::UntagResource(it) => self.untag_resource(it),
         }

@@ -75,6 +75,7 @@ impl Apply<'_> {
             Kind::UpdateService(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::DeleteService(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::ServiceStep(it) => vec![Target::Service(ServiceId(it.service_id))],
+            Kind::StopServiceDeployment(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::TagResource(it) => resource(it.resource.as_ref()).into_iter().collect(),
             Kind::UntagResource(it) => resource(it.resource.as_ref()).into_iter().collect(),
         }
