@@ -144,13 +144,14 @@ impl Apply<'_> {
         }
     }
 
-    /// What a deployment's new rollout state means for the service and its service deployment.
-    pub(super) fn note_rollout(&mut self, row: &mut ServiceRow, old: &[DeploymentRow]) {
+    /// What deployments' new rollout states mean for the service and its service deployments.
+    pub(super) fn note_rollout(&mut self, row: &mut ServiceRow) {
         let service = ServiceId(row.id);
+        let old = self.state.services.get(&service).cloned();
+        let before = |id: u64| old.iter().flat_map(|row| &row.deployments).find(|d| d.id == id).map(|d| d.rollout_state());
         for deployment in row.deployments.clone() {
-            let before = old.iter().find(|d| d.id == deployment.id).map(|d| d.rollout_state());
             let has_revision = self.state.service_revisions.get(&(service, deployment.id)).is_some();
-            if before == Some(deployment.rollout_state()) || !has_revision {
+            if before(deployment.id) == Some(deployment.rollout_state()) || !has_revision {
                 continue;
             }
             match (deployment.rollout_state(), deployment.returned()) {

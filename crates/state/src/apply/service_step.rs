@@ -32,12 +32,7 @@ impl Apply<'_> {
         }
         if !it.deployments.is_empty() {
             self.check_deployments(old, &it.deployments)?;
-            let before = std::mem::replace(&mut row.deployments, it.deployments.clone());
-            if it.roll_back {
-                self.roll_back(&mut row, DeploymentReturn::CircuitBreaker);
-            } else {
-                self.note_rollout(&mut row, &before);
-            }
+            row.deployments = it.deployments.clone();
         }
         if let Some(backoff) = &it.backoff {
             row.backoff = Some(backoff.clone());
@@ -46,6 +41,11 @@ impl Apply<'_> {
             row.unplaced_reason = cut(reason, TEXT_BYTES_MAX).to_owned();
         }
         row.steady = it.steady.unwrap_or(row.steady);
+        if it.roll_back {
+            self.roll_back(&mut row, DeploymentReturn::CircuitBreaker);
+        } else {
+            self.note_rollout(&mut row);
+        }
         if it.finish_delete {
             row.status = ServiceStatusCode::Inactive.into();
             row.deployments.clear();
