@@ -67,8 +67,11 @@ mod tests {
     fn breaker(threshold: Option<(&str, i32)>) -> CircuitBreaker {
         let threshold_configuration =
             threshold.map(|(kind, value)| ThresholdConfiguration { r#type: Some(kind.into()), value: Some(value) });
-        let asked =
-            DeploymentCircuitBreaker { enable: Some(true), threshold_configuration, ..DeploymentCircuitBreaker::default() };
+        let asked = DeploymentCircuitBreaker {
+            enable: Some(true),
+            threshold_configuration,
+            ..DeploymentCircuitBreaker::default()
+        };
         let configuration =
             DeploymentConfiguration { deployment_circuit_breaker: Some(asked), ..DeploymentConfiguration::default() };
         CircuitBreaker::of_configuration(Some(&configuration)).unwrap()

@@ -16,7 +16,8 @@ use crate::ControllerPlan;
 /// The breaker that watches the service's rollout, if one does.
 pub(crate) fn watching(view: &View<'_>) -> Option<CircuitBreaker> {
     let primary = view.primary;
-    let is_watched = primary.rollout_state() == RolloutState::InProgress && primary.returned() == DeploymentReturn::None;
+    let is_watched =
+        primary.rollout_state() == RolloutState::InProgress && primary.returned() == DeploymentReturn::None;
     CircuitBreaker::of(view.service.spec.as_ref()).filter(|_| is_watched)
 }
 

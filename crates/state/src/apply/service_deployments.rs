@@ -56,7 +56,8 @@ impl Apply<'_> {
             return Err(service_not_active().into());
         }
         if self.state.rollback_target(service).is_none() {
-            let message = "The service has no completed revision to go back to. next: update the service, or delete it.";
+            let message =
+                "The service has no completed revision to go back to. next: update the service, or delete it.";
             return Err(ApiError::new(ErrorCode::Conflict, message).into());
         }
         let mut row = ServiceRow::clone(service);
@@ -115,7 +116,12 @@ impl Apply<'_> {
         }
     }
 
-    fn put_revision(&mut self, service_id: u64, deployment: &DeploymentRow, spec: &seawall_proto::v1::CreateServiceRequest) {
+    fn put_revision(
+        &mut self,
+        service_id: u64,
+        deployment: &DeploymentRow,
+        spec: &seawall_proto::v1::CreateServiceRequest,
+    ) {
         self.state.put_service_revision(ServiceRevisionRow {
             id: deployment.id,
             service_id,
@@ -148,7 +154,8 @@ impl Apply<'_> {
     pub(super) fn note_rollout(&mut self, row: &mut ServiceRow) {
         let service = ServiceId(row.id);
         let old = self.state.services.get(&service).cloned();
-        let before = |id: u64| old.iter().flat_map(|row| &row.deployments).find(|d| d.id == id).map(|d| d.rollout_state());
+        let before =
+            |id: u64| old.iter().flat_map(|row| &row.deployments).find(|d| d.id == id).map(|d| d.rollout_state());
         for deployment in row.deployments.clone() {
             let has_revision = self.state.service_revisions.get(&(service, deployment.id)).is_some();
             if before(deployment.id) == Some(deployment.rollout_state()) || !has_revision {
@@ -159,7 +166,9 @@ impl Apply<'_> {
                     note_completed(row, &deployment);
                     let (status, reason) = match returned {
                         DeploymentReturn::None => (ServiceDeploymentStatus::Successful, ""),
-                        DeploymentReturn::CircuitBreaker => (ServiceDeploymentStatus::RollbackSuccessful, BREAKER_TRIPPED),
+                        DeploymentReturn::CircuitBreaker => {
+                            (ServiceDeploymentStatus::RollbackSuccessful, BREAKER_TRIPPED)
+                        }
                         DeploymentReturn::Stopped => (ServiceDeploymentStatus::RollbackSuccessful, STOPPED_BY_REQUEST),
                     };
                     self.end_service_deployment(row, &deployment, status, reason);
@@ -182,9 +191,8 @@ impl Apply<'_> {
         let service = ServiceId(row.id);
         let failed = row.deployments.iter().find(|d| d.primary).cloned().unwrap_or_default();
         let kept = row.deployments.iter().find(|d| d.id == revision.id).cloned().unwrap_or_default();
-        row.deployments.retain(|d| {
-            d.id != revision.id && self.state.deployment_counts(service, DeploymentId(d.id)).live > 0
-        });
+        row.deployments
+            .retain(|d| d.id != revision.id && self.state.deployment_counts(service, DeploymentId(d.id)).live > 0);
         row.deployments.iter_mut().for_each(|d| d.primary = false);
         let primary = DeploymentRow {
             id: revision.id,
@@ -199,10 +207,8 @@ impl Apply<'_> {
             ..DeploymentRow::default()
         };
         row.deployments.insert(0, primary);
-        row.spec = Some(revision::restored(
-            row.spec.clone().unwrap_or_default(),
-            &revision.spec.clone().unwrap_or_default(),
-        ));
+        row.spec =
+            Some(revision::restored(row.spec.clone().unwrap_or_default(), &revision.spec.clone().unwrap_or_default()));
         afresh(row);
         let (now_ms, tripped) = (self.now_ms, why == DeploymentReturn::CircuitBreaker);
         let threshold = threshold_of(row);
@@ -243,7 +249,12 @@ impl Apply<'_> {
     }
 
     /// Changes a service deployment unless it has ended.
-    fn change_service_deployment(&mut self, service: &ServiceRow, id: &str, change: impl FnOnce(&mut ServiceDeploymentRow)) {
+    fn change_service_deployment(
+        &mut self,
+        service: &ServiceRow,
+        id: &str,
+        change: impl FnOnce(&mut ServiceDeploymentRow),
+    ) {
         let Some(old) = self.state.service_deployments.get(&(ServiceId(service.id), id.to_owned())) else { return };
         if is_finished(old.status()) {
             return;
