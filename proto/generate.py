@@ -60,9 +60,6 @@ PENDING = [
     "UpdateContainerAgent",
     "DeleteTaskDefinitions",
     "GetTaskProtection", "UpdateTaskProtection",
-    "ListServicesByNamespace",
-    "ListServiceDeployments", "DescribeServiceDeployments", "StopServiceDeployment", "ContinueServiceDeployment",
-    "DescribeServiceRevisions",
     "PutAccountSetting", "PutAccountSettingDefault", "ListAccountSettings", "DeleteAccountSetting",
 ]
 # Writes take `expected_version`, resources carry `version`: the log index of their last change (not part of ECS's JSON).

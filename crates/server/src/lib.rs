@@ -22,4 +22,5 @@ mod validate;
 mod watch;
 
 pub use config::{ServerConfig, TlsMode};
+pub use validate::stored_members;
 pub use member::{ServerError, run};

@@ -82,6 +82,8 @@ fn find<'a>(state: &'a State, account: u32, arn: &str) -> Result<(ResourceRef, &
             let row = resolve::any_service(state, resolve::cluster(state, account, Some(&of))?, arn)?;
             row.map(|row| (resource_ref::Kind::ServiceId(row.id), &row.tags[..]))
         }
+        // ECS tags neither.
+        Resource::ServiceDeployment(..) | Resource::ServiceRevision(..) => None,
         Resource::TaskDefinition(..) => {
             let row = resolve::task_definition(state, account, arn)?;
             row.map(|row| (resource_ref::Kind::TaskDefinitionId(row.id), &row.tags[..]))

@@ -5,6 +5,7 @@ pub mod endpoint;
 pub mod event;
 pub mod instance;
 pub mod service;
+pub mod service_deployment;
 pub mod task;
 pub mod task_definition;
 pub mod watch;

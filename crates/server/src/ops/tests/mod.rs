@@ -4,6 +4,7 @@ mod attributes;
 mod clusters;
 mod instances;
 mod paging;
+mod service_deployments;
 mod services;
 mod tags;
 mod task_definitions;
