@@ -52,12 +52,6 @@ FAMILIES = {
     "tag": ["TagResource", "UntagResource", "ListTagsForResource"],
     "account_setting": ["PutAccountSetting", "PutAccountSettingDefault", "ListAccountSettings", "DeleteAccountSetting"],
 }
-# Messages are there, the server does not answer them yet.
-PENDING = [
-    "ListServicesByNamespace",
-    "ListServiceDeployments", "DescribeServiceDeployments", "StopServiceDeployment", "ContinueServiceDeployment",
-    "DescribeServiceRevisions",
-]
 # Writes take `expected_version`, resources carry `version`: the log index of their last change (not part of ECS's JSON).
 EXTRA_NUMBER = 1000
 VERSIONED = ["Cluster", "Service", "TaskDefinition"]
@@ -209,7 +203,7 @@ class Generator:
         lines = ["// ECS's operations under their names. Errors: the google.rpc code, with ECS's exception name in the metadata", 
                  "// `x-seawall-error`.", "service Ecs {"]
         for operations in FAMILIES.values():
-            for name in (name for name in operations if name not in PENDING):
+            for name in operations:
                 operation = self.model["operations"][name]
                 lines.append(f"  rpc {name}({operation['input']['shape']}) returns ({operation['output']['shape']});")
         write("ecs", [f'import "seawall/v1/{family}.proto";' for family in sorted(FAMILIES)], ["\n".join(lines + ["}"])])

@@ -4,10 +4,13 @@
 mod support;
 
 use seawall_controllers::{Now, instances};
-use seawall_model::InstanceId;
-use seawall_proto::internal::v1::{
-    InstanceStatus, PortNeed, RolloutState, ServiceEventCode, ServiceStatusCode, StopCode, TaskSize, TaskStatus,
-    command::Kind, reply,
+use seawall_model::{InstanceId, TaskDefinitionId};
+use seawall_proto::{
+    internal::v1::{
+        DeploymentReturn, DeregisterTaskDefinition, InstanceStatus, PortNeed, RolloutState, ServiceDeploymentStatus,
+        ServiceEventCode, ServiceStatusCode, StopCode, TaskSize, TaskStatus, command::Kind, reply,
+    },
+    v1::{DeploymentCircuitBreaker, ThresholdConfiguration},
 };
 use support::{Behaviour, Sim};
 
@@ -495,4 +498,205 @@ fn silent_instances_are_forgotten_in_time() {
     assert_eq!(look(&sim), Default::default());
     sim.settled();
     assert_eq!(sim.running(), 3);
+}
+
+fn breaker(rollback: bool) -> DeploymentCircuitBreaker {
+    DeploymentCircuitBreaker { enable: Some(true), rollback: Some(rollback), ..Default::default() }
+}
+
+/// A service whose circuit breaker watches, at rest on its first revision.
+fn watched(desired: u32, min: u32, breaker: DeploymentCircuitBreaker) -> Sim {
+    let mut sim = Sim::three_zones(2, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create_watched(definition, desired, (min, 200), Some(breaker));
+    sim.settled();
+    sim.now_ms += 60_000;
+    sim
+}
+
+/// Lets time pass until the service has said `event`; how long it took.
+fn until_said(sim: &mut Sim, event: &str, max_ms: i64) -> i64 {
+    let began_ms = sim.now_ms;
+    while !sim.events().iter().any(|e| e.starts_with(event)) {
+        assert!(sim.now_ms - began_ms < max_ms, "{event} was not said: {:?}", sim.events());
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+        sim.now_ms += support::TICK_MS;
+    }
+    sim.now_ms - began_ms
+}
+
+fn service_deployments(sim: &Sim) -> Vec<(ServiceDeploymentStatus, u32)> {
+    sim.state.service_deployments_of(sim.service).map(|row| (row.status(), row.failures)).collect()
+}
+
+#[test]
+fn a_breaking_rollout_is_rolled_back_and_the_good_tasks_stay() {
+    let mut sim = watched(4, 100, breaker(true));
+    let good: Vec<_> = sim.wanted().iter().map(support::id_of).collect();
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.deploy(broken);
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    insta::assert_snapshot!("breaker_trips", text(&sim));
+    let plan = sim.plan();
+    sim.execute(plan);
+    assert_eq!(sim.events().last().unwrap(), "ROLLING_BACK 0");
+    let row = sim.row();
+    let primary = &row.deployments[0];
+    assert_eq!((primary.id, primary.primary, primary.returned()), (100, true, DeploymentReturn::CircuitBreaker));
+    assert_eq!(row.backoff, None, "what failed is over");
+    insta::assert_snapshot!("breaker_rolls_back", text(&sim));
+    sim.settle(60_000, &mut |sim| assert_eq!(sim.running(), 4));
+    assert_eq!(sim.wanted().iter().map(support::id_of).collect::<Vec<_>>(), good, "nothing was started again");
+    assert_eq!((sim.row().deployments.len(), sim.row().deployments[0].rollout_state()), (1, RolloutState::Completed));
+    assert_eq!(
+        service_deployments(&sim),
+        [(ServiceDeploymentStatus::Successful, 0), (ServiceDeploymentStatus::RollbackSuccessful, 4)]
+    );
+}
+
+#[test]
+fn without_rollback_a_breaking_rollout_stops_for_good() {
+    let mut sim = watched(3, 100, breaker(false));
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.deploy(broken);
+    until_said(&mut sim, "DEPLOYMENT_FAILED", 60_000);
+    let tasks = sim.state.tasks.len();
+    for _ in 0..60 {
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+        sim.now_ms += 1000;
+    }
+    assert_eq!(sim.state.tasks.len(), tasks, "no new tasks of it");
+    assert_eq!(sim.running(), 3, "the old ones stay");
+    assert_eq!((sim.row().deployments[0].rollout_state(), sim.row().deployments.len()), (RolloutState::Failed, 2));
+    assert_eq!(service_deployments(&sim)[1].0, ServiceDeploymentStatus::Stopped);
+    let good = sim.definition(256, Behaviour::Run);
+    sim.deploy(good);
+    sim.settled();
+    assert_eq!((sim.running(), sim.row().deployments.len()), (3, 1));
+}
+
+#[test]
+fn a_first_rollout_has_nothing_to_go_back_to() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.create_watched(broken, 2, (100, 200), Some(breaker(true)));
+    let took_ms = until_said(&mut sim, "DEPLOYMENT_FAILED", 60_000);
+    assert!(took_ms <= 30_000, "{took_ms} ms");
+    assert_eq!(service_deployments(&sim), [(ServiceDeploymentStatus::RollbackFailed, 4)]);
+    assert!(!sim.events().iter().any(|e| e.starts_with("ROLLING_BACK")));
+    sim.scale(0);
+    sim.settled();
+    sim.delete();
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().status(), ServiceStatusCode::Inactive);
+}
+
+#[test]
+fn what_crashes_at_once_or_is_unhealthy_is_rolled_back_too() {
+    for behaviour in [Behaviour::CrashAfterMs(3_000), Behaviour::Unhealthy] {
+        let mut sim = watched(2, 100, breaker(true));
+        let broken = sim.definition(256, behaviour);
+        sim.deploy(broken);
+        let began_ms = sim.now_ms;
+        while !sim.events().iter().any(|e| e.starts_with("ROLLING_BACK")) {
+            assert!(sim.now_ms - began_ms < 60_000, "{behaviour:?}: {:?}", sim.events());
+            sim.reconcile(&mut |_| {});
+            sim.agents();
+            assert!(sim.running() >= 2, "the old ones stay until the new ones have proven themselves");
+            sim.now_ms += support::TICK_MS;
+        }
+        sim.settled();
+        assert_eq!(sim.running(), 2);
+    }
+}
+
+#[test]
+fn a_threshold_of_many_failures_is_reached_in_a_minute() {
+    let threshold = ThresholdConfiguration { r#type: Some("COUNT".into()), value: Some(20) };
+    let mut sim =
+        watched(4, 100, DeploymentCircuitBreaker { threshold_configuration: Some(threshold), ..breaker(true) });
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.deploy(broken);
+    let took_ms = until_said(&mut sim, "ROLLING_BACK", 120_000);
+    assert!(took_ms <= 60_000, "{took_ms} ms");
+}
+
+#[test]
+fn a_healthy_task_forgives_failures_unless_told_otherwise() {
+    for (reset, trips) in [(None, false), (Some(false), true)] {
+        let asked = DeploymentCircuitBreaker { reset_on_healthy_task: reset, ..breaker(true) };
+        let mut sim = watched(6, 100, asked);
+        let new = sim.definition(256, Behaviour::Run);
+        sim.deploy(new);
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+        for pause_ms in [10_000, 4_000, 4_000] {
+            sim.kill(&sim.newest());
+            sim.reconcile(&mut |_| {});
+            sim.now_ms += pause_ms - 1_000;
+            sim.reconcile(&mut |_| {});
+            sim.agents();
+            sim.now_ms += 1_000;
+        }
+        sim.settled();
+        assert_eq!(sim.events().iter().any(|e| e.starts_with("ROLLING_BACK")), trips, "{reset:?}: {:?}", sim.events());
+    }
+}
+
+#[test]
+fn a_rollback_runs_an_inactive_definition_and_replaces_what_is_lost_meanwhile() {
+    let mut sim = watched(6, 100, breaker(true));
+    let first = sim.row().deployments[0].task_definition_id;
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.apply(Kind::DeregisterTaskDefinition(DeregisterTaskDefinition { task_definition_id: first }));
+    sim.deploy(broken);
+    sim.reconcile(&mut |_| {});
+    sim.cut("a");
+    until_said(&mut sim, "ROLLING_BACK", 60_000);
+    assert!(sim.state.is_definition_in_use(TaskDefinitionId(first)));
+    sim.settled();
+    assert_eq!(sim.running(), 6, "two were placed anew, of the revision that is INACTIVE");
+    assert!(sim.wanted().iter().all(|t| t.task_definition_id == first));
+}
+
+#[test]
+fn a_watched_rollout_completes_when_its_tasks_have_lasted() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create_watched(definition, 3, (100, 200), Some(breaker(true)));
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    sim.reconcile(&mut |_| {});
+    let plan = sim.plan();
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::InProgress);
+    let due_ms = plan.wake_at_ms.expect("it asks to be woken");
+    sim.now_ms = due_ms;
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::Completed);
+    assert!(sim.row().steady);
+}
+
+#[test]
+fn a_rollback_itself_is_not_watched() {
+    let mut sim = watched(2, 100, breaker(true));
+    let first = sim.row().deployments[0].task_definition_id;
+    let broken = sim.definition(256, Behaviour::Fail);
+    sim.deploy(broken);
+    sim.behaviours.insert(first, Behaviour::Fail);
+    for task in sim.wanted() {
+        sim.kill(&task);
+    }
+    until_said(&mut sim, "ROLLING_BACK", 60_000);
+    for _ in 0..60 {
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+        sim.now_ms += 1000;
+    }
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::InProgress, "it goes on trying");
+    sim.behaviours.insert(first, Behaviour::Run);
+    sim.settled();
+    assert_eq!(sim.running(), 2);
 }

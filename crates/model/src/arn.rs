@@ -17,6 +17,10 @@ pub enum Resource {
     Service(String, String),
     /// `capacity-provider/<name>`
     CapacityProvider(String),
+    /// `service-deployment/<cluster>/<service>/<id>`
+    ServiceDeployment(String, String, String),
+    /// `service-revision/<cluster>/<service>/<id>`
+    ServiceRevision(String, String, u64),
 }
 
 /// A parsed ARN of this cluster's region and account.
@@ -75,6 +79,21 @@ impl ArnScope {
         self.arn(format_args!("capacity-provider/{name}"))
     }
 
+    /// ARN of whoever signs with an access key of that name.
+    pub fn user(&self, name: &str) -> String {
+        format!("arn:aws:iam::{}:user/{name}", self.account)
+    }
+
+    /// ARN of a service's deployment.
+    pub fn service_deployment(&self, cluster: &str, service: &str, id: &str) -> String {
+        self.arn(format_args!("service-deployment/{cluster}/{service}/{id}"))
+    }
+
+    /// ARN of a service's revision: ECS's ids have 19 digits.
+    pub fn service_revision(&self, cluster: &str, service: &str, id: u64) -> String {
+        self.arn(format_args!("service-revision/{cluster}/{service}/{id:019}"))
+    }
+
     /// Parses an ARN; `None` where `text` is no ARN but a name.
     ///
     /// # Errors
@@ -108,6 +127,12 @@ fn resource(rest: &str) -> Option<Resource> {
         ["task", cluster, id] => Resource::Task((*cluster).into(), id.parse().ok()?),
         ["capacity-provider", name] => Resource::CapacityProvider((*name).into()),
         ["service", cluster, name] => Resource::Service((*cluster).into(), (*name).into()),
+        ["service-deployment", cluster, service, id] => {
+            Resource::ServiceDeployment((*cluster).into(), (*service).into(), (*id).into())
+        }
+        ["service-revision", cluster, service, id] => {
+            Resource::ServiceRevision((*cluster).into(), (*service).into(), id.parse().ok()?)
+        }
         ["task-definition", named] => {
             let (family, revision) = named.split_once(':')?;
             Resource::TaskDefinition(family.into(), revision.parse().ok()?)
@@ -127,6 +152,15 @@ mod tests {
         assert_eq!(arn, "arn:aws:ecs:us-local-1:000000000000:service/prod/web");
         assert_eq!(scope.parse(&arn).unwrap(), Some(Resource::Service("prod".into(), "web".into())));
         assert_eq!(scope.parse("web").unwrap(), None);
+        let named = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let (cluster, service) = named("prod", "web");
+        let revision = Resource::ServiceRevision(cluster.clone(), service.clone(), 7);
+        assert_eq!(scope.parse(&scope.service_revision("prod", "web", 7)).unwrap(), Some(revision));
+        let deployment = Resource::ServiceDeployment(cluster, service, "NCWGC2ZR-tawPAYrIaU5_".into());
+        assert_eq!(
+            scope.parse(&scope.service_deployment("prod", "web", "NCWGC2ZR-tawPAYrIaU5_")).unwrap(),
+            Some(deployment)
+        );
         let foreign = scope.parse("arn:aws:ecs:eu-west-1:000000000000:service/prod/web").unwrap_err();
         assert_eq!(foreign.message, "Identifier is for eu-west-1. Your accessing region is us-local-1.");
         assert!(scope.parse("arn:aws:ecs:us-local-1:000000000000:task/prod/xyz").is_err());

@@ -45,6 +45,10 @@ codes! {
     ClusterNotFound = "ClusterNotFoundException",
     /// No such service.
     ServiceNotFound = "ServiceNotFoundException",
+    /// No such service deployment.
+    ServiceDeploymentNotFound = "ServiceDeploymentNotFoundException",
+    /// No service has that namespace.
+    NamespaceNotFound = "NamespaceNotFoundException",
     /// The service is draining or deleted.
     ServiceNotActive = "ServiceNotActiveException",
     /// Not part of Seawall.

@@ -30,6 +30,10 @@ pub const RUN_TASK_COUNT_MAX: u32 = 10;
 pub const START_TASK_INSTANCES_MAX: usize = 10;
 /// DescribeServices.
 pub const DESCRIBE_SERVICES_MAX: usize = 10;
+/// DescribeServiceDeployments.
+pub const DESCRIBE_SERVICE_DEPLOYMENTS_MAX: usize = 20;
+/// DescribeServiceRevisions.
+pub const DESCRIBE_SERVICE_REVISIONS_MAX: usize = 20;
 /// DescribeTasks, DescribeContainerInstances and DescribeClusters.
 pub const DESCRIBE_MAX: usize = 100;
 /// A task definition as JSON.

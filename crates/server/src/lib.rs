@@ -25,3 +25,4 @@ mod watch;
 
 pub use config::{ServerConfig, TlsMode};
 pub use member::{ServerError, run};
+pub use validate::stored_members;

@@ -57,6 +57,11 @@ impl IdSource for Counted {
         1_000_000_000_000_000_000 + self.0
     }
 
+    fn service_deployment_id(&mut self) -> String {
+        self.0 += 1;
+        format!("{:0>21}", self.0)
+    }
+
     fn task_base(&mut self) -> TaskId {
         self.0 += 1;
         Id128::from_halves(self.0, 0)
@@ -320,6 +325,19 @@ impl TestCluster {
             }
         }
         panic!("the service controller finds no rest");
+    }
+
+    /// Runs the service controller once for every service; agents do nothing.
+    pub(crate) fn plan_once(&mut self) {
+        let services: Vec<ServiceId> = self.state.services.iter().map(|(id, _)| *id).collect();
+        for service in services {
+            let now = Now { cluster_time_ms: self.now_ms, hold_replacement: false };
+            let plan = seawall_controllers::service::plan(&self.state, &Overlay::default(), service, now);
+            for kind in plan.commands {
+                let kind = self.with_base(kind);
+                self.apply(kind);
+            }
+        }
     }
 
     fn with_base(&mut self, mut kind: command::Kind) -> command::Kind {

@@ -9,8 +9,8 @@ use imbl::{OrdMap, OrdSet};
 use prost::Message as _;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
-    TaskDefinitionStatus, TaskRow, TaskStatus,
+    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow,
+    ServiceStatusCode, TaskDefinitionRow, TaskDefinitionStatus, TaskRow, TaskStatus,
 };
 
 use crate::{
@@ -35,6 +35,10 @@ pub struct Indexes {
     /// (cluster, changed, service): the first deleted leaves first.
     pub(crate) services_inactive: OrdSet<(ClusterId, u64, ServiceId)>,
     pub(crate) tasks_by_cluster: OrdSet<(ClusterId, TaskId)>,
+    /// Task definitions that services hold: of their deployments and of the one that a rollback would go back to.
+    pub(crate) service_definitions: OrdSet<(TaskDefinitionId, ServiceId)>,
+    /// (namespace, service) of ACTIVE services that use Service Connect.
+    pub(crate) namespaces: OrdSet<(String, ServiceId)>,
     /// (service, STOPPED, task): the live ones are found without passing those that are only kept.
     pub(crate) tasks_by_service: OrdSet<(ServiceId, bool, TaskId)>,
     pub(crate) tasks_by_instance: OrdSet<(InstanceId, TaskId)>,
@@ -108,7 +112,27 @@ impl State {
         if self.index.service_names.get(&name) == Some(&id) {
             self.index.service_names.remove(&name);
         }
+        let deployments: Vec<String> = self.service_deployments_of(id).map(|row| row.id.clone()).collect();
+        deployments.iter().for_each(|deployment| self.remove_service_deployment(id, deployment));
+        let revisions: Vec<u64> = self.service_revisions_of(id).map(|row| row.id).collect();
+        revisions.into_iter().for_each(|revision| self.remove_service_revision(id, revision));
         Some(row)
+    }
+
+    pub(crate) fn put_service_deployment(&mut self, row: ServiceDeploymentRow) {
+        self.service_deployments.put((ServiceId(row.service_id), row.id.clone()), Arc::new(row));
+    }
+
+    pub(crate) fn remove_service_deployment(&mut self, service: ServiceId, id: &str) {
+        self.service_deployments.remove(&(service, id.to_owned()));
+    }
+
+    pub(crate) fn put_service_revision(&mut self, row: ServiceRevisionRow) {
+        self.service_revisions.put((ServiceId(row.service_id), row.id), Arc::new(row));
+    }
+
+    pub(crate) fn remove_service_revision(&mut self, service: ServiceId, id: u64) {
+        self.service_revisions.remove(&(service, id));
     }
 
     /// Puts an instance. When its zone changed, its tasks are counted in the new one.
@@ -266,6 +290,8 @@ impl Indexes {
         if row.status() == ServiceStatusCode::Inactive {
             self.services_inactive.insert((cluster, row.changed, id));
         }
+        self.service_definitions.extend(definitions_of(row).map(|definition| (definition, id)));
+        self.namespaces.extend(namespace_of(row).map(|namespace| (namespace.to_owned(), id)));
     }
 
     /// Takes a row out of the counts; its name stays, for the row that replaces it.
@@ -273,6 +299,12 @@ impl Indexes {
         let counter = self.services_counter(row);
         *counter = counter.wrapping_sub(1);
         self.services_inactive.remove(&(ClusterId(row.cluster_id), row.changed, ServiceId(row.id)));
+        for definition in definitions_of(row) {
+            self.service_definitions.remove(&(definition, ServiceId(row.id)));
+        }
+        if let Some(namespace) = namespace_of(row) {
+            self.namespaces.remove(&(namespace.to_owned(), ServiceId(row.id)));
+        }
     }
 
     fn services_counter(&mut self, row: &ServiceRow) -> &mut u32 {
@@ -399,6 +431,21 @@ impl Indexes {
             }
         }
     }
+}
+
+/// Task definitions that a service holds; one may come twice.
+fn definitions_of(row: &ServiceRow) -> impl Iterator<Item = TaskDefinitionId> {
+    let holds = row.status() != ServiceStatusCode::Inactive;
+    let deployments = row.deployments.iter().map(|d| d.task_definition_id);
+    let all = deployments.chain([row.completed_task_definition_id]);
+    all.filter(move |id| holds && *id != 0).map(TaskDefinitionId)
+}
+
+/// The namespace in which a service says that it can be found.
+fn namespace_of(row: &ServiceRow) -> Option<&str> {
+    let connect = row.spec.as_ref()?.service_connect_configuration.as_ref()?;
+    let used = row.status() == ServiceStatusCode::Active && connect.enabled();
+    connect.namespace.as_deref().filter(|name| used && !name.is_empty())
 }
 
 fn replace<K: Ord + Clone>(set: &mut OrdSet<K>, old: Option<K>, new: Option<K>) {

@@ -7,12 +7,14 @@
 //! hands a refusal back without proposing it.
 
 mod apply;
+mod breaker;
 mod check;
 mod effects;
 mod error;
 mod history;
 mod index;
 mod query;
+mod revision;
 mod size;
 mod snapshot;
 mod table;
@@ -24,12 +26,13 @@ use prost::Message;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
-    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceRow,
-    TaskDefinitionRow, TaskRow, TokenRow,
+    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceDeploymentRow,
+    ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::{DEFAULT_LIMITS, PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
+pub use breaker::CircuitBreaker;
 pub use effects::{Change, Effects};
 pub use error::{error_of, refusal_of};
 pub use history::{HISTORY_OPEN_BYTES_MAX, HistoryKey, history_key, history_place};
@@ -85,6 +88,10 @@ pub struct State {
     pub forwards: Table<u64, ForwardRow>,
     /// What forwarded writes answered, by (member, serial).
     pub forwarded: Table<(u64, u64), ForwardedRow>,
+    /// What services ran and run, by service and deployment.
+    pub service_revisions: Table<(ServiceId, u64), ServiceRevisionRow>,
+    /// The last changes of what services run.
+    pub service_deployments: Table<(ServiceId, String), ServiceDeploymentRow>,
     /// Live client tokens.
     pub client_tokens: Table<ClientTokenKey, ClientTokenRow>,
     /// Capacity providers but FARGATE and FARGATE_SPOT, by (account, name).
@@ -131,6 +138,8 @@ impl State {
             access_keys: Table::new(12),
             history_segments: Table::new(13),
             history_open: Table::new(18),
+            service_deployments: Table::new(14),
+            service_revisions: Table::new(15),
             index: Indexes::default(),
         }
     }
@@ -167,6 +176,8 @@ impl State {
             (self.access_keys.number(), self.access_keys.hash()),
             (self.history_segments.number(), self.history_segments.hash()),
             (self.history_open.number(), self.history_open.hash()),
+            (self.service_deployments.number(), self.service_deployments.hash()),
+            (self.service_revisions.number(), self.service_revisions.hash()),
         ]
     }
 }
@@ -190,4 +201,10 @@ pub(crate) fn task_id_of(row: &TaskRow) -> TaskId {
 pub fn primary_deployment(service: &ServiceRow) -> Option<(DeploymentId, TaskDefinitionId)> {
     let primary = service.deployments.iter().find(|d| d.primary)?;
     Some((DeploymentId(primary.id), TaskDefinitionId(primary.task_definition_id)))
+}
+
+/// Whether a service deployment has come to its end.
+pub fn is_finished(status: ServiceDeploymentStatus) -> bool {
+    use ServiceDeploymentStatus as Status;
+    matches!(status, Status::Successful | Status::Stopped | Status::RollbackSuccessful | Status::RollbackFailed)
 }

@@ -3,7 +3,9 @@
 use std::{ops::Bound, sync::Arc};
 
 use seawall_model::{ArnScope, ClusterId, DeploymentId, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
-use seawall_proto::internal::v1::{ClusterRow, InstanceRow, ServiceRow, TaskDefinitionRow, TaskRow};
+use seawall_proto::internal::v1::{
+    ClusterRow, InstanceRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow,
+};
 
 use crate::{
     ClusterCounts, Counts, State, Usage,
@@ -63,12 +65,6 @@ impl State {
         range.filter_map(|(_, id)| self.task_definitions.get(id))
     }
 
-    /// Whether a task that is kept, or a service's deployment, names the revision.
-    pub fn definition_in_use(&self, id: TaskDefinitionId) -> bool {
-        let deploys = |row: &ServiceRow| row.deployments.iter().any(|d| d.task_definition_id == id.0);
-        self.index.definition_tasks.contains_key(&id) || self.services.iter().any(|(_, row)| deploys(row))
-    }
-
     /// The service of that name that was made last in the cluster.
     pub fn service_by_name(&self, cluster: ClusterId, name: &str) -> Option<&Arc<ServiceRow>> {
         self.services.get(self.index.service_names.get(&(cluster, name.to_owned()))?)
@@ -85,6 +81,38 @@ impl State {
     pub fn deleted_services_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<ServiceRow>> {
         let range = (cluster, 0, ServiceId(0))..=(cluster, u64::MAX, ServiceId(u64::MAX));
         self.index.services_inactive.range(range).rev().filter_map(|(_, _, id)| self.services.get(id))
+    }
+
+    /// Service deployments of a service that are kept, by id.
+    pub fn service_deployments_of(&self, service: ServiceId) -> impl Iterator<Item = &Arc<ServiceDeploymentRow>> {
+        let range = self.service_deployments.range((service, String::new())..);
+        range.take_while(move |((of, _), _)| *of == service).map(|(_, row)| row)
+    }
+
+    /// Revisions of a service that are kept, by id.
+    pub fn service_revisions_of(&self, service: ServiceId) -> impl Iterator<Item = &Arc<ServiceRevisionRow>> {
+        self.service_revisions.range((service, 0)..=(service, u64::MAX)).map(|(_, row)| row)
+    }
+
+    /// The revision that a rollback of the service's primary deployment would go back to.
+    pub fn rollback_target(&self, service: &ServiceRow) -> Option<&Arc<ServiceRevisionRow>> {
+        let target = service.completed_deployment_id;
+        let is_primary = service.deployments.iter().any(|d| d.primary && d.id == target);
+        self.service_revisions.get(&(ServiceId(service.id), target)).filter(|_| !is_primary)
+    }
+
+    /// Whether a service (its deployments, or the revision that it would roll back to) or a task that is kept needs a task
+    /// definition.
+    pub fn is_definition_in_use(&self, definition: TaskDefinitionId) -> bool {
+        let services = (definition, ServiceId(0))..=(definition, ServiceId(u64::MAX));
+        self.index.service_definitions.range(services).next().is_some()
+            || self.index.definition_tasks.contains_key(&definition)
+    }
+
+    /// ACTIVE services that can be found in a Service Connect namespace, by id.
+    pub fn services_of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<ServiceRow>> {
+        let range = (namespace.to_owned(), ServiceId(0))..=(namespace.to_owned(), ServiceId(u64::MAX));
+        self.index.namespaces.range(range).filter_map(|(_, id)| self.services.get(id))
     }
 
     /// Tasks of a cluster, oldest first, stopped ones included.

@@ -8,7 +8,7 @@ use seawall_proto::v1::{
 };
 
 use crate::{
-    args::ServiceCommand,
+    args::{Format, ServiceCommand},
     client::{
         Again, Connection,
         find::{self, Found},
@@ -109,7 +109,20 @@ async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {
     for name in names {
         services.push(find::service(ctx, name).await?.it);
     }
-    listing(&services, &[], ctx.env.wall_ms()).print(&ctx.global)
+    listing(&services, &[], ctx.env.wall_ms()).print(&ctx.global)?;
+    match output::effective(&ctx.global) {
+        Format::Table | Format::Wide => {
+            services.iter().filter_map(without_effect).try_for_each(|line| output::say(&line))
+        }
+        Format::Name | Format::Json | Format::Jsonl => Ok(()),
+    }
+}
+
+/// What a service asks for and this version only stores.
+fn without_effect(service: &Service) -> Option<String> {
+    let members = seawall_server::stored_members(service);
+    let name = service.service_name();
+    (!members.is_empty()).then(|| format!("{name}: stored, without effect in this version: {}", members.join(", ")))
 }
 
 fn listing(services: &[Service], failures: &[EcsFailure], now_ms: i64) -> Listing {

@@ -5,43 +5,49 @@
 //! longer is replaced at once and forgives what was before: its own life bounds how often that happens.
 //!
 //! Failures that come while a wait runs belong to the same round. Only the replacements of that round's tasks wait, so a
-//! zone that is lost meanwhile is replaced at once. The row is in the state: it outlives an election, and apply clears it
+//! zone that is lost meanwhile is replaced at once. While the circuit breaker watches, the waits stay short, for it ends them. The row is in the state: it outlives an election, and apply clears it
 //! when the service is updated.
 
 use seawall_proto::internal::v1::{BackoffRow, ServiceEventCode, StopCode, TaskRow};
 
-use super::{rollout::Starts, step::Step, view::View};
+use super::{breaker, events::UNHEALTHY, rollout::Starts, step::Step, view::View};
 use crate::ControllerPlan;
 
-/// A task that lives longer than this, in cluster time from its placement, was not a mistake.
+/// A task that lives longer than this, in cluster time from its placement and without the pull, was not a mistake.
 pub const STABLE_MS: i64 = 10_000;
 /// First wait.
 pub const WAIT_MS: i64 = 1_000;
 /// Longest wait after failures.
 pub const WAIT_MAX_MS: i64 = 15 * 60 * 1000;
-/// Longest wait after crashes.
+/// Longest wait after crashes, and while the circuit breaker watches.
 pub const CRASH_WAIT_MAX_MS: i64 = 8_000;
 /// The event is written when so many failed in a row.
 pub const FAILURES_BEFORE_EVENT: u32 = 3;
 /// At steady state the row is cleared so long after the last failure.
 pub const FORGIVE_MS: i64 = 60_000;
 
-/// How a task that stopped by itself ended.
+/// How a task ended that stopped by itself, or for its health checks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Failed,
     Crashed,
     Lasted,
+    Unhealthy,
 }
 
 /// Counts tasks that stopped since the last pass, each once.
 pub(crate) fn account(view: &View<'_>, step: &mut Step) {
+    let watched = breaker::watching(view).is_some();
     let mut ends = Vec::new();
     for deployment in &mut step.deployments {
         let new = |t: &&&TaskRow| t.deployment_id == deployment.id && t.changed > deployment.counted_index;
         let stopped: Vec<_> = view.stopped.iter().filter(new).filter_map(|t| Some((*t, end_of(t, view)?))).collect();
         let Some(last) = stopped.iter().map(|(t, _)| t.changed).max() else { continue };
-        deployment.failed_tasks += stopped.iter().filter(|(_, end)| *end == End::Failed).count() as u32;
+        let count = |ends: &[End]| stopped.iter().filter(|(_, end)| ends.contains(end)).count() as u32;
+        deployment.failed_tasks += count(&[End::Failed, End::Unhealthy]);
+        if deployment.primary && watched {
+            deployment.breaker_failures += count(&[End::Failed, End::Crashed, End::Unhealthy]);
+        }
         deployment.counted_index = last;
         deployment.updated_at_ms = view.now.cluster_time_ms;
         if deployment.primary {
@@ -52,8 +58,10 @@ pub(crate) fn account(view: &View<'_>, step: &mut Step) {
     let (failed, crashed, lasted) = (count(End::Failed), count(End::Crashed), count(End::Lasted));
     let before = step.backoff.failures;
     if failed + crashed > 0 {
-        let reason = ends.iter().rev().find(|(_, end)| *end != End::Lasted).map(|(t, _)| t.stopped_reason.clone());
-        wait(&mut step.backoff, failed, crashed, view.now.cluster_time_ms);
+        let is_failure = |end: End| matches!(end, End::Failed | End::Crashed);
+        let reason = ends.iter().rev().find(|(_, end)| is_failure(*end)).map(|(t, _)| t.stopped_reason.clone());
+        let max_ms = if failed > 0 && !watched { WAIT_MAX_MS } else { CRASH_WAIT_MAX_MS };
+        wait(&mut step.backoff, failed, crashed, max_ms, view.now.cluster_time_ms);
         step.backoff.last_reason = reason.unwrap_or_default();
     } else if lasted > 0 {
         step.backoff = BackoffRow::default();
@@ -65,8 +73,11 @@ pub(crate) fn account(view: &View<'_>, step: &mut Step) {
 
 /// `None` where a manager stopped it, or its host failed: nobody's failure to start.
 fn end_of(task: &TaskRow, view: &View<'_>) -> Option<End> {
+    if task.stop_code() == StopCode::ServiceSchedulerInitiated && task.stopped_reason == UNHEALTHY {
+        return Some(End::Unhealthy);
+    }
     let by_itself = matches!(task.stop_code(), StopCode::TaskFailedToStart | StopCode::EssentialContainerExited);
-    let lasted = view.now.cluster_time_ms - task.created_at_ms >= STABLE_MS;
+    let lasted = view.now.cluster_time_ms >= view.proven_at_ms(task);
     by_itself.then_some(match task.started_at_ms {
         0 => End::Failed,
         _ if lasted => End::Lasted,
@@ -74,14 +85,13 @@ fn end_of(task: &TaskRow, view: &View<'_>) -> Option<End> {
     })
 }
 
-fn wait(row: &mut BackoffRow, failed: u32, crashed: u32, now_ms: i64) {
+fn wait(row: &mut BackoffRow, failed: u32, crashed: u32, max_ms: i64, now_ms: i64) {
     row.failures = row.failures.saturating_add(failed);
     row.last_failure_ms = now_ms;
     if now_ms < row.not_before_ms {
         row.held_back = row.held_back.saturating_add(failed + crashed);
         return;
     }
-    let max_ms = if failed > 0 { WAIT_MAX_MS } else { CRASH_WAIT_MAX_MS };
     if wait_ms(row.rounds) < max_ms {
         row.rounds += 1;
     }

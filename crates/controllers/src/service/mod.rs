@@ -2,13 +2,14 @@
 //!
 //! One pass looks at the whole service, sorts its tasks ([`view`]), and proposes what brings it nearer to what is wanted:
 //! starts and stops within the deployment's percentages ([`rollout`]), stops of a surplus in balance ([`scale`]), waits
-//! after failures ([`backoff`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
+//! after failures ([`backoff`]), the end of a rollout that fails ([`breaker`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
 //! between passes: what must be known later is in the service's row.
 //!
 //! The caller adds what it proposes to the overlay until it is applied: tasks that are being placed or stopped are then
 //! neither placed nor stopped again.
 
 mod backoff;
+mod breaker;
 mod delete;
 mod deployments;
 mod events;
@@ -49,6 +50,10 @@ fn reconcile(view: &View<'_>) -> ControllerPlan {
     let mut step = Step::new(view);
     events::started_and_stopped(view, &mut step);
     backoff::account(view, &mut step);
+    if breaker::judge(view, &mut step, &mut plan) {
+        step.finish(view, &mut plan);
+        return plan;
+    }
     let limits = rollout::Limits::new(view.service);
     let wanted = rollout::starts(view, limits);
     let allowed = backoff::allowed(view, &step.backoff, wanted, &mut plan);

@@ -14,7 +14,7 @@ use seawall_proto::internal::v1::{ServiceRow, TaskRow};
 use seawall_scheduler::{effective_size, fits_after};
 
 use super::{
-    Stops, scale,
+    Stops, breaker, scale,
     view::{Condition, Member, View},
 };
 
@@ -55,10 +55,12 @@ impl Starts {
 
 /// What is missing, and what may start.
 pub(crate) fn starts(view: &View<'_>, limits: Limits) -> Starts {
+    // What was given up starts nothing more, until the service is updated.
+    let desired = if breaker::has_tripped(view) { 0 } else { view.desired() };
     let held = if view.now.hold_replacement { view.unreachable.len() } else { 0 };
     let have = view.good.len() + view.proposed as usize;
     let existing = have + view.outgoing.len() + view.leaving.len() + view.proposed_old as usize;
-    Starts { missing: view.desired().saturating_sub(have + held), room: limits.total_max.saturating_sub(existing) }
+    Starts { missing: desired.saturating_sub(have + held), room: limits.total_max.saturating_sub(existing) }
 }
 
 /// What to stop. `unplaced` of the starts found no instance.

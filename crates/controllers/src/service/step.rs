@@ -14,6 +14,7 @@ pub(crate) struct Step {
     pub unplaced_reason: String,
     pub steady: bool,
     pub finish_delete: bool,
+    pub roll_back: bool,
 }
 
 impl Step {
@@ -26,6 +27,7 @@ impl Step {
             unplaced_reason: view.service.unplaced_reason.clone(),
             steady: view.service.steady,
             finish_delete: false,
+            roll_back: false,
         }
     }
 
@@ -40,7 +42,15 @@ impl Step {
         let step = view.service.id.rotate_right(24) ^ view.service.changed;
         let id = Id128::time_ordered(event.at_ms, step).offset(self.events.len() as u32);
         let (id_hi, id_lo) = (id.hi(), id.lo());
-        self.events.push(ServiceEventRow { id_hi, id_lo, deployment_id: view.primary.id, ..event });
+        let deployment_id = if event.deployment_id == 0 { view.primary.id } else { event.deployment_id };
+        self.events.push(ServiceEventRow { id_hi, id_lo, deployment_id, ..event });
+    }
+
+    /// The last completed deployment becomes the primary again.
+    pub fn rolling_back(&mut self, view: &View<'_>, deployment_id: u64) {
+        self.roll_back = true;
+        let (at_ms, code) = (view.now.cluster_time_ms, ServiceEventCode::RollingBack.into());
+        self.push(view, ServiceEventRow { at_ms, code, deployment_id, ..ServiceEventRow::default() });
     }
 
     /// Proposes what differs from the row. Last in the plan: it raises the row's version.
@@ -57,6 +67,7 @@ impl Step {
             unplaced_reason: (self.unplaced_reason != row.unplaced_reason).then_some(self.unplaced_reason),
             steady: (self.steady != row.steady).then_some(self.steady),
             finish_delete: self.finish_delete,
+            roll_back: self.roll_back,
         };
         let nothing = ServiceStep { service_id: row.id, service_version: row.changed, ..ServiceStep::default() };
         if step == nothing {
@@ -85,6 +96,9 @@ fn say(step: &ServiceStep, plan: &mut ControllerPlan) {
     }
     if let Some(steady) = step.steady {
         plan.say(format_args!("steady: {steady}"));
+    }
+    if step.roll_back {
+        plan.say("roll back");
     }
     if step.finish_delete {
         plan.say("deleted");

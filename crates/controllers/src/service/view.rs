@@ -10,6 +10,7 @@ use seawall_proto::internal::v1::{
 use seawall_scheduler::Overlay;
 use seawall_state::{State, task_id};
 
+use super::{backoff::STABLE_MS, breaker};
 use crate::Now;
 
 /// How far a task is.
@@ -17,7 +18,8 @@ use crate::Now;
 pub(crate) enum Condition {
     /// Not RUNNING yet.
     Pending,
-    /// RUNNING; its essential containers' health checks have not passed yet.
+    /// RUNNING; its essential containers' health checks have not passed yet. Where it has none and the circuit breaker
+    /// watches: not for long enough.
     Starting,
     /// RUNNING and, where there are health checks, HEALTHY.
     Healthy,
@@ -32,6 +34,9 @@ pub(crate) struct Member<'a> {
     pub zone: &'a str,
     pub condition: Condition,
 }
+
+/// Pulls that took longer are not believed.
+const PULL_MAX_MS: i64 = 15 * 60 * 1000;
 
 /// One look at a service.
 pub(crate) struct View<'a> {
@@ -180,9 +185,24 @@ impl<'a> View<'a> {
         match task.health() {
             Health::Unhealthy if self.is_in_grace(task) => Condition::Starting,
             Health::Unhealthy => Condition::Unhealthy,
-            Health::Unknown if has_check => Condition::Starting,
+            Health::Unknown if has_check || self.is_unproven(task) => Condition::Starting,
             Health::Unknown | Health::Healthy => Condition::Healthy,
         }
+    }
+
+    /// Whether a task of a rollout that the circuit breaker watches may still crash at once: what it replaces stays until then.
+    fn is_unproven(&self, task: &TaskRow) -> bool {
+        task.deployment_id == self.primary.id
+            && self.now.cluster_time_ms < self.proven_at_ms(task)
+            && breaker::watching(self).is_some()
+    }
+
+    /// From when on a task counts as one that did not fail at once: by cluster time from its placement. How long the pull took
+    /// is the agent's word, one clock's, and only ever adds to it.
+    pub fn proven_at_ms(&self, task: &TaskRow) -> i64 {
+        let pulled = task.pull_started_at_ms != 0 && task.pull_stopped_at_ms != 0;
+        let pull_ms = if pulled { task.pull_stopped_at_ms.saturating_sub(task.pull_started_at_ms) } else { 0 };
+        task.created_at_ms + STABLE_MS + pull_ms.clamp(0, PULL_MAX_MS)
     }
 
     /// `healthCheckGracePeriodSeconds`, counted in cluster time from the placement.

@@ -12,7 +12,10 @@ use seawall_proto::{
         StopCode, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, command::Kind, disconnect_instances, reply,
         report_tasks,
     },
-    v1::{ContainerDefinition, CreateServiceRequest, HealthCheck, TaskDefinition},
+    v1::{
+        ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck,
+        TaskDefinition,
+    },
 };
 use seawall_scheduler::Overlay;
 use seawall_state::{State, task_id, task_id_message};
@@ -212,9 +215,24 @@ impl Sim {
     }
 
     pub fn create(&mut self, definition: u64, desired: u32, min: u32, max: u32) {
+        self.create_watched(definition, desired, (min, max), None);
+    }
+
+    /// The same with a circuit breaker, where one is given.
+    pub fn create_watched(
+        &mut self,
+        definition: u64,
+        desired: u32,
+        (min, max): (u32, u32),
+        breaker: Option<DeploymentCircuitBreaker>,
+    ) {
         let spec = CreateServiceRequest {
             service_name: Some("web".into()),
             desired_count: Some(desired as i32),
+            deployment_configuration: breaker.map(|breaker| DeploymentConfiguration {
+                deployment_circuit_breaker: Some(breaker),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let create = CreateService {
@@ -224,6 +242,8 @@ impl Sim {
             minimum_healthy_percent: min,
             maximum_percent: max,
             deployment_id: 100,
+            service_deployment_id: service_deployment_id(100),
+            ..Default::default()
         };
         self.service = ServiceId(self.done(Kind::CreateService(create)));
     }
@@ -234,12 +254,13 @@ impl Sim {
     }
 
     pub fn deploy(&mut self, definition: u64) {
-        let deployment_id = self.row().deployments[0].id + 1;
+        let deployment_id = 1 + self.state.service_revisions_of(self.service).map(|r| r.id).max().unwrap_or(100);
         let update = UpdateService {
             service_id: self.service.0,
             task_definition_id: definition,
             deployment_id,
             force_new_deployment: true,
+            service_deployment_id: service_deployment_id(deployment_id),
             ..Default::default()
         };
         self.done(Kind::UpdateService(update));
@@ -409,6 +430,11 @@ impl Sim {
     pub fn newest(&self) -> TaskRow {
         self.wanted().into_iter().max_by_key(|t| t.id.as_ref().map(task_id)).expect("there is a task")
     }
+}
+
+/// The service deployment of a deployment: 21 characters.
+pub fn service_deployment_id(deployment_id: u64) -> String {
+    format!("{deployment_id:0>21}")
 }
 
 /// A task's id.

@@ -84,6 +84,8 @@ pub(crate) fn status(error: &ApiError, request_id: &str) -> Status {
         | ErrorCode::IncompleteSignature => Code::Unauthenticated,
         ErrorCode::ClusterNotFound
         | ErrorCode::ServiceNotFound
+        | ErrorCode::ServiceDeploymentNotFound
+        | ErrorCode::NamespaceNotFound
         | ErrorCode::ResourceNotFound
         | ErrorCode::TargetNotFound => Code::NotFound,
         ErrorCode::UnsupportedFeature => Code::Unimplemented,

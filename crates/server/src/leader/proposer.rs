@@ -517,6 +517,12 @@ impl IdSource for Ids<'_> {
         1_000_000_000_000_000_000 + self.0.env.random_u64() % 8_000_000_000_000_000_000
     }
 
+    fn service_deployment_id(&mut self) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+        let letter = || char::from(LETTERS[self.0.env.random_u64() as usize % LETTERS.len()]);
+        (0..21).map(|_| letter()).collect()
+    }
+
     fn task_base(&mut self) -> TaskId {
         self.0.env.new_id()
     }

@@ -49,6 +49,8 @@ pub type CommandKind = command::Kind;
 pub trait IdSource {
     /// The digits of a new `ecs-svc/<digits>`.
     fn deployment_id(&mut self) -> u64;
+    /// The 21 characters of a new service deployment.
+    fn service_deployment_id(&mut self) -> String;
     /// The id of the first task of a bulk placement.
     fn task_base(&mut self) -> TaskId;
 }

@@ -9,6 +9,8 @@ use seawall_state::HistoryKey;
 pub const PAGE: usize = 100;
 /// Items of a page of ListServices unless the request says otherwise.
 pub const SERVICES_PAGE: usize = 10;
+/// Items of a page of ListServiceDeployments unless the request says otherwise.
+pub const SERVICE_DEPLOYMENTS_PAGE: usize = 20;
 /// The most that a request may ask for.
 const PAGE_MAX: i32 = 100;
 /// Bytes of the filter's digest in a token.

@@ -38,6 +38,12 @@ macro_rules! for_each_operation {
             read DescribeServices, describe_services, DescribeServicesRequest, DescribeServicesResponse;
             read ListServices, list_services, ListServicesRequest, ListServicesResponse;
             write DeleteService, delete_service, DeleteServiceRequest, DeleteServiceResponse;
+            read ListServicesByNamespace, list_services_by_namespace, ListServicesByNamespaceRequest, ListServicesByNamespaceResponse;
+            read ListServiceDeployments, list_service_deployments, ListServiceDeploymentsRequest, ListServiceDeploymentsResponse;
+            read DescribeServiceDeployments, describe_service_deployments, DescribeServiceDeploymentsRequest, DescribeServiceDeploymentsResponse;
+            write StopServiceDeployment, stop_service_deployment, StopServiceDeploymentRequest, StopServiceDeploymentResponse;
+            write ContinueServiceDeployment, continue_service_deployment, ContinueServiceDeploymentRequest, ContinueServiceDeploymentResponse;
+            read DescribeServiceRevisions, describe_service_revisions, DescribeServiceRevisionsRequest, DescribeServiceRevisionsResponse;
             write PutAttributes, put_attributes, PutAttributesRequest, PutAttributesResponse;
             read ListAttributes, list_attributes, ListAttributesRequest, ListAttributesResponse;
             write DeleteAttributes, delete_attributes, DeleteAttributesRequest, DeleteAttributesResponse;

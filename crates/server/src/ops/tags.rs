@@ -91,6 +91,8 @@ fn find<'a>(state: &'a State, account: u32, arn: &str) -> Result<(ResourceRef, &
             let row = state.capacity_providers.get(&(account, name.clone()));
             row.map(|row| (resource_ref::Kind::CapacityProvider(name), &row.tags[..]))
         }
+        // ECS tags neither.
+        Resource::ServiceDeployment(..) | Resource::ServiceRevision(..) => None,
         Resource::TaskDefinition(..) => {
             let row = resolve::task_definition(state, account, arn)?;
             row.map(|row| (resource_ref::Kind::TaskDefinitionId(row.id), &row.tags[..]))

@@ -28,6 +28,16 @@ fn sentence(event: &ServiceEventRow) -> String {
         ServiceEventCode::DeploymentCompleted => {
             format!("(deployment ecs-svc/{}) deployment completed.", event.deployment_id)
         }
+        ServiceEventCode::DeploymentFailed => {
+            format!("(deployment ecs-svc/{}) deployment failed: tasks failed to start.", event.deployment_id)
+        }
+        ServiceEventCode::DeploymentStopped => {
+            format!(
+                "(deployment ecs-svc/{}) deployment stopped: StopServiceDeployment was called.",
+                event.deployment_id
+            )
+        }
+        ServiceEventCode::RollingBack => format!("rolling back to deployment ecs-svc/{}.", event.deployment_id),
         ServiceEventCode::SteadyState => "has reached a steady state.".into(),
         ServiceEventCode::UnableToPlace => unable_to_place(detail),
         ServiceEventCode::UnableToStart => "is unable to consistently start tasks successfully.".into(),
@@ -103,6 +113,14 @@ mod tests {
             "(service web) (deployment ecs-svc/77) deployment completed."
         );
         assert_eq!(worded(event(ServiceEventCode::SteadyState)), "(service web) has reached a steady state.");
+        assert_eq!(
+            worded(event(ServiceEventCode::DeploymentFailed)),
+            "(service web) (deployment ecs-svc/77) deployment failed: tasks failed to start."
+        );
+        assert_eq!(
+            worded(event(ServiceEventCode::RollingBack)),
+            "(service web) rolling back to deployment ecs-svc/77."
+        );
         assert_eq!(
             worded(event(ServiceEventCode::StoredOnly)),
             "(service web) x is stored but has no effect in this version"

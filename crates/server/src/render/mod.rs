@@ -7,6 +7,7 @@ pub mod event;
 pub mod history;
 pub mod instance;
 pub mod service;
+pub mod service_deployment;
 pub mod task;
 pub mod task_definition;
 pub mod watch;

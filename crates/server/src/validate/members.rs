@@ -3,6 +3,7 @@
 //! A member that is not listed is refused, so a member that a new model brings does nothing until someone decides; a test
 //! fails for it all the same.
 
+use seawall_proto::{Kind, shape};
 use serde_json::Value;
 
 /// What becomes of a member.
@@ -29,17 +30,43 @@ pub fn rule(shape: &str, member: &str) -> Rule {
     MEMBERS.iter().find(is_it).map_or(Refused, |(_, _, rule)| *rule)
 }
 
-/// Whether the caller uses a member: absent, null, empty, NONE and false are no use, since Terraform sends them for
+/// Whether the caller uses a member: absent, null, empty, NONE, DISABLED and false are no use, since Terraform sends them for
 /// everything it does not use.
 pub fn is_use(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(on) => *on,
-        Value::String(text) => !text.is_empty() && text != "NONE",
+        Value::String(text) => !text.is_empty() && text != "NONE" && text != "DISABLED",
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => members.values().any(is_use),
         Value::Number(_) => true,
     }
+}
+
+/// Adds the members of `value` that are used and only stored: their names, after that of what holds them.
+pub(super) fn stored(name: &str, value: &Value, path: &str, names: &mut Vec<String>) {
+    for (member, kind) in shape(name).map_or(&[][..], |shape| shape.members) {
+        let held = &value[*member];
+        match (rule(name, member), kind) {
+            (Stored, _) if is_use(held) => names.push(format!("{path}{member}")),
+            (Works, Kind::Message(of)) => stored(of, held, &format!("{path}{member}."), names),
+            _ => {}
+        }
+    }
+}
+
+/// Members of a service that are used and only stored, as `CreateServiceRequest` calls them.
+pub fn stored_of_service(service: &Value) -> Vec<&'static str> {
+    let is_stored = |(of, _, rule): &&Line| *of == "CreateServiceRequest" && *rule == Stored;
+    let members = MEMBERS.iter().filter(is_stored).flat_map(|(_, names, _)| *names).copied();
+    let shown = |member: &str| match member {
+        "role" => &service["roleArn"],
+        // Every service has it by default: whether it was asked for is not known any more.
+        "availabilityZoneRebalancing" => &Value::Null,
+        "serviceConnectConfiguration" => &service["deployments"][0][member],
+        _ => &service[member],
+    };
+    members.filter(|member| is_use(shown(member))).collect()
 }
 
 /// Where tasks may run: every instance of the cluster is both.
@@ -160,9 +187,9 @@ pub const MEMBERS: &[Line] = &[
     ("DeploymentConfiguration", &["strategy"], Only(&["ROLLING"])),
     ("DeploymentConfiguration", &["deploymentCircuitBreaker", "alarms"], Works),
     ("DeploymentConfiguration", &["lifecycleHooks", "linearConfiguration", "canaryConfiguration", "earlySuccessCriteria"], Refused),
+    ("DeploymentCircuitBreaker", &["enable", "rollback", "resetOnHealthyTask", "thresholdConfiguration"], Works),
+    ("ThresholdConfiguration", &["type", "value"], Works),
     // Terraform sends both switched off.
-    ("DeploymentCircuitBreaker", &["enable", "rollback"], Refused),
-    ("DeploymentCircuitBreaker", &["resetOnHealthyTask", "thresholdConfiguration"], Stored),
     ("DeploymentAlarms", &["enable", "rollback"], Refused),
     ("DeploymentAlarms", &["alarmNames"], Stored),
     ("DeploymentController", &["type"], Only(&["ECS"])),
@@ -173,6 +200,14 @@ pub const MEMBERS: &[Line] = &[
     ("ListServicesRequest", &["cluster", "nextToken", "maxResults", "launchType", "schedulingStrategy"], Works),
     ("ListServicesRequest", &["resourceManagementType"], Only(&["CUSTOMER"])),
     ("DeleteServiceRequest", &["cluster", "service", "force"], Works),
+    ("ListServicesByNamespaceRequest", &["namespace", "nextToken", "maxResults"], Works),
+    ("ListServiceDeploymentsRequest", &["service", "cluster", "status", "createdAt", "nextToken", "maxResults"], Works),
+    ("CreatedAt", &["before", "after"], Works),
+    ("DescribeServiceDeploymentsRequest", &["serviceDeploymentArns"], Works),
+    ("DescribeServiceRevisionsRequest", &["serviceRevisionArns"], Works),
+    ("StopServiceDeploymentRequest", &["serviceDeploymentArn"], Works),
+    ("StopServiceDeploymentRequest", &["stopType"], Only(&["ROLLBACK"])),
+    ("ContinueServiceDeploymentRequest", &["serviceDeploymentArn", "hookId", "action"], Works),
 ];
 
 #[cfg(test)]
@@ -219,7 +254,9 @@ mod tests {
 
     #[test]
     fn what_terraform_sends_for_nothing_is_no_use() {
-        for nothing in ["null", "[]", "{}", "false", "\"\"", "\"NONE\"", r#"{"enable":false,"alarmNames":[]}"#] {
+        for nothing in
+            ["null", "[]", "{}", "false", "\"\"", "\"NONE\"", r#"{"enable":false,"alarmNames":[]}"#, "\"DISABLED\""]
+        {
             assert!(!is_use(&serde_json::from_str(nothing).unwrap()), "{nothing}");
         }
         for something in ["[1]", "true", "\"x\"", r#"{"enable":true}"#, "0"] {

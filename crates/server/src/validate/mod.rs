@@ -12,14 +12,33 @@ pub mod task_definition;
 use seawall_model::{ApiError, ErrorCode};
 use serde::Serialize;
 
+/// The members that `request` uses and that are only stored, by their paths.
+///
+/// # Errors
+/// `ServerException` where the request has no JSON form.
+pub fn stored<R: Serialize>(shape: &'static str, request: &R) -> Result<Vec<String>, ApiError> {
+    let mut names = Vec::new();
+    members::stored(shape, &value_of(request)?, "", &mut names);
+    Ok(names)
+}
+
+/// The members that a service uses and that are only stored, for people who look at it.
+pub fn stored_members(service: &seawall_proto::v1::Service) -> Vec<&'static str> {
+    members::stored_of_service(&value_of(service).unwrap_or_default())
+}
+
 /// Checks the members of `request`, whose shape is called `shape`.
 ///
 /// # Errors
 /// `UnsupportedFeatureException` naming a member that this version cannot honour; `InvalidParameterException`
 /// (`ClientException` for a task definition, as ECS answers) naming one that is missing or out of its limits.
 pub fn request<R: Serialize>(shape: &'static str, request: &R) -> Result<(), ApiError> {
-    let value = serde_json::to_value(request)
-        .map_err(|e| ApiError::new(ErrorCode::Server, format!("The request has no JSON form: {e}")))?;
+    let value = value_of(request)?;
     let code = if shape == "RegisterTaskDefinitionRequest" { ErrorCode::Client } else { ErrorCode::InvalidParameter };
     shape::check(code, shape, &value)
+}
+
+fn value_of<R: Serialize>(request: &R) -> Result<serde_json::Value, ApiError> {
+    serde_json::to_value(request)
+        .map_err(|e| ApiError::new(ErrorCode::Server, format!("The request has no JSON form: {e}")))
 }

@@ -37,7 +37,8 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    rolling: kill_each_in_turn_during_a_rolling_update, a_rolling_update_over_lossy_links;
+    rolling: kill_each_in_turn_during_a_rolling_update, a_rolling_update_over_lossy_links,
+        a_breaking_image_is_rolled_back_while_leaders_die;
     zones: a_zone_loses_power, a_zone_is_cut_off, every_zone_in_turn;
     leaders: a_paused_leader, a_paused_leader_refuses_nothing, a_minority_leader, a_one_way_cut, leaders_that_hand_over, an_election_loses_no_agent, all_members_die;
     clocks: clocks_an_hour_apart, clocks_that_drift;

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use seawall_proto::v1::UpdateServiceRequest;
+use seawall_proto::v1::{
+    CreateServiceRequest, CreateServiceResponse, DeploymentCircuitBreaker, DeploymentConfiguration,
+    ListServiceDeploymentsRequest, ListServiceDeploymentsResponse, ThresholdConfiguration, UpdateServiceRequest,
+};
 
-use crate::{World, world::Setup};
+use crate::{
+    World,
+    world::{Setup, service},
+};
 
 /// Between two blows.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -55,4 +61,53 @@ pub(super) fn a_rolling_update_over_lossy_links(seed: u64) {
     world.heal();
     world.settle(SETTLE);
     all_are_new(&world, &new);
+}
+
+/// The circuit breaker counts in the log, so no election forgets a failure, and nothing is rolled back twice.
+pub(super) fn a_breaking_image_is_rolled_back_while_leaders_die(seed: u64) {
+    let mut world = World::formed(&Setup::three_zones(seed));
+    world.register("web", &[]);
+    // So many that leaders die while it counts.
+    let threshold = ThresholdConfiguration { r#type: Some("COUNT".into()), value: Some(12) };
+    let breaker = DeploymentCircuitBreaker {
+        enable: Some(true),
+        rollback: Some(true),
+        threshold_configuration: Some(threshold),
+        ..Default::default()
+    };
+    let configuration =
+        DeploymentConfiguration { deployment_circuit_breaker: Some(breaker), ..DeploymentConfiguration::default() };
+    let request = CreateServiceRequest { deployment_configuration: Some(configuration), ..service("web", "web", 6) };
+    let _: CreateServiceResponse = world.must("CreateService", &request);
+    world.wait("the service to be at rest", SETTLE, |w| w.service_row("web").is_some_and(|row| row.steady));
+    let first = world.describe_service("web").deployments[0].id.clone();
+    let broken = world.register("web", &[("FAKE_START_ERROR", "no such command")]);
+    world.update_service("web", UpdateServiceRequest { task_definition: Some(broken), ..Default::default() });
+    let mut elections = 0;
+    while !world.service_row("web").is_some_and(|row| row.deployments[0].returned != 0) {
+        assert!(elections < 20, "the circuit breaker never trips");
+        elections += 1;
+        let leader = world.wait_leader();
+        world.kill_member(&leader);
+        world.run_for(PAUSE);
+        world.restart_member(&leader);
+        world.run_for(PAUSE / 2);
+        assert!(world.running("web") >= 6, "the good tasks stay");
+    }
+    let leader = world.wait_leader();
+    world.kill_member(&leader);
+    world.run_for(PAUSE);
+    world.restart_member(&leader);
+    world.settle(SETTLE);
+    let shown = world.describe_service("web");
+    assert_eq!((&shown.deployments[0].id, shown.deployments.len()), (&first, 1));
+    assert_eq!((shown.running_count(), shown.deployments[0].rollout_state()), (6, "COMPLETED"));
+    let listed: ListServiceDeploymentsResponse = world.must(
+        "ListServiceDeployments",
+        &ListServiceDeploymentsRequest { service: Some("web".into()), ..Default::default() },
+    );
+    let statuses: Vec<&str> = listed.service_deployments.iter().map(|d| d.status()).collect();
+    assert_eq!(statuses, ["ROLLBACK_SUCCESSFUL", "SUCCESSFUL"]);
+    let said = shown.events.iter().filter(|event| event.message().contains("rolling back")).count();
+    assert_eq!(said, 1, "{:?}", shown.events);
 }

@@ -3,7 +3,8 @@
 use seawall_model::{ApiError, ClusterId, ErrorCode, ServiceId, is_ecs_name, limits::SERVICE_TASKS_MAX};
 use seawall_proto::{
     internal::v1::{
-        CreateService, DeploymentRow, Done, RolloutState, ServiceRow, ServiceStatusCode, TaskDefinitionStatus, reply,
+        CreateService, DeploymentRow, Done, RolloutState, ServiceRow, ServiceStatusCode, TaskDefinitionStatus,
+        principal, reply,
     },
     v1::CreateServiceRequest,
 };
@@ -11,6 +12,7 @@ use seawall_proto::{
 use super::{
     Apply, Outcome,
     refusal::{checked_tags, definition_inactive},
+    service_deployments::check_id,
 };
 use crate::Change;
 
@@ -40,6 +42,7 @@ impl Apply<'_> {
         if it.deployment_id == 0 {
             return Err(ApiError::invalid("The deployment has no id.").into());
         }
+        check_id(&it.service_deployment_id)?;
         let counts = self.state.cluster_counts(cluster);
         if counts.services_active + counts.services_draining >= SERVICES_MAX {
             let message = format!("The cluster has {SERVICES_MAX} services, which is the limit.");
@@ -47,7 +50,7 @@ impl Apply<'_> {
         }
         let id = self.next_id();
         let primary = new_deployment(it.deployment_id, it.task_definition_id, self.now_ms);
-        self.put_service(ServiceRow {
+        let mut row = ServiceRow {
             id,
             cluster_id: cluster.0,
             name,
@@ -60,8 +63,21 @@ impl Apply<'_> {
             tags,
             spec: Some(spec),
             ..ServiceRow::default()
-        });
+        };
+        if !it.service_deployment_id.is_empty() {
+            row.created_by = self.name_of_caller();
+            self.begin_service_deployment(&mut row, &it.service_deployment_id, Vec::new());
+            self.say_stored(&mut row, &it.stored_members);
+        }
+        self.put_service(row);
         Ok(reply::Kind::Done(Done { id, existed: false, deployment_id: it.deployment_id }))
+    }
+
+    fn name_of_caller(&self) -> String {
+        match self.principal.kind() {
+            principal::Kind::AccessKey => self.principal.name.clone(),
+            _ => String::new(),
+        }
     }
 
     /// Puts a service that this command touched.

@@ -30,6 +30,7 @@ impl Apply<'_> {
         row.unplaced_reason.clear();
         row.steady = false;
         let id = row.id;
+        self.end_deployments(&row);
         self.put_service(row);
         Ok(done(id))
     }

@@ -1,7 +1,7 @@
 //! Forming a cluster and raising its version.
 
 use seawall_model::{ACCOUNT, ApiError, DEFAULT_CLUSTER, is_region};
-use seawall_proto::internal::v1::{ClusterRow, Done, InitCluster, RaiseClusterVersion, reply};
+use seawall_proto::internal::v1::{ClusterRow, Done, InitCluster, Limits, RaiseClusterVersion, reply};
 
 use super::{Apply, DEFAULT_LIMITS, Outcome, done};
 use crate::Change;
@@ -38,7 +38,8 @@ impl Apply<'_> {
         meta.account = it.account.clone();
         meta.created_at_ms = now_ms;
         meta.next_id = meta.next_id.max(it.first_id);
-        meta.limits = Some(it.limits.unwrap_or(DEFAULT_LIMITS));
+        // What a later version added stays 0, which means its default: an older log gives the state that it gave.
+        meta.limits = Some(it.limits.unwrap_or(Limits { invocations: 0, ..DEFAULT_LIMITS }));
         self.changed(Change::Meta);
         if self.state.cluster_by_name(ACCOUNT, DEFAULT_CLUSTER).is_none() {
             self.add_cluster(ACCOUNT, DEFAULT_CLUSTER, Vec::new());

@@ -22,6 +22,7 @@ mod place_tasks;
 mod protect_tasks;
 mod refusal;
 mod report_tasks;
+mod service_deployments;
 mod service_step;
 mod set_instances_status;
 mod stop_tasks;
@@ -148,6 +149,7 @@ impl Apply<'_> {
             Kind::UpdateService(it) => self.update_service(it),
             Kind::DeleteService(it) => self.delete_service(it),
             Kind::ServiceStep(it) => self.service_step(it),
+            Kind::StopServiceDeployment(it) => self.stop_service_deployment(it),
             Kind::TagResource(it) => self.tag_resource(it),
             Kind::UntagResource(it) => self.untag_resource(it),
             Kind::PutAccountSetting(it) => self.put_account_setting(it),

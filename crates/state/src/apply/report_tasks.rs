@@ -68,7 +68,7 @@ fn observe(row: &mut TaskRow, report: &TaskReport, now_ms: i64) {
     ] {
         *time = first_of(*time, reported);
     }
-    if (TaskStatus::Stopping..TaskStatus::Stopped).contains(&status) {
+    if status >= TaskStatus::Stopping {
         row.stopping_at_ms = first_of(row.stopping_at_ms, now_ms);
     }
     if status == TaskStatus::Stopped {
@@ -94,8 +94,7 @@ pub(super) fn stop_row(row: &mut TaskRow, code: StopCode, reason: &str, at_ms: i
     row.last_status = TaskStatus::Stopped.into();
     row.desired_running = false;
     row.stopping_at_ms = first_of(row.stopping_at_ms, at_ms);
-    // The agent's clock may be behind the cluster's.
-    row.stopped_at_ms = at_ms.max(row.stopping_at_ms);
+    row.stopped_at_ms = at_ms;
     row.unreachable_since_ms = 0;
     row.released = true;
 }

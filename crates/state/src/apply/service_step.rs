@@ -1,7 +1,9 @@
 //! What the service controller learned or decided.
 
 use seawall_model::{ApiError, ClusterId, DeploymentId, ServiceId, TaskId};
-use seawall_proto::internal::v1::{DeploymentRow, ServiceEventRow, ServiceRow, ServiceStatusCode, ServiceStep};
+use seawall_proto::internal::v1::{
+    DeploymentReturn, DeploymentRow, RolloutState, ServiceEventRow, ServiceRow, ServiceStatusCode, ServiceStep,
+};
 
 use super::{Apply, Outcome, Rejection, done, refusal::cut};
 use crate::Change;
@@ -25,6 +27,9 @@ impl Apply<'_> {
             return Err(stale("still has tasks"));
         }
         let mut row = ServiceRow::clone(old);
+        if it.roll_back && !self.can_roll_back(old, it) {
+            return Err(stale("has no failed deployment, or none to go back to"));
+        }
         if !it.deployments.is_empty() {
             self.check_deployments(old, &it.deployments)?;
             row.deployments = it.deployments.clone();
@@ -36,6 +41,11 @@ impl Apply<'_> {
             row.unplaced_reason = cut(reason, TEXT_BYTES_MAX).to_owned();
         }
         row.steady = it.steady.unwrap_or(row.steady);
+        if it.roll_back {
+            self.roll_back(&mut row, DeploymentReturn::CircuitBreaker);
+        } else {
+            self.note_rollout(&mut row);
+        }
         if it.finish_delete {
             row.status = ServiceStatusCode::Inactive.into();
             row.deployments.clear();
@@ -48,6 +58,12 @@ impl Apply<'_> {
         }
         self.forget_inactive_services(cluster, self.deleted_services_kept());
         Ok(done(id.0))
+    }
+
+    /// The primary is given up, and another one was completed before.
+    fn can_roll_back(&self, old: &ServiceRow, it: &ServiceStep) -> bool {
+        let failed = it.deployments.iter().any(|d| d.primary && d.rollout_state() == RolloutState::Failed);
+        failed && old.status() == ServiceStatusCode::Active && self.state.rollback_target(old).is_some()
     }
 
     /// One primary, first; none that has tasks is left out, for its tasks would belong to nothing.
@@ -70,7 +86,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn add_events(&mut self, row: &mut ServiceRow, events: &[ServiceEventRow]) {
+    pub(super) fn add_events(&mut self, row: &mut ServiceRow, events: &[ServiceEventRow]) {
         row.events.extend(events.iter().map(|event| {
             let mut event = event.clone();
             event.tasks.truncate(EVENT_TASKS_MAX);

@@ -88,6 +88,7 @@ impl Apply<'_> {
             Kind::UpdateService(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::DeleteService(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::ServiceStep(it) => vec![Target::Service(ServiceId(it.service_id))],
+            Kind::StopServiceDeployment(it) => vec![Target::Service(ServiceId(it.service_id))],
             Kind::TagResource(it) => self.resource(it.resource.as_ref()).into_iter().collect(),
             Kind::UntagResource(it) => self.resource(it.resource.as_ref()).into_iter().collect(),
             Kind::PutAccountSetting(it) => vec![self.account_setting(&it.principal_arn, &it.name)],

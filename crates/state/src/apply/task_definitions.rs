@@ -95,7 +95,8 @@ impl Apply<'_> {
     /// Those on their way out that no task and no service names. Called by what may free one: it looks at a few at a time.
     pub(super) fn drop_unused_definitions(&mut self) {
         let leaving = self.state.index.definitions_leaving.iter().take(DROPPED_A_COMMAND);
-        let unused: Vec<TaskDefinitionId> = leaving.copied().filter(|id| !self.state.definition_in_use(*id)).collect();
+        let unused: Vec<TaskDefinitionId> =
+            leaving.copied().filter(|id| !self.state.is_definition_in_use(*id)).collect();
         for id in unused {
             self.state.remove_task_definition(id);
             self.changed(Change::TaskDefinition(id));

@@ -17,7 +17,7 @@ use crate::{
 const COMMANDS: &str = "commands.bin";
 const HASH: &str = "commands.state-hash";
 /// Kinds of commands in this version: each must be among those that are written.
-const KINDS: usize = 28;
+const KINDS: usize = 29;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/compat")

@@ -162,6 +162,8 @@ impl World {
             minimum_healthy_percent: 100,
             maximum_percent: 200,
             deployment_id: 9000 + self.index,
+            service_deployment_id: service_deployment_id(9000 + self.index),
+            stored_members: Vec::new(),
         }
     }
 
@@ -266,6 +268,11 @@ pub fn stop(tasks: &[TaskId], reason: &str) -> StopTasks {
 
 pub fn tag(key: &str, value: &str) -> Tag {
     Tag { key: Some(key.into()), value: Some(value.into()) }
+}
+
+/// The id of a service deployment: 21 characters.
+pub fn service_deployment_id(number: u64) -> String {
+    format!("{number:0>21}")
 }
 
 /// The kind of a reply, for comparing.

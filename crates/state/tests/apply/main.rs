@@ -12,6 +12,7 @@ mod instances;
 mod placement;
 mod random;
 mod reports;
+mod service_deployments;
 mod services;
 mod snapshot;
 mod stops;

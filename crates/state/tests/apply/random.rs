@@ -8,11 +8,12 @@ use seawall_proto::{
         CreateService, DeleteAttributes, DeleteCluster, DeleteService, DeploymentRow, DeregisterInstance,
         DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken, ForwardId, HistorySegmentRow,
         MemberRow, PlaceTasks, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion,
-        ReportTasks, ResourceRef, Resources, SealHistory, ServiceEventRow, ServiceStep, SetAccessKeyStatus,
-        SetInstancesStatus, StopTasks, TagResource, TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource,
-        UpdateService, UseToken, place_tasks, put_attributes, reply, report_tasks, resource_ref,
+        ReportTasks, ResourceRef, Resources, RolloutState, SealHistory, ServiceEventRow, ServiceStep,
+        SetAccessKeyStatus, SetInstancesStatus, StopServiceDeployment, StopTasks, TagResource, TaskReport, TaskSize,
+        TaskStatus, TokenRow, UntagResource, UpdateService, UseToken, place_tasks, put_attributes, reply, report_tasks,
+        resource_ref,
     },
-    v1::{CreateServiceRequest, TaskOverride},
+    v1::{CreateServiceRequest, ServiceConnectConfiguration, TaskOverride},
 };
 use seawall_state::{Change, State, history_place, task_id, task_id_message};
 
@@ -80,10 +81,26 @@ impl Maker<'_> {
         TaskSize { cpu: self.d(2) as u32 * 3, memory: self.d(3) as u32, ports, required_attributes: vec![] }
     }
 
+    /// That of a new one; none for a command of an older version.
+    fn service_deployment(&self) -> String {
+        if self.d(3).is_multiple_of(4) { String::new() } else { service_deployment_id(self.serial) }
+    }
+
+    fn begun_service_deployment(&self) -> String {
+        let ids = self.state.service_deployments.iter().map(|((_, id), _)| id.clone()).collect();
+        self.one(1, ids, String::new())
+    }
+
     fn spec(&self) -> CreateServiceRequest {
         CreateServiceRequest {
             service_name: Some(format!("s{}", self.d(1) % 3)),
             desired_count: Some(self.d(2) as i32 % 7 - 1),
+            platform_version: self.flag(6).then(|| "1.4.0".into()),
+            service_connect_configuration: self.flag(7).then(|| ServiceConnectConfiguration {
+                enabled: Some(self.flag(4)),
+                namespace: Some("here".into()),
+                ..ServiceConnectConfiguration::default()
+            }),
             ..CreateServiceRequest::default()
         }
     }
@@ -176,6 +193,8 @@ impl Maker<'_> {
         let row = self.state.services.get(&id);
         let mut deployments: Vec<DeploymentRow> = row.map(|row| row.deployments.clone()).unwrap_or_default();
         deployments.truncate(self.d(1) % 4);
+        let rollout = [RolloutState::InProgress, RolloutState::Completed, RolloutState::Failed][self.d(6) % 3];
+        deployments.iter_mut().take(1).for_each(|d| d.set_rollout_state(rollout));
         ServiceStep {
             service_id: id.0,
             service_version: row.map_or(0, |row| row.changed - u64::from(self.d(2).is_multiple_of(6))),
@@ -185,6 +204,7 @@ impl Maker<'_> {
             unplaced_reason: self.flag(5).then(|| "why".into()),
             steady: self.flag(6).then_some(true),
             finish_delete: self.flag(7),
+            roll_back: self.d(5).is_multiple_of(3),
         }
     }
 
@@ -222,7 +242,7 @@ impl Maker<'_> {
 
     fn kind(&self, which: u8) -> Kind {
         let instance = self.instance(0);
-        match which % 37 {
+        match which % 39 {
             0 => init(),
             1 => Kind::PutMember(PutMember {
                 member: Some(MemberRow {
@@ -287,6 +307,8 @@ impl Maker<'_> {
                 spec: Some(self.spec()),
                 task_definition_id: self.definition(3),
                 deployment_id: self.serial,
+                service_deployment_id: self.service_deployment(),
+                stored_members: vec!["role".into(); self.d(5) % 2],
                 ..CreateService::default()
             }),
             28 => Kind::UpdateService(UpdateService {
@@ -295,6 +317,8 @@ impl Maker<'_> {
                 task_definition_id: if self.flag(2) { self.definition(3) } else { 0 },
                 force_new_deployment: self.flag(4),
                 deployment_id: self.serial,
+                service_deployment_id: self.service_deployment(),
+                spec: self.flag(5).then(|| self.spec()),
                 ..UpdateService::default()
             }),
             29 => Kind::DeleteService(DeleteService { service_id: self.service(0), force: self.flag(1) }),
@@ -305,6 +329,10 @@ impl Maker<'_> {
                 Kind::DropHistory(DropHistory { last: last.filter(|_| !self.flag(1)) })
             }
             33 => self.access_key(),
+            34 => Kind::StopServiceDeployment(StopServiceDeployment {
+                service_id: self.service(0),
+                service_deployment_id: self.begun_service_deployment(),
+            }),
             _ if self.flag(5) => Kind::TagResource(TagResource {
                 resource: self.resource(),
                 tags: vec![tag("k", &"v".repeat(self.d(6)))],

@@ -200,7 +200,7 @@ fn a_deployment_with_tasks_is_not_left_out() {
     };
     world.stale(step(row.deployments[..1].to_vec()));
     world.refused(step(row.deployments[1..].to_vec()));
-    world.refused(step(vec![row.deployments[0], row.deployments[0]]));
+    world.refused(step(vec![row.deployments[0].clone(), row.deployments[0].clone()]));
     assert_eq!(world.state.deployment_counts(service, old).live, 1);
     world.report(task, TaskStatus::Stopped);
     world.done(step(row.deployments[..1].to_vec()));

@@ -48,6 +48,8 @@ impl WriteOp for CreateService {
             minimum_healthy_percent: minimum,
             maximum_percent: maximum,
             deployment_id: ctx.ids.deployment_id(),
+            service_deployment_id: ctx.ids.service_deployment_id(),
+            stored_members: validate::stored("CreateServiceRequest", request)?,
         };
         Ok(Write::Commands(vec![(CommandKind::CreateService(command), token)]))
     }
@@ -73,6 +75,7 @@ fn check(request: &CreateServiceRequest) -> Result<(), ApiError> {
     spec::desired_count(count)?;
     spec::check_grace_period(request.health_check_grace_period_seconds)?;
     spec::check_strategy(&request.placement_strategy)?;
+    spec::check_breaker(request.deployment_configuration.as_ref())?;
     validate::tags::check(&request.tags)
 }
 

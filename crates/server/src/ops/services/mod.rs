@@ -1,6 +1,8 @@
-//! CreateService, UpdateService, DeleteService, DescribeServices, ListServices.
+//! CreateService, UpdateService, DeleteService, DescribeServices, ListServices, ListServicesByNamespace; [`deployments`] has what
+//! became of each change.
 
 mod create;
+mod deployments;
 mod spec;
 mod update;
 
@@ -11,14 +13,15 @@ use seawall_proto::{
     internal::v1::{self as internal, ClusterRow, ServiceRow, ServiceStatusCode},
     v1::{
         DeleteServiceRequest, DeleteServiceResponse, DescribeServicesRequest, DescribeServicesResponse,
-        ListServicesRequest, ListServicesResponse, Service,
+        ListServicesByNamespaceRequest, ListServicesByNamespaceResponse, ListServicesRequest, ListServicesResponse,
+        Service,
     },
 };
 use seawall_state::State;
 
 use super::{
-    CommandKind, Ctx, DeleteService, DescribeServices, ListServices, Outcome, ReadCtx, ReadOp, RenderCtx, Write,
-    WriteOp, at_most, not_empty, page, page::Page, resolve,
+    CommandKind, Ctx, DeleteService, DescribeServices, ListServices, ListServicesByNamespace, Outcome, ReadCtx, ReadOp,
+    RenderCtx, Write, WriteOp, at_most, not_empty, page, page::Page, resolve,
 };
 use crate::render;
 
@@ -76,6 +79,25 @@ impl ReadOp for ListServices {
         let items = rows.map(|row| (row.name.as_bytes().to_vec(), render::service::arn(ctx.state, row)));
         let (service_arns, next_token) = page.take(items, false);
         Ok(ListServicesResponse { service_arns, next_token })
+    }
+}
+
+impl ReadOp for ListServicesByNamespace {
+    type Request = ListServicesByNamespaceRequest;
+    type Response = ListServicesByNamespaceResponse;
+
+    /// Services of every cluster. A namespace is there where a service says so: it is stored and has no effect.
+    fn answer(ctx: &ReadCtx<'_>, request: &Self::Request) -> Result<Self::Response, ApiError> {
+        let (state, namespace) = (ctx.state, request.namespace());
+        let filters = ["ListServicesByNamespace", namespace];
+        let page = Page::new(&filters, request.next_token.as_deref(), request.max_results, page::SERVICES_PAGE)?;
+        if state.services_of_namespace(namespace).next().is_none() {
+            return Err(ApiError::new(ErrorCode::NamespaceNotFound, "Namespace not found."));
+        }
+        let rows = state.services_of_namespace(namespace);
+        let items = rows.map(|row| (row.id.to_be_bytes().to_vec(), render::service::arn(state, row)));
+        let (service_arns, next_token) = page.take(items, false);
+        Ok(ListServicesByNamespaceResponse { service_arns, next_token })
     }
 }
 

@@ -46,6 +46,38 @@ pub fn percents(asked: Option<&DeploymentConfiguration>, before: Option<(u32, u3
     Ok((minimum, maximum))
 }
 
+/// A deployment configuration after an update: what is asked for, else as it was.
+pub fn merged(
+    asked: Option<&DeploymentConfiguration>,
+    old: Option<DeploymentConfiguration>,
+) -> DeploymentConfiguration {
+    let (asked, old) = (asked.cloned().unwrap_or_default(), old.unwrap_or_default());
+    DeploymentConfiguration {
+        deployment_circuit_breaker: asked.deployment_circuit_breaker.or(old.deployment_circuit_breaker),
+        alarms: asked.alarms.or(old.alarms),
+        strategy: asked.strategy.or(old.strategy),
+        bake_time_in_minutes: asked.bake_time_in_minutes.or(old.bake_time_in_minutes),
+        ..old
+    }
+}
+
+/// The circuit breaker's threshold, where one is given.
+///
+/// # Errors
+/// `InvalidParameterException`
+pub fn check_breaker(asked: Option<&DeploymentConfiguration>) -> Result<(), ApiError> {
+    let breaker = asked.and_then(|asked| asked.deployment_circuit_breaker.as_ref());
+    let Some(threshold) = breaker.and_then(|breaker| breaker.threshold_configuration.as_ref()) else { return Ok(()) };
+    let (value, limit) = (threshold.value(), if threshold.r#type() == "COUNT" { i32::MAX } else { 100 });
+    if (1..=limit).contains(&value) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(format!(
+        "deploymentConfiguration.deploymentCircuitBreaker.thresholdConfiguration.value is {value}; it must be between 1 and \
+         {limit}."
+    )))
+}
+
 /// Spreading over zones, then over instances, is what every service does; a strategy may say so and nothing else.
 ///
 /// # Errors

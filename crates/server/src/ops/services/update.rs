@@ -10,7 +10,7 @@ use seawall_state::primary_deployment;
 use super::{changed, spec};
 use crate::{
     ops::{CommandKind, Ctx, Outcome, RenderCtx, UpdateService, Write, WriteOp, resolve},
-    render,
+    render, validate,
 };
 
 impl WriteOp for UpdateService {
@@ -26,6 +26,7 @@ impl WriteOp for UpdateService {
         }
         spec::check_grace_period(request.health_check_grace_period_seconds)?;
         spec::check_strategy(request.placement_strategy.as_ref().map_or(&[], |list| &list.items))?;
+        spec::check_breaker(request.deployment_configuration.as_ref())?;
         let before = (row.minimum_healthy_percent, row.maximum_percent);
         let percents = spec::percents(request.deployment_configuration.as_ref(), Some(before))?;
         let mut changed = changed_spec(row, request, percents);
@@ -51,6 +52,8 @@ impl WriteOp for UpdateService {
             force_new_deployment: request.force_new_deployment(),
             deployment_id: ctx.ids.deployment_id(),
             spec: Some(changed),
+            service_deployment_id: ctx.ids.service_deployment_id(),
+            stored_members: validate::stored("UpdateServiceRequest", request)?,
         };
         Ok(Write::one(CommandKind::UpdateService(command)))
     }
@@ -81,6 +84,14 @@ fn changed_spec(row: &ServiceRow, request: &UpdateServiceRequest, percents: (u32
         load_balancers: request.load_balancers.clone().map_or(old.load_balancers, |list| list.items),
         service_registries: request.service_registries.clone().map_or(old.service_registries, |list| list.items),
         placement_strategy: request.placement_strategy.clone().map_or(old.placement_strategy, |list| list.items),
+        placement_constraints: request
+            .placement_constraints
+            .clone()
+            .map_or(old.placement_constraints, |list| list.items),
+        volume_configurations: request
+            .volume_configurations
+            .clone()
+            .map_or(old.volume_configurations, |list| list.items),
         service_connect_configuration: request
             .service_connect_configuration
             .clone()
@@ -88,7 +99,7 @@ fn changed_spec(row: &ServiceRow, request: &UpdateServiceRequest, percents: (u32
         deployment_configuration: Some(DeploymentConfiguration {
             minimum_healthy_percent: i32::try_from(percents.0).ok(),
             maximum_percent: i32::try_from(percents.1).ok(),
-            ..request.deployment_configuration.clone().or(old.deployment_configuration).unwrap_or_default()
+            ..spec::merged(request.deployment_configuration.as_ref(), old.deployment_configuration)
         }),
         ..old
     }

@@ -8,6 +8,7 @@ mod history;
 mod instances;
 mod paging;
 mod protection;
+mod service_deployments;
 mod services;
 mod tags;
 mod task_definitions;
