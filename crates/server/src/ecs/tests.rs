@@ -129,7 +129,9 @@ fn cluster() -> TestCluster {
 /// The body and the operation that a seed makes.
 fn call(seed: u64) -> (&'static str, Value) {
     let mut dice = Dice(seed | 1);
-    (0..8).for_each(|_| drop(dice.next()));
+    for _ in 0..8 {
+        dice.next();
+    }
     let which = dice.below(NAMES.len() as u64) as usize;
     let body = if dice.below(20) == 0 { dice.junk(0) } else { dice.message(REQUESTS[which], 0) };
     (NAMES[which], body)

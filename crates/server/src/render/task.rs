@@ -56,6 +56,11 @@ pub fn render(state: &State, row: &TaskRow, tags: bool) -> Task {
     render_with(&around, row, tags)
 }
 
+/// When it began to stop: by cluster time, while it stopped by the agent's clock, which may be behind.
+fn stopping_at_ms(row: &TaskRow) -> i64 {
+    if row.stopped_at_ms == 0 { row.stopping_at_ms } else { row.stopping_at_ms.min(row.stopped_at_ms) }
+}
+
 /// The task, from its row and what stood around it.
 pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Task {
     let Around { arns, cluster, definition_arn, containers, instance } = around;
@@ -86,7 +91,7 @@ pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Tas
         stop_code: stop_code(row.stop_code).map(Into::into),
         stopped_at: timestamp_unless_zero(row.stopped_at_ms),
         stopped_reason: unless_empty(&row.stopped_reason),
-        stopping_at: timestamp_unless_zero(row.stopping_at_ms),
+        stopping_at: timestamp_unless_zero(stopping_at_ms(row)),
         tags: if tags { row.tags.clone() } else { Vec::new() },
         task_arn: Some(arns.task(cluster, id(row))),
         task_definition_arn: Some(definition_arn.clone()),

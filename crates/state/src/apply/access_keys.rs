@@ -25,7 +25,7 @@ impl Apply<'_> {
             return Err(ApiError::new(ErrorCode::LimitExceeded, message).into());
         }
         let (created_by, created_at_ms) = (self.who(), self.now_ms);
-        self.keep(AccessKeyRow { account: self.principal.account, created_by, created_at_ms, ..key })
+        self.keep_access_key(AccessKeyRow { account: self.principal.account, created_by, created_at_ms, ..key })
     }
 
     pub(super) fn set_access_key_status(&mut self, it: &SetAccessKeyStatus) -> Outcome {
@@ -34,7 +34,7 @@ impl Apply<'_> {
             return Ok(done(0));
         }
         let row = AccessKeyRow { active: it.active, ..AccessKeyRow::clone(row) };
-        self.keep(row)
+        self.keep_access_key(row)
     }
 
     pub(super) fn drop_access_key(&mut self, it: &DropAccessKey) -> Outcome {
@@ -43,7 +43,7 @@ impl Apply<'_> {
         Ok(done(0))
     }
 
-    fn keep(&mut self, row: AccessKeyRow) -> Outcome {
+    fn keep_access_key(&mut self, row: AccessKeyRow) -> Outcome {
         let (changed, changed_by, changed_at_ms) = (self.index, self.who(), self.now_ms);
         let row = AccessKeyRow { changed, changed_by, changed_at_ms, ..row };
         self.state.access_keys.put(row.id.clone(), Arc::new(row));

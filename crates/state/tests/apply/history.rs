@@ -140,7 +140,7 @@ fn what_a_forgotten_cluster_held_keeps_its_name() {
     world.done(Kind::DeleteCluster(DeleteCluster { cluster_id: old.0 }));
     for n in 0..1001 {
         let name = format!("c{n}");
-        let create = seawall_proto::internal::v1::CreateCluster { account: 0, name, tags: vec![] };
+        let create = seawall_proto::internal::v1::CreateCluster { account: 0, name, ..Default::default() };
         let id = world.done(Kind::CreateCluster(create)).id;
         world.done(Kind::DeleteCluster(DeleteCluster { cluster_id: id }));
     }

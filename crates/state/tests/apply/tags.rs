@@ -27,9 +27,9 @@ fn every_resource_takes_tags() {
         Of::TaskId(task_id_message(task)),
     ];
     for of in of {
-        world.done(tagging(of, vec![tag("team", "a"), tag("env", "x")]));
-        world.done(tagging(of, vec![tag("team", "b")]));
-        let resource = Some(ResourceRef { kind: Some(of) });
+        world.done(tagging(of.clone(), vec![tag("team", "a"), tag("env", "x")]));
+        world.done(tagging(of.clone(), vec![tag("team", "b")]));
+        let resource = Some(ResourceRef { kind: Some(of.clone()) });
         world.done(Kind::UntagResource(UntagResource { resource, keys: vec!["env".into(), "none".into()] }));
         assert_eq!(world.effects.changes.len(), 1, "{of:?}");
     }
@@ -47,13 +47,13 @@ fn bad_tags_change_nothing() {
     let mut world = World::new();
     let of = Of::ClusterId(world.cluster().0);
     let fifty: Vec<Tag> = (0..50).map(|i| tag(&format!("k{i}"), "")).collect();
-    world.done(tagging(of, fifty));
-    assert!(world.refused(tagging(of, vec![tag("one more", "")])).message.contains("50"));
-    world.done(tagging(of, vec![tag("k0", "put over")]));
+    world.done(tagging(of.clone(), fifty));
+    assert!(world.refused(tagging(of.clone(), vec![tag("one more", "")])).message.contains("50"));
+    world.done(tagging(of.clone(), vec![tag("k0", "put over")]));
     for bad in [tag("", ""), tag("AwS:x", ""), tag("what?", ""), tag("k", &"v".repeat(257)), Tag::default()] {
-        assert_eq!(world.refused(tagging(of, vec![bad])).code, "InvalidParameterException");
+        assert_eq!(world.refused(tagging(of.clone(), vec![bad])).code, "InvalidParameterException");
     }
-    world.refused(tagging(of, vec![tag("k1", "a"), tag("k1", "b")]));
+    world.refused(tagging(of.clone(), vec![tag("k1", "a"), tag("k1", "b")]));
 }
 
 #[test]
