@@ -46,10 +46,12 @@ fn limits_and_unknown_resources_are_refused() {
     cluster.refused("TagResource", json!({"resourceArn": arn, "tags": [{"key": long, "value": ""}]}));
     cluster.refused("TagResource", json!({"resourceArn": arn, "tags": [{"key": "aws:x", "value": ""}]}));
     let unknown = "arn:aws:ecs:us-local-1:000000000000:task-definition/nope:1";
-    assert_eq!(
-        cluster.refused("ListTagsForResource", json!({"resourceArn": unknown})).code,
-        ErrorCode::ResourceNotFound
-    );
+    // ECS declares ResourceNotFoundException for the writes only.
+    let tags = json!([{"key": "a", "value": ""}]);
+    let error = cluster.refused("TagResource", json!({"resourceArn": unknown, "tags": tags}));
+    assert_eq!(error.code, ErrorCode::ResourceNotFound);
+    let error = cluster.refused("ListTagsForResource", json!({"resourceArn": unknown}));
+    assert_eq!(error.code, ErrorCode::InvalidParameter);
     let error = cluster.refused("ListTagsForResource", json!({"resourceArn": "default"}));
     assert_eq!((error.code, error.message.as_str()), (ErrorCode::InvalidParameter, "Invalid arn syntax: default"));
 }
