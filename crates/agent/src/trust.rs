@@ -264,6 +264,25 @@ mod tests {
     }
 
     #[test]
+    fn every_way_to_prove_oneself_names_the_cluster() {
+        in_runtime(async {
+            let folder = tempfile::tempdir().unwrap();
+            let env = Env::real(RealConfig { net: Arc::new(GrpcNet::new(None)) });
+            let (secret, file) = (Secret::generate(&env), folder.path().join("secret"));
+            secret.write(&file).unwrap();
+            let ca = Ca::of(&secret).unwrap();
+            let named = |trust: Trust| trust.fingerprint(&env, folder.path());
+            assert!(named(Trust::Kept).unwrap_err().to_string().contains("give --token"));
+            let kept = ca.issue("agent:i-1", &[], env.wall_ms(), RETRY).unwrap();
+            std::fs::write(folder.path().join(FILE), kept.to_pem()).unwrap();
+            let token = JoinToken::generate(&env, ca.fingerprint()).to_string();
+            for trust in [Trust::Secret(file), Trust::Token(token), Trust::Kept] {
+                assert_eq!(named(trust).unwrap(), ca.fingerprint());
+            }
+        });
+    }
+
+    #[test]
     fn a_renewed_certificate_is_used_where_it_cannot_be_kept() {
         in_runtime(async {
             let folder = tempfile::tempdir().unwrap();

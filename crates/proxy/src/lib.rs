@@ -14,15 +14,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
 use seawall_env::{
-    Env, RealConfig, TaskKind,
+    Env, TaskKind,
     net::{
-        grpc::GrpcNet,
         tcp::{Gate, Tcp},
-        trust::{Fingerprint, enrolling_config, passing_config},
+        trust::{Fingerprint, passing_config},
     },
 };
 use tokio::sync::{Semaphore, watch};
 
+pub use learn::AskMembers;
 use pool::Pool;
 
 /// Connections at the same time; those past it are closed at once, so that those within it keep working.
@@ -68,9 +68,10 @@ pub enum ProxyError {
 
 /// What all of its tasks share.
 struct Shared {
-    /// Dials the member list's question.
     env: Env,
     pool: Pool,
+    /// As the operator named them.
+    servers: Vec<String>,
     /// How plain clients are taken to members; `None`: plain.
     tls: Option<Arc<ClientConfig>>,
     /// Where this proxy listens: it never takes itself for a member.
@@ -111,7 +112,7 @@ impl Proxy {
     ///
     /// # Errors
     /// [`ProxyError`].
-    pub async fn open(config: ProxyConfig) -> Result<Proxy, ProxyError> {
+    pub async fn open(env: &Env, config: ProxyConfig) -> Result<Proxy, ProxyError> {
         if config.servers.is_empty() || config.servers.len() > SERVERS_MAX {
             return Err(ProxyError::Config(format!("--server: name 1 to {SERVERS_MAX} members")));
         }
@@ -127,9 +128,7 @@ impl Proxy {
         if let Some(itself) = config.servers.iter().find(|server| **server == own.to_string()) {
             return Err(ProxyError::Config(format!("--server {itself}: is where the proxy listens itself")));
         }
-        // No certificate of ours: what a client may do must not depend on which proxy it comes through.
-        let net = GrpcNet::new(config.fingerprint.map(enrolling_config));
-        Ok(Proxy { gate, own, env: Env::real(RealConfig { net: Arc::new(net) }), config })
+        Ok(Proxy { gate, own, env: env.clone(), config })
     }
 
     /// The address with the port that was taken.
@@ -137,12 +136,14 @@ impl Proxy {
         self.own
     }
 
-    /// Serves until `shutdown` is true.
-    pub async fn serve(self, mut shutdown: watch::Receiver<bool>) {
+    /// Serves until `shutdown` is true. Without `ask` it knows the members of its settings only.
+    pub async fn serve(self, mut shutdown: watch::Receiver<bool>, ask: Option<AskMembers>) {
         let Proxy { gate, own, env, config } = self;
         tracing::info!(listen = %own, members = config.servers.join(","), zone = config.zone, "proxy starts");
         let shared = Arc::new(Shared {
             pool: Pool::new(config.zone, &config.servers),
+            servers: config.servers,
+            // No certificate of ours: what a client may do must not depend on which proxy it comes through.
             tls: config.fingerprint.map(passing_config),
             own,
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
@@ -150,7 +151,9 @@ impl Proxy {
             env,
         });
         check::start(&shared, shared.pool.addresses());
-        shared.env.spawn(LEARN, learn::keep_learning(shared.clone()));
+        if let Some(ask) = ask {
+            shared.env.spawn(LEARN, learn::keep_learning(shared.clone(), ask));
+        }
         loop {
             tokio::select! {
                 biased;

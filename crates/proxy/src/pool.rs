@@ -78,9 +78,9 @@ impl Pool {
         self.lock().keys().cloned().collect()
     }
 
-    /// A member that serves, to ask about the others.
-    pub(crate) fn serving(&self) -> Option<String> {
-        self.lock().iter().find(|(_, member)| member.serves).map(|(address, _)| address.clone())
+    /// Whether a member serves.
+    pub(crate) fn serves(&self) -> bool {
+        self.lock().values().any(|member| member.serves)
     }
 
     /// Whom to try, best first: members of the zone, then the others, each in turn. Only where none serves those follow that

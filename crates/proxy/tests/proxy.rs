@@ -125,10 +125,10 @@ impl Ground {
 
     async fn with(env: &Env, servers: Vec<String>, fingerprint: Option<Fingerprint>) -> Ground {
         let config = ProxyConfig { listen: "127.0.0.1:0".into(), servers, zone: None, fingerprint, insecure: false };
-        let proxy = Proxy::open(config).await.unwrap();
+        let proxy = Proxy::open(env, config).await.unwrap();
         let address = proxy.local_addr().to_string();
         let (stop, stopping) = watch::channel(false);
-        let serving = env.spawn(FAKE, proxy.serve(stopping));
+        let serving = env.spawn(FAKE, proxy.serve(stopping, None));
         Ground { env: env.clone(), address, stop, serving }
     }
 
@@ -328,7 +328,7 @@ fn it_is_refused_what_would_expose_the_cluster_or_loop() {
     on_the_machine(|env| async move {
         let refused = async |listen: &str, servers: Vec<String>| {
             let config = ProxyConfig { listen: listen.into(), servers, zone: None, fingerprint: None, insecure: false };
-            Proxy::open(config).await.err().map(|error| error.to_string()).unwrap_or_default()
+            Proxy::open(&env, config).await.err().map(|error| error.to_string()).unwrap_or_default()
         };
         let exposed = refused("0.0.0.0:0", vec!["a:1".into()]).await;
         assert!(exposed.starts_with("refusing to listen on 0.0.0.0:") && exposed.contains("--insecure"), "{exposed}");

@@ -25,7 +25,10 @@ pub async fn run(ctx: &Context, args: AgentArgs) -> Result<(), Failure> {
     };
     let proxy = proxy(ctx, &args, &trust).await?;
     let config = config(&ctx.global.cluster, args)?;
-    let passing = proxy.map(|proxy| ctx.env.spawn(PROXY, proxy.serve(shutdown.clone())));
+    let passing = proxy.map(|proxy| {
+        let ask = super::proxy::ask_through(ctx, &proxy);
+        ctx.env.spawn(PROXY, proxy.serve(shutdown.clone(), Some(ask)))
+    });
     seawall_agent::run(ctx.env.clone(), config, trust, shutdown).await.map_err(failure)?;
     if let Some(passing) = passing {
         passing.await;
@@ -38,7 +41,7 @@ async fn proxy(ctx: &Context, args: &AgentArgs, trust: &Trust) -> Result<Option<
     let Some(listen) = args.proxy.clone() else { return Ok(None) };
     let fingerprint = Some(trust.fingerprint(&ctx.env, &args.data_dir).map_err(failure)?);
     let (servers, zone) = (args.servers.clone(), Some(args.zone.clone()));
-    let opened = Proxy::open(ProxyConfig { listen, servers, zone, fingerprint, insecure: false }).await;
+    let opened = Proxy::open(&ctx.env, ProxyConfig { listen, servers, zone, fingerprint, insecure: false }).await;
     opened.map(Some).map_err(super::proxy::failure)
 }
 

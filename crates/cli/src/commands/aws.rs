@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, io, os::unix::process::CommandExt as _, process::Command};
 
-use super::env::{is_set, variables};
+use super::env::{variable, variables};
 use crate::{client::endpoint::Endpoint, context::Context, failure::Failure};
 
 /// The program.
@@ -29,7 +29,7 @@ const DEFAULTS: [(&str, &str); 2] = [("AWS_EC2_METADATA_DISABLED", "true"), ("AW
 pub async fn run(ctx: &Context, arguments: Vec<OsString>) -> Result<(), Failure> {
     let endpoint = ctx.client().await?.endpoint().await?;
     let mut command = Command::new(AWS);
-    command.args(with_endpoint(arguments, &endpoint)).envs(variables(&endpoint, is_set));
+    command.args(with_endpoint(arguments, &endpoint)).envs(variables(&endpoint, variable));
     command.envs(DEFAULTS.iter().filter(|(name, _)| std::env::var_os(name).is_none()).copied());
     Err(failure(&command.exec()))
 }

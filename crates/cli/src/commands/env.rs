@@ -20,14 +20,16 @@ const DUMMY: &str = "seawall";
 const SERVICES: [&str; 2] = ["ecs", "sts"];
 /// What says which keys the user means.
 const CREDENTIALS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"];
+/// The key that this program signs with, which other tools then use as well.
+const OWN: [&str; 2] = ["SEAWALL_ACCESS_KEY_ID", "SEAWALL_SECRET_ACCESS_KEY"];
 
 /// Prints what was asked for.
 pub async fn run(ctx: &Context, args: &EnvArgs) -> Result<(), Failure> {
     let endpoint = ctx.client().await?.endpoint().await?;
-    let variables = variables(&endpoint, is_set);
+    let variables = variables(&endpoint, variable);
     let text = match (args.terraform, args.profile, output::effective(&ctx.global)) {
-        (true, ..) => provider(&endpoint, is_set),
-        (_, true, _) => profile(&endpoint),
+        (true, ..) => provider(&endpoint, variable),
+        (_, true, _) => profile(&endpoint, variable),
         (.., Format::Json | Format::Jsonl) => {
             let members = variables.into_iter().map(|(name, value)| (name, Value::from(value)));
             return output::document(&members.collect::<Map<_, _>>());
@@ -40,25 +42,28 @@ pub async fn run(ctx: &Context, args: &EnvArgs) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-/// Whether the user has set a variable; an empty one is none, to SDKs as well.
-pub fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+/// What the user has set a variable to; an empty one is none, to SDKs as well.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Variables for SDKs. Keys that the user has set stay.
-pub fn variables(endpoint: &Endpoint, is_set: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+pub fn variables(endpoint: &Endpoint, variable: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
     let urls = SERVICES.map(|service| (format!("AWS_ENDPOINT_URL_{}", service.to_uppercase()), &endpoint.url));
     let regions = ["AWS_REGION", "AWS_DEFAULT_REGION"].map(|name| (name.to_owned(), &endpoint.region));
     let mut all: Vec<(String, String)> =
         urls.into_iter().chain(regions).map(|(name, value)| (name, value.clone())).collect();
-    if !has_credentials(is_set) {
-        all.extend(["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name.to_owned(), DUMMY.to_owned())));
+    if !CREDENTIALS.iter().any(|name| variable(name).is_some()) {
+        let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(str::to_owned);
+        let keys = own_key(variable).unwrap_or_else(|| [DUMMY.to_owned(), DUMMY.to_owned()]);
+        all.extend(names.into_iter().zip(keys));
     }
     all
 }
 
-fn has_credentials(is_set: impl Fn(&str) -> bool) -> bool {
-    CREDENTIALS.iter().any(|name| is_set(name))
+fn own_key(variable: impl Fn(&str) -> Option<String>) -> Option<[String; 2]> {
+    let [id, secret] = OWN.map(variable);
+    Some([id?, secret?])
 }
 
 fn exports(variables: &[(String, String)]) -> String {
@@ -72,9 +77,10 @@ fn quoted(value: &str) -> String {
     if is_safe { value.to_owned() } else { format!("'{}'", value.replace('\'', r"'\''")) }
 }
 
-fn profile(endpoint: &Endpoint) -> String {
+fn profile(endpoint: &Endpoint, variable: impl Fn(&str) -> Option<String>) -> String {
+    let [id, secret] = own_key(variable).unwrap_or_else(|| [DUMMY.to_owned(), DUMMY.to_owned()]);
     let mut text = format!(
-        "[profile {NAME}]\nregion = {}\nservices = {NAME}\naws_access_key_id = {DUMMY}\naws_secret_access_key = {DUMMY}\n\n[services {NAME}]\n",
+        "[profile {NAME}]\nregion = {}\nservices = {NAME}\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n\n[services {NAME}]\n",
         endpoint.region
     );
     for service in SERVICES {
@@ -84,9 +90,11 @@ fn profile(endpoint: &Endpoint) -> String {
     text
 }
 
-fn provider(endpoint: &Endpoint, is_set: impl Fn(&str) -> bool) -> String {
+/// A real key stays in the environment: what is printed here ends up in a repository.
+fn provider(endpoint: &Endpoint, variable: impl Fn(&str) -> Option<String>) -> String {
     let endpoints: String = SERVICES.iter().map(|service| format!("    {service} = \"{}\"\n", endpoint.url)).collect();
-    let keys = match has_credentials(is_set) {
+    let has_key = CREDENTIALS.iter().chain(&OWN).any(|name| variable(name).is_some());
+    let keys = match has_key {
         true => String::new(),
         false => ["access_key", "secret_key"].map(|name| format!("  {name:<27} = \"{DUMMY}\"\n")).concat(),
     };
@@ -114,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_shell_gets_endpoints_region_and_keys() {
-        insta::assert_snapshot!(exports(&variables(&endpoint(), |_| false)), @r"
+        insta::assert_snapshot!(exports(&variables(&endpoint(), |_| None)), @r"
         export AWS_ENDPOINT_URL_ECS=http://127.0.0.1:7400
         export AWS_ENDPOINT_URL_STS=http://127.0.0.1:7400
         export AWS_REGION=us-local-1
@@ -127,11 +135,22 @@ mod tests {
     #[test]
     fn keys_that_are_set_stay() {
         for set in CREDENTIALS {
-            let all = variables(&endpoint(), |name| name == set);
+            let set = |name: &str| (name == set).then(|| "mine".to_owned());
+            let all = variables(&endpoint(), set);
             assert!(all.iter().all(|(name, _)| !name.contains("KEY")), "{all:?}");
             assert_eq!(all.len(), 4);
-            assert!(!provider(&endpoint(), |name| name == set).contains("key"));
+            assert!(!provider(&endpoint(), set).contains("key"));
         }
+    }
+
+    #[test]
+    fn the_key_that_seawall_signs_with_is_handed_over() {
+        let own = |name: &str| OWN.contains(&name).then(|| format!("my {name}"));
+        let all = variables(&endpoint(), own);
+        let key = ("AWS_SECRET_ACCESS_KEY".to_owned(), "my SEAWALL_SECRET_ACCESS_KEY".to_owned());
+        assert_eq!(all.last(), Some(&key));
+        assert!(profile(&endpoint(), own).contains("aws_access_key_id = my SEAWALL_ACCESS_KEY_ID\n"));
+        assert!(!provider(&endpoint(), own).contains("key"));
     }
 
     #[test]
@@ -143,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_profile_names_its_services() {
-        insta::assert_snapshot!(profile(&endpoint()), @r"
+        insta::assert_snapshot!(profile(&endpoint(), |_| None), @r"
         [profile seawall]
         region = us-local-1
         services = seawall
@@ -160,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_provider_asks_nobody_else() {
-        insta::assert_snapshot!(provider(&endpoint(), |_| false), @r#"
+        insta::assert_snapshot!(provider(&endpoint(), |_| None), @r#"
         provider "aws" {
           region                      = "us-local-1"
           access_key                  = "seawall"

@@ -2,11 +2,12 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seawall_env::net::trust::{Fingerprint, Secret};
-use seawall_proxy::{Proxy, ProxyConfig, ProxyError};
+use seawall_proto::v1::DescribeMembersRequest;
+use seawall_proxy::{AskMembers, Proxy, ProxyConfig, ProxyError};
 
 use crate::{
-    args::ProxyArgs,
-    client::address::Address,
+    args::{Global, ProxyArgs},
+    client::{Client, address::Address},
     context::Context,
     failure::{Exit, Failure},
     process,
@@ -17,9 +18,28 @@ pub async fn run(ctx: &Context, args: ProxyArgs) -> Result<(), Failure> {
     process::start_logging(&args.log)?;
     let shutdown = process::shutdown(&ctx.env, &args.log)?;
     raise_file_limit();
-    let proxy = Proxy::open(config(args)?).await.map_err(failure)?;
-    proxy.serve(shutdown).await;
+    let proxy = Proxy::open(&ctx.env, config(args)?).await.map_err(failure)?;
+    let ask = ask_through(ctx, &proxy);
+    proxy.serve(shutdown, Some(ask)).await;
     Ok(())
+}
+
+/// The question for the members, as this program asks it: signed where the environment holds a key. A connection of its own
+/// each time, so that a proxy that nobody uses is known as such.
+pub fn ask_through(ctx: &Context, proxy: &Proxy) -> AskMembers {
+    let (env, global) = (ctx.env.clone(), Global { stale: false, ca_file: None, ..ctx.global.clone() });
+    let (address, answer_max) = (Address::Plain(proxy.local_addr().to_string()), ctx.answer_max());
+    Box::new(move || {
+        let (env, global, address) = (env.clone(), global.clone(), address.clone());
+        Box::pin(async move {
+            let client = Client::to(&env, vec![address], &global, answer_max).map_err(|failure| failure.what)?;
+            let mut connection = client.connection().await.map_err(|failure| failure.what)?;
+            // What a member knows by itself is enough: it serves, so it knows of late.
+            let told = connection.control.describe_members(DescribeMembersRequest { stale: true }).await;
+            let members = told.map_err(|status| status.message().to_owned())?.into_inner().members;
+            Ok(members.into_iter().map(|member| (member.client_address, member.zone)).collect())
+        })
+    })
 }
 
 /// A connection takes two files, and a login shell lets a process have 1024 unless it asks.
