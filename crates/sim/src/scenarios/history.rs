@@ -174,7 +174,10 @@ pub(super) fn history_is_the_same_everywhere(seed: u64) {
     world.wait("it to serve", SETTLE, |w| w.member(&wiped).member().is_some());
     check_same(&world, &[&wiped], &arns);
     wait_files(&world, &MEMBERS);
-    world.wait("it to vote", SETTLE, |w| w.voters().len() == 3);
+    world.wait("it to vote", SETTLE, |w| {
+        let own = w.member(&wiped).member().map(|member| member.id());
+        own.is_some_and(|id| w.voters().contains(&id)) && w.voters().len() == 3
+    });
 
     // Every file of one member is damaged somewhere.
     let disk = world.member(&wiped).disk();
