@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use seawall_env::{Env, Instant};
 use seawall_model::TaskId;
-use seawall_proto::internal::v1::{ContainerRow, Health, PortBinding, StopCode, TaskReport, TaskStatus};
+use seawall_proto::{
+    internal::v1::{ContainerRow, Health, PortBinding, StopCode, TaskInterface, TaskReport, TaskStatus},
+    v1::{ContainerDefinition, PortMapping},
+};
 use tokio::sync::watch;
 
 use super::{board::Board, health};
@@ -73,6 +76,8 @@ pub struct ContainerState {
     pub started_at_ms: i64,
     /// A signal was sent to it by this agent.
     pub stopped_by_us: bool,
+    /// The task's network interface, where it is the container that holds it.
+    pub interface: Option<TaskInterface>,
 }
 
 /// What changes.
@@ -247,6 +252,7 @@ impl Slot {
             if !observed.bindings.is_empty() {
                 container.bindings = observed.bindings;
             }
+            container.interface = observed.interface.or(container.interface.take());
             match observed.phase {
                 Phase::Exited => container.exit(observed.exit_code),
                 phase => container.reach(phase, now),
@@ -259,9 +265,9 @@ impl Slot {
         let mut state = self.state();
         let status = state.status;
         let Some(container) = state.containers.get_mut(index) else { return };
-        let before = container.row(status);
+        let before = (container.row(status), container.interface.clone());
         change(container);
-        let is_news = container.row(status) != before;
+        let is_news = (container.row(status), container.interface.clone()) != before;
         drop(state);
         if is_news {
             self.board.changed(self.id());
@@ -280,8 +286,13 @@ impl Slot {
     pub fn report(&self) -> TaskReport {
         let state = self.state();
         let essential = |index| self.spec.is_essential(index);
-        let containers: Vec<ContainerRow> = state.containers.iter().map(|c| c.row(state.status)).collect();
-        let healths = state.containers.iter().enumerate().map(|(index, c)| (essential(index), c.health));
+        let defined = &state.containers[..self.spec.defined().len()];
+        let mut containers: Vec<ContainerRow> = defined.iter().map(|c| c.row(state.status)).collect();
+        let pause = self.spec.pause.map(|index| &state.containers[index]);
+        if let Some(pause) = pause {
+            hand_out(&pause.bindings, self.spec.defined(), &mut containers);
+        }
+        let healths = defined.iter().enumerate().map(|(index, c)| (essential(index), c.health));
         let ending = state.ending.clone();
         TaskReport {
             task: Some(proto_id(self.spec.id)),
@@ -295,6 +306,7 @@ impl Slot {
             started_at_ms: state.times.started_ms,
             execution_stopped_at_ms: state.times.execution_stopped_ms,
             stopped_at_ms: state.times.stopped_ms,
+            interface: pause.and_then(|pause| pause.interface.clone()),
         }
     }
 
@@ -376,6 +388,20 @@ impl ContainerState {
             bindings: self.bindings.clone(),
             image_digest: self.digest.clone(),
         }
+    }
+}
+
+/// The ports of a shared network belong to the containers that asked for them.
+fn hand_out(bindings: &[PortBinding], containers: &[ContainerDefinition], rows: &mut [ContainerRow]) {
+    for (container, row) in containers.iter().zip(rows) {
+        let has_asked = |binding: &&PortBinding| {
+            let is_it = |mapping: &PortMapping| {
+                u32::try_from(mapping.container_port()) == Ok(binding.container_port)
+                    && (mapping.protocol() == "udp") == binding.udp
+            };
+            container.port_mappings.iter().any(is_it)
+        };
+        row.bindings = bindings.iter().filter(has_asked).cloned().collect();
     }
 }
 

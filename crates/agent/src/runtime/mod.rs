@@ -10,7 +10,7 @@ pub mod process;
 
 use seawall_env::BoxFuture;
 use seawall_model::TaskId;
-use seawall_proto::internal::v1::{Health, LogRecord, PortBinding};
+use seawall_proto::internal::v1::{Health, LogRecord, PortBinding, TaskInterface};
 use tokio::sync::mpsc;
 
 pub use error::{Fault, RuntimeError};
@@ -76,6 +76,8 @@ pub struct Observed {
     pub bindings: Vec<PortBinding>,
     /// When it started, epoch milliseconds; 0: has not.
     pub started_at_ms: i64,
+    /// Of a pause container that runs and holds the network of its task.
+    pub interface: Option<TaskInterface>,
 }
 
 /// A container found on the engine.

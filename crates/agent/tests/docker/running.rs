@@ -178,9 +178,9 @@ async fn a_start_that_fails_says_why() {
     assert!(ended.stopped_reason.starts_with("CannotCreateContainerError: "), "{}", ended.stopped_reason);
     assert!(ended.stopped_reason.contains("no-such-option"), "{}", ended.stopped_reason);
 
-    let later = ContainerDefinition { readonly_root_filesystem: Some(true), ..ground.sleeper("app") };
+    let later = ContainerDefinition { credential_specs: vec!["spec".into()], ..ground.sleeper("app") };
     let ended = ground.stopped(ground.run(vec![later])).await;
-    let reason = "UnsupportedFeatureError: readonlyRootFilesystem of container app";
+    let reason = "UnsupportedFeatureError: credentialSpecs of container app";
     assert_eq!((ended.stop_code(), ended.stopped_reason.as_str()), (StopCode::TaskFailedToStart, reason));
 }
 

@@ -15,6 +15,8 @@ mod labels;
 mod lines;
 mod logs;
 mod observe;
+mod options;
+mod pause;
 mod ports;
 mod pull;
 mod reference;
@@ -30,6 +32,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::{AgentConfig, ImagePull},
+    pause::IMAGE,
     runtime::{
         Call, Description, Event, Fault, Held, LogLines, LogQuery, Observed, Runtime, RuntimeError, RuntimeResult,
     },
@@ -49,6 +52,8 @@ const STOP_MARGIN: Duration = Duration::from_secs(30);
 const MS_PER_S: u64 = 1000;
 /// Of the attribute by which the cluster knows that an instance has a log driver.
 const LOG_DRIVER: &str = "com.amazonaws.ecs.capability.logging-driver.";
+/// Of the attribute by which the cluster knows that tasks may have addresses of their own.
+const TASK_NETWORK: &str = "ecs.capability.task-eni";
 /// The agent's own, whatever the engine has.
 const OWN_LOG_DRIVER: &str = "awslogs";
 
@@ -74,6 +79,9 @@ impl DockerRuntime {
         let drivers = info.plugins.and_then(|plugins| plugins.log).unwrap_or_default();
         let mut capabilities: Vec<String> =
             drivers.iter().map(String::as_str).chain([OWN_LOG_DRIVER]).map(|d| format!("{LOG_DRIVER}{d}")).collect();
+        let security = info.security_options.unwrap_or_default();
+        capabilities.extend(options::capabilities(&security));
+        capabilities.extend(pause::is_possible().then(|| TASK_NETWORK.to_owned()));
         capabilities.sort();
         capabilities.dedup();
         Ok(Description { kind: "docker", version: info.server_version.unwrap_or_default(), capabilities })
@@ -84,7 +92,11 @@ impl DockerRuntime {
         let options = CreateContainerOptions { name: Some(container.runtime_name()), ..Default::default() };
         let made = self.api.docker.create_container(Some(options), body::of(container, self.host_ip));
         match self.api.ask("make a container", CREATE, made).await {
-            Ok(made) => Ok(made.id),
+            Ok(made) => {
+                // What the machine cannot do is left out of the container, and only said here.
+                made.warnings.iter().for_each(|warning| tracing::warn!(container = container.runtime_name(), warning));
+                Ok(made.id)
+            }
             Err(error) if error.is_conflict() => self.made_before(container).await,
             Err(error) if error.is_not_found() && error.says("No such image") => Err(error.of(Fault::NoImage)),
             Err(error) => Err(error.of(Fault::Create)),
@@ -154,7 +166,12 @@ impl Runtime for DockerRuntime {
     }
 
     fn pull<'a>(&'a self, image: &'a str, policy: ImagePull) -> Call<'a, Option<String>> {
-        Box::pin(self.puller.get(&self.api, image, policy))
+        Box::pin(async move {
+            match image {
+                IMAGE => pause::provide(&self.api).await.map(|()| None),
+                image => self.puller.get(&self.api, image, policy).await,
+            }
+        })
     }
 
     fn create<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, String> {

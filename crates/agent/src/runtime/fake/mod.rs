@@ -64,7 +64,8 @@ impl FakeRuntime {
 
 impl Runtime for FakeRuntime {
     fn describe(&self) -> Call<'_, Description> {
-        let capabilities = vec!["com.amazonaws.ecs.capability.logging-driver.awslogs".to_owned()];
+        let capabilities =
+            ["com.amazonaws.ecs.capability.logging-driver.awslogs", "ecs.capability.task-eni"].map(str::to_owned).to_vec();
         Box::pin(async { Ok(Description { kind: "fake", version: String::new(), capabilities }) })
     }
 

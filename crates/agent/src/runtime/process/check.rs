@@ -53,7 +53,8 @@ fn of_task(definition: &TaskDefinition) -> Option<&'static str> {
         deregistered_at: _,
         delete_requested_at: _,
         registered_by: _,
-        ephemeral_storage,
+        // The host's disk is what there is.
+        ephemeral_storage: _,
         enable_fault_injection,
         trusted_execution_configuration,
         version: _,
@@ -64,7 +65,6 @@ fn of_task(definition: &TaskDefinition) -> Option<&'static str> {
         ("pidMode", is_text(pid_mode)),
         ("ipcMode", is_text(ipc_mode)),
         ("proxyConfiguration", proxy_configuration.is_some()),
-        ("ephemeralStorage", ephemeral_storage.is_some()),
         ("enableFaultInjection", *enable_fault_injection == Some(true)),
         ("trustedExecutionConfiguration", trusted_execution_configuration.is_some()),
     ])

@@ -265,6 +265,7 @@ fn observed(place: Place, status: Option<&Status>) -> Observed {
         health: health(status.health),
         bindings: status.bindings.iter().map(binding).collect(),
         started_at_ms: status.started_at_ms,
+        interface: None,
     }
 }
 
