@@ -140,13 +140,14 @@ async fn processes_and_memory_are_shared_where_the_task_says_so() {
     let Some(ground) = Ground::new().await else { return };
     let app = ground.shell("app", "echo here > /dev/shm/note; (sleep 0.1 &); exec sleep 1234");
     let line = "until cat /dev/shm/note; do sleep 0.1; done; until ps | grep '[s]leep 1234'; do sleep 0.1; done; \
-                sleep 1; ps | grep -c '[Z]'; cat /proc/1/comm";
+                sleep 1; cat /proc/[0-9]*/status | grep -c 'State:.Z'; cat /proc/1/comm";
     let web = ContainerDefinition { essential: Some(true), ..ground.shell("web", line) };
     let task = run(&ground, vec![app, web], |definition| {
         definition.pid_mode = Some("task".into());
         definition.ipc_mode = Some("task".into());
     });
     let ended = ground.stopped(task).await;
+    assert_eq!(ended.stop_code(), StopCode::EssentialContainerExited, "{}", ended.stopped_reason);
     assert_eq!(ended.stop_code(), StopCode::EssentialContainerExited, "{}", ended.stopped_reason);
     let said = ground.log(task, "web").await;
     assert!(said.iter().any(|line| line == "here"), "{said:#?}");

@@ -77,7 +77,7 @@ fn pause(
     let linux = definition.linux_parameters.clone().unwrap_or_default();
     let has_network = task.network_mode == AWSVPC;
     ContainerCreateBody {
-        image: Some(format!("{}:{}", pause::REPOSITORY, pause::TAG)),
+        image: Some(pause::image()),
         entrypoint: Some(vec![pause::PROGRAM.into()]),
         stop_signal: Some(pause::STOP_SIGNAL.into()),
         labels: Some(labels::of(container)),

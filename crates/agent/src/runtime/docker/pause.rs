@@ -12,9 +12,8 @@ use futures::StreamExt;
 use super::api::{ANSWER, Api};
 use crate::runtime::{Fault, RuntimeError, RuntimeResult};
 
-/// Where it is on the engine. Another program gets another tag.
-pub const REPOSITORY: &str = "seawall-pause";
-pub const TAG: &str = "1";
+/// Where the image is on the engine; the tag tells the program in it.
+const REPOSITORY: &str = "seawall-pause";
 /// The program in the image.
 pub const PROGRAM: &str = "/pause";
 /// How it is ended.
@@ -38,7 +37,6 @@ const CODE_X86_64: &[u8] = &[
     0xb8, 34, 0, 0, 0,                      // mov eax, pause
     0x0f, 0x05,                             // syscall
     0xeb, 0xf7,                             // back to the mov before
-    0, 0, 0,                                // up to a multiple of 4
 ];
 /// The same; there is no pause() here, so ppoll() of nothing.
 const CODE_AARCH64: &[u32] = &[
@@ -68,9 +66,18 @@ pub fn is_possible() -> bool {
     program().is_some()
 }
 
+/// The image's name.
+pub fn image() -> String {
+    format!("{REPOSITORY}:{}", tag())
+}
+
+fn tag() -> String {
+    format!("{:08x}", crc32c::crc32c(&program().unwrap_or_default()))
+}
+
 /// Makes the image be there.
 pub async fn provide(api: &Api) -> RuntimeResult<()> {
-    let name = format!("{REPOSITORY}:{TAG}");
+    let name = image();
     match api.ask("show an image", ANSWER, api.docker.inspect_image(&name)).await {
         Ok(_) => return Ok(()),
         Err(error) if error.is_not_found() => {}
@@ -80,7 +87,7 @@ pub async fn provide(api: &Api) -> RuntimeResult<()> {
     let options = CreateImageOptions {
         from_src: Some("-".into()),
         repo: Some(REPOSITORY.into()),
-        tag: Some(TAG.into()),
+        tag: Some(tag()),
         ..Default::default()
     };
     let mut progress = api.docker.create_image(Some(options), Some(body_full(archive(&program))), None);
@@ -170,7 +177,7 @@ mod tests {
     #[test]
     fn the_program_points_at_what_it_hands_to_the_kernel() {
         // The address of IGNORE is relative to the instruction after `lea` here, and to `adr` itself there.
-        assert_eq!(CODE_X86_64.len(), 17 + usize::from(CODE_X86_64[13]) );
+        assert_eq!(CODE_X86_64.len(), 17 + usize::from(CODE_X86_64[13]));
         assert_eq!(CODE_AARCH64.len() * 4, 8 + 48);
     }
 }
