@@ -69,8 +69,10 @@ pub fn stored_of_service(service: &Value) -> Vec<&'static str> {
     members.filter(|member| is_use(shown(member))).collect()
 }
 
-/// Where tasks may run: every instance of the cluster is both.
-const LAUNCH_TYPES: Rule = Only(&["EC2", "EXTERNAL"]);
+/// Where tasks may run: every instance of the cluster is all of them.
+const LAUNCH_TYPES: Rule = Only(&["EC2", "EXTERNAL", "FARGATE"]);
+/// The one platform of Fargate that there is.
+const PLATFORM_VERSIONS: Rule = Only(&["LATEST", "1.4.0"]);
 
 /// The table.
 #[rustfmt::skip]
@@ -124,17 +126,28 @@ pub const MEMBERS: &[Line] = &[
     ("ListTagsForResourceRequest", &["resourceArn"], Works),
 
     ("RegisterTaskDefinitionRequest", &["family", "containerDefinitions", "volumes", "cpu", "memory", "tags"], Works),
-    ("RegisterTaskDefinitionRequest", &["networkMode"], Only(&["bridge", "host", "none"])),
+    ("RegisterTaskDefinitionRequest", &["networkMode"], Only(&["bridge", "host", "none", "awsvpc"])),
+    ("RegisterTaskDefinitionRequest", &["pidMode", "ipcMode"], Works),
+    // How much is given is the instance's disk to say.
+    ("RegisterTaskDefinitionRequest", &["ephemeralStorage"], Stored),
     ("RegisterTaskDefinitionRequest", &["requiresCompatibilities"], LAUNCH_TYPES),
     ("RegisterTaskDefinitionRequest", &["taskRoleArn", "executionRoleArn"], Stored),
     ("RegisterTaskDefinitionRequest", &["runtimePlatform"], Works),
-    ("RegisterTaskDefinitionRequest", &["placementConstraints", "pidMode", "ipcMode", "proxyConfiguration", "inferenceAccelerators", "ephemeralStorage", "enableFaultInjection", "trustedExecutionConfiguration"], Refused),
+    ("RegisterTaskDefinitionRequest", &["placementConstraints", "proxyConfiguration", "inferenceAccelerators", "enableFaultInjection", "trustedExecutionConfiguration"], Refused),
     ("RuntimePlatform", &["cpuArchitecture"], Stored),
     ("RuntimePlatform", &["operatingSystemFamily"], Only(&["LINUX"])),
     ("ContainerDefinition", &["name", "image", "cpu", "memory", "memoryReservation", "links", "portMappings", "essential", "entryPoint", "command", "environment", "mountPoints", "volumesFrom", "dependsOn", "stopTimeout", "user", "workingDirectory", "privileged", "dockerLabels", "ulimits", "logConfiguration", "healthCheck"], Works),
+    ("ContainerDefinition", &["startTimeout", "hostname", "disableNetworking", "readonlyRootFilesystem", "dnsServers", "dnsSearchDomains", "extraHosts", "dockerSecurityOptions", "interactive", "pseudoTerminal", "systemControls", "linuxParameters", "restartPolicy"], Works),
+    ("ContainerRestartPolicy", &["enabled", "ignoredExitCodes", "restartAttemptPeriod"], Works),
+    ("HostEntry", &["hostname", "ipAddress"], Works),
+    ("SystemControl", &["namespace", "value"], Works),
+    ("LinuxParameters", &["capabilities", "devices", "initProcessEnabled", "sharedMemorySize", "tmpfs", "maxSwap", "swappiness"], Works),
+    ("KernelCapabilities", &["add", "drop"], Works),
+    ("Device", &["hostPath", "containerPath", "permissions"], Works),
+    ("Tmpfs", &["containerPath", "size", "mountOptions"], Works),
     // The image is run as it is tagged, which is what "disabled" asks for.
     ("ContainerDefinition", &["versionConsistency"], Only(&["disabled"])),
-    ("ContainerDefinition", &["repositoryCredentials", "restartPolicy", "environmentFiles", "linuxParameters", "secrets", "startTimeout", "hostname", "disableNetworking", "readonlyRootFilesystem", "dnsServers", "dnsSearchDomains", "extraHosts", "dockerSecurityOptions", "interactive", "pseudoTerminal", "systemControls", "resourceRequirements", "firelensConfiguration", "credentialSpecs"], Refused),
+    ("ContainerDefinition", &["repositoryCredentials", "environmentFiles", "secrets", "resourceRequirements", "firelensConfiguration", "credentialSpecs"], Refused),
     ("PortMapping", &["containerPort", "hostPort", "protocol"], Works),
     // Names for Service Connect.
     ("PortMapping", &["name", "appProtocol"], Stored),
