@@ -14,6 +14,7 @@ mod look;
 mod order;
 mod pull;
 mod pump;
+mod restart;
 mod run;
 mod slot;
 mod start;

@@ -1,9 +1,12 @@
 //! One task on this machine: what is known of it, shared by its driver, the event pump and the session.
 //!
-//! Containers only go forward, so a late event or an answer that overtakes one changes nothing: what is known is the
+//! Containers only go forward (but for [`super::restart`]), so a late event or an answer that overtakes one changes nothing: what is known is the
 //! furthest that anyone has seen.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use seawall_env::{Env, Instant};
 use seawall_model::TaskId;
@@ -13,7 +16,7 @@ use seawall_proto::{
 };
 use tokio::sync::watch;
 
-use super::{board::Board, health};
+use super::{board::Board, health, restart};
 use crate::{
     runtime::{EventKind, Observed, Phase},
     spec::{ContainerSpec, TaskSpec, proto_id},
@@ -76,6 +79,12 @@ pub struct ContainerState {
     pub started_at_ms: i64,
     /// A signal was sent to it by this agent.
     pub stopped_by_us: bool,
+    /// How long it ran, once it has ended.
+    pub ran: Option<Duration>,
+    /// It was started again, and its runtime has not told so yet: an exit that is told now is of the run before.
+    pub awaits_start: bool,
+    /// Starting it again failed, which is not tried a second time.
+    pub restart_failed: bool,
     /// The task's network interface, where it is the container that holds it.
     pub interface: Option<TaskInterface>,
 }
@@ -230,9 +239,10 @@ impl Slot {
     pub fn observe(&self, index: usize, event: EventKind) {
         let now = self.env.now();
         self.see(index, |container| match event {
-            EventKind::Started => container.reach(Phase::Running, now),
+            EventKind::Started => container.started(now),
+            EventKind::Oom | EventKind::Exited(_) if container.awaits_start => {}
             EventKind::Oom => container.out_of_memory(),
-            EventKind::Exited(code) => container.exit(code),
+            EventKind::Exited(code) => container.exit(code, now),
             EventKind::Health(health) => container.health = health,
             EventKind::Removed => container.removed(),
         });
@@ -243,6 +253,15 @@ impl Slot {
         let now = self.env.now();
         self.see(index, |container| {
             let Some(observed) = observed else { return container.removed() };
+            // The run before the one that is known: the answer was overtaken.
+            if observed.phase == Phase::Exited && observed.started_at_ms < container.started_at_ms {
+                return;
+            }
+            let ran = observed.ran();
+            let is_newer = observed.started_at_ms > container.started_at_ms;
+            if observed.phase == Phase::Running && container.awaits_start && is_newer {
+                container.begin_again(observed.bindings.clone(), now);
+            }
             container.started_at_ms = container.started_at_ms.max(observed.started_at_ms);
             container.oom |= observed.oom;
             container.health = observed.health;
@@ -254,7 +273,10 @@ impl Slot {
             }
             container.interface = observed.interface.or(container.interface.take());
             match observed.phase {
-                Phase::Exited => container.exit(observed.exit_code),
+                Phase::Exited => {
+                    container.exit(observed.exit_code, now);
+                    container.ran = ran.or(container.ran);
+                }
                 phase => container.reach(phase, now),
             }
         });
@@ -310,13 +332,25 @@ impl Slot {
         }
     }
 
+    /// A container that its policy has started again.
+    pub fn to_restart(&self) -> Option<usize> {
+        let state = self.state();
+        let mut containers = self.spec.containers.iter().zip(&state.containers);
+        containers.position(|(definition, container)| restart::is_due(definition, container))
+    }
+
     /// Why the task must end now, if it must: the cluster's wish, or an essential container that ended.
     pub fn must_end(&self) -> Option<Ending> {
         let state = self.state();
         if state.stop_wanted.is_some() {
             return state.stop_wanted.clone();
         }
-        let ended = |index: &usize| self.spec.is_essential(*index) && state.containers[*index].phase >= Phase::Exited;
+        let ended = |index: &usize| {
+            let (definition, container) = (&self.spec.containers[*index], &state.containers[*index]);
+            self.spec.is_essential(*index)
+                && container.phase >= Phase::Exited
+                && !restart::is_due(definition, container)
+        };
         let index = (0..state.containers.len()).find(ended)?;
         let container = &state.containers[index];
         let reason = if container.was_killed_for_memory() {
@@ -331,13 +365,38 @@ impl Slot {
 impl ContainerState {
     /// Goes forward to `phase`, never back.
     pub fn reach(&mut self, phase: Phase, now: Instant) {
-        if phase == Phase::Running && self.started.is_none() {
-            self.started = Some(now);
+        if phase == Phase::Running {
+            self.started.get_or_insert(now);
         }
         self.phase = self.phase.max(phase);
     }
 
-    fn exit(&mut self, code: Option<i32>) {
+    /// Its runtime tells that it started.
+    fn started(&mut self, now: Instant) {
+        let again = std::mem::take(&mut self.awaits_start) && self.phase == Phase::Exited;
+        if again {
+            self.begin_again(self.bindings.clone(), now);
+        } else {
+            self.reach(Phase::Running, now);
+        }
+    }
+
+    /// It runs again: nothing of the run before counts any more.
+    pub fn begin_again(&mut self, bindings: Vec<PortBinding>, now: Instant) {
+        self.phase = Phase::Running;
+        self.started = Some(now);
+        self.bindings = bindings;
+        self.exit_code = None;
+        self.oom = false;
+        self.health = Health::Unknown;
+        self.reason.clear();
+        self.ran = None;
+    }
+
+    fn exit(&mut self, code: Option<i32>, now: Instant) {
+        if self.phase < Phase::Exited {
+            self.ran = self.started.map(|started| now - started);
+        }
         self.phase = self.phase.max(Phase::Exited);
         self.exit_code = self.exit_code.or(code);
         self.explain_kill();

@@ -3,12 +3,12 @@
 use seawall_proto::{
     internal::v1::{StopCode, TaskStatus},
     v1::{
-        ContainerDefinition, ContainerDependency, Device, HealthCheck, HostEntry, KernelCapabilities, LinuxParameters,
+        ContainerDefinition, ContainerDependency, ContainerRestartPolicy, Device, HealthCheck, HostEntry, KernelCapabilities, LinuxParameters,
         SystemControl, Tmpfs,
     },
 };
 
-use crate::ground::Ground;
+use crate::ground::{Ground, port};
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -123,4 +123,54 @@ async fn a_dependency_that_takes_longer_than_its_start_timeout_ends_the_task() {
     let reason = "Task failed to start: container app: dependency db did not get there within its startTimeout of 2 s";
     assert_eq!(ended.stopped_reason, reason);
     assert_eq!(ground.containers().await, [ground.name(task, "db")], "app was never made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_with_a_restart_policy_is_started_again() {
+    let Some(ground) = Ground::new().await else { return };
+    let policy = |period| ContainerRestartPolicy {
+        enabled: Some(true),
+        ignored_exit_codes: vec![4],
+        restart_attempt_period: Some(period),
+    };
+    // ECS begins at 60 s; the agent counts whatever it is told.
+    let line = "echo run >> /tmp/runs; echo run; sleep 2; test $(cat /tmp/runs | grep -c run) -lt 3 || exit 4; exit 3";
+    let app = ContainerDefinition {
+        restart_policy: Some(policy(1)),
+        port_mappings: vec![port(80, 0, "tcp")],
+        ..ground.shell("app", line)
+    };
+    let task = ground.run(vec![app]);
+    let ended = ground.stopped(task).await;
+    assert_eq!((ended.stop_code(), ended.containers[0].exit_code), (StopCode::EssentialContainerExited, Some(4)));
+    assert_eq!(ground.log(task, "app").await, ["run", "run", "run"], "its files and its log go on");
+    let short = ContainerDefinition { restart_policy: Some(policy(60)), ..ground.shell("app", "echo run; exit 3") };
+    let task = ground.run(vec![short]);
+    assert_eq!(ground.stopped(task).await.containers[0].exit_code, Some(3));
+    assert_eq!(ground.log(task, "app").await, ["run"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_no_agent_was_there_is_started_again() {
+    let Some(mut ground) = Ground::new().await else { return };
+    let policy = ContainerRestartPolicy {
+        enabled: Some(true),
+        restart_attempt_period: Some(1),
+        ..Default::default()
+    };
+    let app = ContainerDefinition { restart_policy: Some(policy), ..ground.sleeper("app") };
+    let task = ground.run(vec![app]);
+    ground.running(task).await;
+    ground.env.sleep(std::time::Duration::from_millis(1200)).await;
+    ground.stop();
+    let name = ground.name(task, "app");
+    ground.docker.kill_container(&name, None).await.unwrap();
+    ground.start().await;
+    let runs = async || {
+        let found = ground.docker.inspect_container(&name, None).await.unwrap();
+        found.state.unwrap().running.filter(|runs| *runs)
+    };
+    ground.eventually("it runs again", runs).await;
+    let report = ground.until(task, |report| report.containers[0].last_status() == TaskStatus::Running).await;
+    assert_eq!((report.status(), report.containers[0].exit_code), (TaskStatus::Running, None));
 }

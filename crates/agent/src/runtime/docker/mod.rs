@@ -182,6 +182,10 @@ impl Runtime for DockerRuntime {
         Box::pin(self.start(container))
     }
 
+    fn restart<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>> {
+        Box::pin(self.start(container))
+    }
+
     fn stop<'a>(&'a self, container: &'a ContainerSpec, grace_ms: u64) -> Call<'a, ()> {
         Box::pin(self.stop(container, grace_ms))
     }

@@ -30,6 +30,7 @@ pub fn observed(container: &ContainerSpec, host_ip: Option<IpAddr>, found: &Cont
         health: health(&state),
         bindings: if runs { ports::published(container, host_ip, ports) } else { Vec::new() },
         started_at_ms: state.started_at.as_deref().map(epoch_ms).unwrap_or_default(),
+        ended_at_ms: state.finished_at.as_deref().filter(|_| phase == Phase::Exited).map(epoch_ms).unwrap_or_default(),
         interface: found.network_settings.as_ref().filter(|_| container.is_pause() && runs).and_then(interface),
     }
 }

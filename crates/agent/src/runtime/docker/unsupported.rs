@@ -60,7 +60,6 @@ fn in_container(task: &TaskSpec, container: &ContainerDefinition) -> Option<Stri
     let logs_secrets = |log: &LogConfiguration| !log.secret_options.is_empty();
     let member = first(&[
         ("repositoryCredentials", container.repository_credentials.is_some()),
-        ("restartPolicy", container.restart_policy.as_ref().is_some_and(|policy| policy.enabled())),
         ("environmentFiles", !container.environment_files.is_empty()),
         ("secrets", !container.secrets.is_empty()),
         ("resourceRequirements", !container.resource_requirements.is_empty()),

@@ -181,6 +181,21 @@ impl FakeHost {
         Ok(container.observed.bindings.clone())
     }
 
+    /// One that has ended may start once more.
+    pub(super) fn rewind(&self, spec: &ContainerSpec) {
+        let mut inner = self.lock();
+        let ended = inner.containers.get_mut(&key(spec)).filter(|c| c.observed.phase == Phase::Exited);
+        if let Some(container) = ended {
+            let runtime_id = container.observed.runtime_id.clone();
+            container.observed = Observed { phase: Phase::Created, runtime_id, ..Default::default() };
+        }
+    }
+
+    /// How often it was started.
+    pub(super) fn runs(&self, spec: &ContainerSpec) -> u32 {
+        self.lock().starts.get(&key(spec)).copied().unwrap_or_default()
+    }
+
     pub(super) fn inspect(&self, spec: &ContainerSpec) -> Option<Observed> {
         self.lock().containers.get(&key(spec)).map(|c| c.observed.clone())
     }

@@ -86,6 +86,7 @@ fn of_container(container: &ContainerDefinition) -> Option<&'static str> {
         stop_timeout: _,
         working_directory: _,
         health_check: _,
+        restart_policy: _,
         // Without meaning here, and harmless: see the module's documentation.
         cpu: _,
         memory_reservation: _,
@@ -94,7 +95,6 @@ fn of_container(container: &ContainerDefinition) -> Option<&'static str> {
         // Refused where they are used.
         repository_credentials,
         links,
-        restart_policy,
         environment_files,
         mount_points,
         volumes_from,
@@ -124,7 +124,6 @@ fn of_container(container: &ContainerDefinition) -> Option<&'static str> {
         ("portMappings.containerPortRange", has_range),
         ("repositoryCredentials", repository_credentials.is_some()),
         ("links", !links.is_empty()),
-        ("restartPolicy", restart_policy.as_ref().is_some_and(|policy| policy.enabled())),
         ("environmentFiles", !environment_files.is_empty()),
         ("mountPoints", !mount_points.is_empty()),
         ("volumesFrom", !volumes_from.is_empty()),
