@@ -145,8 +145,7 @@ pub const MEMBERS: &[Line] = &[
     ("KernelCapabilities", &["add", "drop"], Works),
     ("Device", &["hostPath", "containerPath", "permissions"], Works),
     ("Tmpfs", &["containerPath", "size", "mountOptions"], Works),
-    // The image is run as it is tagged, which is what "disabled" asks for.
-    ("ContainerDefinition", &["versionConsistency"], Only(&["disabled"])),
+    ("ContainerDefinition", &["versionConsistency"], Works),
     ("ContainerDefinition", &["repositoryCredentials", "environmentFiles", "secrets", "resourceRequirements", "firelensConfiguration", "credentialSpecs"], Refused),
     ("PortMapping", &["containerPort", "hostPort", "protocol"], Works),
     // Names for Service Connect.

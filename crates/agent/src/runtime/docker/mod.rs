@@ -9,6 +9,7 @@
 
 mod api;
 mod body;
+mod credentials;
 mod events;
 mod held;
 mod labels;
@@ -70,8 +71,9 @@ impl DockerRuntime {
     /// # Errors
     /// It does not answer; the text says where and what to do.
     pub async fn connect(env: Env, config: &AgentConfig) -> RuntimeResult<Self> {
-        let api = Api::connect(env, &config.docker_socket).await?;
-        Ok(DockerRuntime { api, host_ip: config.host_ip, puller: Puller::default() })
+        let api = Api::connect(env.clone(), &config.docker_socket).await?;
+        let puller = Puller::new(credentials::Credentials::new(env, config.registry_config.clone()));
+        Ok(DockerRuntime { api, host_ip: config.host_ip, puller })
     }
 
     async fn describe(&self) -> RuntimeResult<Description> {
