@@ -206,6 +206,9 @@ async fn the_engine_describes_itself() {
     let described = ground.runtime.describe().await.unwrap();
     assert_eq!(described.kind, "docker");
     assert!(described.version.contains('.'), "{described:?}");
+    for name in ["ecs.capability.task-eni", "ecs.capability.pid-ipc-namespace-sharing"] {
+        assert!(described.capabilities.iter().any(|known| known == name), "{described:?}");
+    }
     for driver in ["awslogs", "json-file"] {
         let name = format!("com.amazonaws.ecs.capability.logging-driver.{driver}");
         assert!(described.capabilities.contains(&name), "{described:?}");

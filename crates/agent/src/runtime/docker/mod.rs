@@ -53,8 +53,8 @@ const STOP_MARGIN: Duration = Duration::from_secs(30);
 const MS_PER_S: u64 = 1000;
 /// Of the attribute by which the cluster knows that an instance has a log driver.
 const LOG_DRIVER: &str = "com.amazonaws.ecs.capability.logging-driver.";
-/// Of the attribute by which the cluster knows that tasks may have addresses of their own.
-const TASK_NETWORK: &str = "ecs.capability.task-eni";
+/// The attributes by which the cluster knows that containers of a task may share an address, and other namespaces.
+const SHARING: [&str; 2] = ["ecs.capability.task-eni", "ecs.capability.pid-ipc-namespace-sharing"];
 /// The agent's own, whatever the engine has.
 const OWN_LOG_DRIVER: &str = "awslogs";
 
@@ -83,7 +83,9 @@ impl DockerRuntime {
             drivers.iter().map(String::as_str).chain([OWN_LOG_DRIVER]).map(|d| format!("{LOG_DRIVER}{d}")).collect();
         let security = info.security_options.unwrap_or_default();
         capabilities.extend(options::capabilities(&security));
-        capabilities.extend(pause::is_possible().then(|| TASK_NETWORK.to_owned()));
+        if pause::is_possible() {
+            capabilities.extend(SHARING.map(str::to_owned));
+        }
         capabilities.sort();
         capabilities.dedup();
         Ok(Description { kind: "docker", version: info.server_version.unwrap_or_default(), capabilities })

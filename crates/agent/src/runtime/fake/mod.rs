@@ -69,8 +69,13 @@ impl FakeRuntime {
 
 impl Runtime for FakeRuntime {
     fn describe(&self) -> Call<'_, Description> {
-        let capabilities =
-            ["com.amazonaws.ecs.capability.logging-driver.awslogs", "ecs.capability.task-eni"].map(str::to_owned).to_vec();
+        let capabilities = [
+            "com.amazonaws.ecs.capability.logging-driver.awslogs",
+            "ecs.capability.pid-ipc-namespace-sharing",
+            "ecs.capability.task-eni",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         Box::pin(async { Ok(Description { kind: "fake", version: String::new(), capabilities }) })
     }
 

@@ -15,7 +15,7 @@ use super::overrides;
 use crate::{
     ops::{Ctx, Outcome, RenderCtx, RunTask, StartTask, Write, WriteOp, at_most, instances, not_empty, resolve, token},
     render,
-    validate::{self, launch::Launch},
+    validate::{self, launch::Launch, task_definition::fargate},
 };
 
 /// Longest `startedBy` of a RunTask.
@@ -179,6 +179,9 @@ fn completed<'a>(mut asked: Asked<'a>, propagate_tags: &str) -> Result<Asked<'a>
         validate::launch::check(definition, &asked.launch)?;
     }
     asked.size = effective_size(asked.definition, asked.overrides.as_ref())?;
+    if asked.launch.launch_type == fargate::FARGATE && !fargate::is_size(asked.size.cpu, asked.size.memory) {
+        return Err(ApiError::invalid(fargate::NO_SIZE));
+    }
     // ECS keeps this namespace for the tasks of services.
     if asked.group.starts_with("service:") {
         return Err(ApiError::invalid("Invalid namespace for group."));

@@ -96,13 +96,11 @@ fn bad_calls_are_refused_with_ecs_words() {
     assert_eq!(text, "Invalid namespace for group.");
     let long = "x".repeat(129);
     assert!(message(&mut cluster, json!({"taskDefinition": "web", "startedBy": long})).1.contains("128"));
-    let (code, text) = message(&mut cluster, json!({"taskDefinition": "web", "platformVersion": "1.4.0"}));
-    assert_eq!(code, ErrorCode::UnsupportedFeature);
-    assert!(text.contains("platformVersion"), "{text}");
-    assert_eq!(
-        message(&mut cluster, json!({"taskDefinition": "web", "launchType": "FARGATE"})).0,
-        ErrorCode::UnsupportedFeature
-    );
+    for (member, value) in [("platformVersion", "1.0.0"), ("launchType", "MANAGED_INSTANCES")] {
+        let (code, text) = message(&mut cluster, json!({"taskDefinition": "web", member: value}));
+        assert_eq!(code, ErrorCode::UnsupportedFeature);
+        assert!(text.contains(member), "{text}");
+    }
     let revision = cluster.register("web", 1, 10);
     cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": revision}));
     assert_eq!(message(&mut cluster, json!({"taskDefinition": revision})).1, "TaskDefinition is inactive");
@@ -290,6 +288,9 @@ fn a_task_with_an_address_of_its_own_is_told_of_with_its_interface() {
     let missing = cluster.refused("RunTask", json!({"taskDefinition": "own"}));
     assert_eq!(missing.message, "Network Configuration must be provided when networkMode 'awsvpc' is specified.");
     let run = json!({"taskDefinition": "own", "launchType": "FARGATE", "networkConfiguration": subnets(), "count": 2});
+    let mut odd = run.clone();
+    odd["overrides"] = json!({"memory": "600"});
+    assert_eq!(cluster.refused("RunTask", odd).message, "No Fargate configuration exists for given values.");
     let answer = cluster.must("RunTask", run);
     assert_eq!(ids_of(&answer).len(), 2, "an instance takes several with one port: {answer}");
     let task = ids_of(&answer)[0];

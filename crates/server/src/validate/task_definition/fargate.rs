@@ -14,6 +14,8 @@ use super::{AWSVPC, memory::TaskLevel};
 pub const FARGATE: &str = "FARGATE";
 /// The launch type of machines outside of AWS.
 pub const EXTERNAL: &str = "EXTERNAL";
+/// What ECS says of other sizes.
+pub const NO_SIZE: &str = "No Fargate configuration exists for given values.";
 const GIB: u32 = 1024;
 /// The smallest size has steps of its own.
 const SMALLEST: (u32, [u32; 3]) = (256, [512, 1024, 2048]);
@@ -60,7 +62,7 @@ fn qualifies(network_mode: &str, task: TaskLevel, request: &RegisterTaskDefiniti
     let Some(cpu) = task.cpu else { return Err(no_task_level("cpu")) };
     let Some(memory) = task.memory else { return Err(no_task_level("memory")) };
     if !is_size(cpu, memory) {
-        return Err(ApiError::client("No Fargate configuration exists for given values."));
+        return Err(ApiError::client(NO_SIZE));
     }
     let of_task = [
         ("pidMode host", request.pid_mode() == "host"),
@@ -76,7 +78,8 @@ fn no_task_level(member: &str) -> ApiError {
     ApiError::client(format!("Fargate requires that '{member}' be defined at the task level."))
 }
 
-fn is_size(cpu: u32, memory: u32) -> bool {
+/// Whether Fargate has machines of this size.
+pub fn is_size(cpu: u32, memory: u32) -> bool {
     let (smallest, memories) = SMALLEST;
     let fits = |(units, least, most, step): &(u32, u32, u32, u32)| {
         let gib = memory / GIB;

@@ -342,7 +342,7 @@ fn attributes_that_an_instance_must_have_follow_from_the_definition() {
 #[test]
 fn attributes_that_every_instance_has_are_echoed_and_not_asked_for() {
     let log = json!({"logDriver": "awslogs", "options": {"awslogs-group": "g", "awslogs-region": "r"}});
-    let container = json!({"logConfiguration": log, "privileged": true, "memoryReservation": 5,
+    let container = json!({"logConfiguration": log, "privileged": true, "memoryReservation": 8,
                            "dockerSecurityOptions": ["apparmor:docker-default"]});
     let own = json!({"networkMode": "awsvpc", "pidMode": "task"});
     let (echo, size) = checked(with(definition(&[container]), &own)).unwrap();
@@ -522,5 +522,5 @@ fn fargate_takes_its_own_sizes_only() {
         assert!(refusal(storage(gib)).contains("between 21 and 200"));
     }
     let external = json!({"networkMode": "awsvpc", "requiresCompatibilities": ["EXTERNAL"]});
-    assert!(refusal(with(plain, &external)).contains("External instances"));
+    assert!(refusal(with(definition(&[json!({})]), &external)).contains("External instances"));
 }
