@@ -3,8 +3,8 @@
 use seawall_proto::{
     internal::v1::{StopCode, TaskStatus},
     v1::{
-        ContainerDefinition, ContainerDependency, ContainerRestartPolicy, Device, HealthCheck, HostEntry, KernelCapabilities, LinuxParameters,
-        SystemControl, Tmpfs,
+        ContainerDefinition, ContainerDependency, ContainerRestartPolicy, Device, HealthCheck, HostEntry,
+        KernelCapabilities, LinuxParameters, SystemControl, Tmpfs,
     },
 };
 
@@ -153,11 +153,7 @@ async fn a_container_with_a_restart_policy_is_started_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_while_no_agent_was_there_is_started_again() {
     let Some(mut ground) = Ground::new().await else { return };
-    let policy = ContainerRestartPolicy {
-        enabled: Some(true),
-        restart_attempt_period: Some(1),
-        ..Default::default()
-    };
+    let policy = ContainerRestartPolicy { enabled: Some(true), restart_attempt_period: Some(1), ..Default::default() };
     let app = ContainerDefinition { restart_policy: Some(policy), ..ground.sleeper("app") };
     let task = ground.run(vec![app]);
     ground.running(task).await;

@@ -60,8 +60,14 @@ impl Registry {
     /// One that takes connections and never answers.
     pub async fn mute() -> Self {
         let (manifest, blobs) = Default::default();
-        Registry::listen(Shared { manifest, blobs, asked: AtomicUsize::new(0), is_mute: true, authorization: String::new() })
-            .await
+        Registry::listen(Shared {
+            manifest,
+            blobs,
+            asked: AtomicUsize::new(0),
+            is_mute: true,
+            authorization: String::new(),
+        })
+        .await
     }
 
     /// How often it was asked for an image so far: some times for each pull.

@@ -103,7 +103,11 @@ async fn a_task_with_an_address_is_adopted_with_it_and_leaves_nothing() {
     let task = run(&ground, vec![server(&ground, "web")], awsvpc);
     let before = ground.running(task).await;
     for loses_files in [false, true] {
-        if loses_files { ground.lose_files() } else { ground.stop() }
+        if loses_files {
+            ground.lose_files()
+        } else {
+            ground.stop()
+        }
         ground.start().await;
         let after = ground.running(task).await;
         assert_eq!((&after.interface, &after.containers), (&before.interface, &before.containers), "{loses_files}");

@@ -102,10 +102,9 @@ mod tests {
     fn later_tasks_of_a_deployment_run_what_its_first_ones_found() {
         let mut cluster = TestCluster::new();
         cluster.instance("i-1", "a");
-        let container = |name: &str, consistency: &str| {
-            json!({"name": name, "image": "nginx:1", "memory": 10, "versionConsistency": consistency})
-        };
-        let web = json!({"family": "web", "containerDefinitions": [container("a", "enabled"), container("b", "disabled")]});
+        let container = |name: &str, consistency: &str| json!({"name": name, "image": "nginx:1", "memory": 10, "versionConsistency": consistency});
+        let web =
+            json!({"family": "web", "containerDefinitions": [container("a", "enabled"), container("b", "disabled")]});
         cluster.must("RegisterTaskDefinition", web);
         cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1}));
         cluster.reconcile();
@@ -125,7 +124,7 @@ mod tests {
         let row = cluster.state.tasks.get(&second).unwrap();
         let mut pending = TaskRow::clone(row);
         pending.set_last_status(TaskStatus::Pending);
-        let mut containers = cluster.state.task_definitions.values().next().unwrap().definition.clone().unwrap();
+        let mut containers = cluster.state.task_definitions.iter().next().unwrap().1.definition.clone().unwrap();
         pin(&cluster.state, &pending, &mut containers.container_definitions);
         let images: Vec<&str> = containers.container_definitions.iter().map(|container| container.image()).collect();
         assert_eq!(images, ["nginx@sha256:1", "nginx:1"]);

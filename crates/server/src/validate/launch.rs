@@ -39,9 +39,9 @@ pub fn check(definition: &TaskDefinition, launch: &Launch<'_>) -> Result<(), Api
             "Network Configuration is not valid for the given networkMode of this task definition.",
         )),
         Some(configuration) => check_awsvpc(launch_type, configuration),
-        None if definition.network_mode() == AWSVPC => Err(ApiError::invalid(
-            "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-        )),
+        None if definition.network_mode() == AWSVPC => {
+            Err(ApiError::invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified."))
+        }
         None => Ok(()),
     }
 }
@@ -95,7 +95,12 @@ mod tests {
         }
     }
 
-    fn says(definition: &TaskDefinition, launch_type: &str, version: &str, network: Option<&NetworkConfiguration>) -> String {
+    fn says(
+        definition: &TaskDefinition,
+        launch_type: &str,
+        version: &str,
+        network: Option<&NetworkConfiguration>,
+    ) -> String {
         let launch = Launch { launch_type, platform_version: version, network };
         check(definition, &launch).err().map(|error| error.message).unwrap_or_default()
     }

@@ -5,9 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortMap, ResourcesUlimits,
-};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortMap, ResourcesUlimits};
 use seawall_proto::v1::{ContainerDefinition, HealthCheck, LogConfiguration};
 
 use super::{

@@ -131,7 +131,8 @@ impl Credentials {
             return Err(wrong(said.trim().chars().take(200).collect()));
         }
         // Its answer is a secret: an error must not quote it.
-        let helped: Helped = serde_json::from_slice(&output.stdout).map_err(|_| wrong("not the JSON of a helper".into()))?;
+        let helped: Helped =
+            serde_json::from_slice(&output.stdout).map_err(|_| wrong("not the JSON of a helper".into()))?;
         Ok(Some(match helped.username.as_str() {
             TOKEN_USER => Auth { identitytoken: helped.secret, ..Default::default() },
             _ => Auth { username: helped.username, password: helped.secret, ..Default::default() },
@@ -164,7 +165,14 @@ fn credentials(auth: Auth, registry: &str) -> Result<Option<DockerCredentials>, 
         return Ok(None);
     }
     let serveraddress = Some(registry.to_owned());
-    Ok(Some(DockerCredentials { username, password, identitytoken, registrytoken, serveraddress, ..Default::default() }))
+    Ok(Some(DockerCredentials {
+        username,
+        password,
+        identitytoken,
+        registrytoken,
+        serveraddress,
+        ..Default::default()
+    }))
 }
 
 #[cfg(test)]

@@ -103,8 +103,7 @@ mod tests {
         assert_eq!(made[0].cgroup_permissions.as_deref(), Some("rwm"));
         assert_eq!(made[1].path_in_container.as_deref(), Some("/dev/f"));
         assert_eq!(made[1].cgroup_permissions.as_deref(), Some("rm"));
-        let mount =
-            Tmpfs { container_path: Some("/run".into()), size: Some(16), mount_options: vec!["noexec".into()] };
+        let mount = Tmpfs { container_path: Some("/run".into()), size: Some(16), mount_options: vec!["noexec".into()] };
         assert_eq!(tmpfs(&[mount]).unwrap()["/run"], "noexec,size=16m");
     }
 }

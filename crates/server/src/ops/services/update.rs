@@ -51,7 +51,8 @@ impl WriteOp for UpdateService {
         }
         // Other subnets, other tasks.
         let moves = row.spec.as_ref().is_some_and(|old| {
-            old.network_configuration != changed.network_configuration || old.platform_version != changed.platform_version
+            old.network_configuration != changed.network_configuration
+                || old.platform_version != changed.platform_version
         });
         let command = internal::UpdateService {
             service_id: row.id,

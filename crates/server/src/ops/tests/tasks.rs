@@ -370,13 +370,17 @@ fn a_service_keeps_its_network() {
         assert_eq!(echo["networkConfiguration"], filled);
         assert_eq!(echo["platformFamily"], "Linux");
     }
-    assert_eq!((&service["platformVersion"], &service["deployments"][0]["platformVersion"]), (&json!("LATEST"), &json!("1.4.0")));
+    assert_eq!(
+        (&service["platformVersion"], &service["deployments"][0]["platformVersion"]),
+        (&json!("LATEST"), &json!("1.4.0"))
+    );
     cluster.reconcile();
     let task = cluster.live()[0];
     let shown = cluster.must("DescribeTasks", json!({"tasks": [task.to_string()]}))["tasks"][0].clone();
     assert_eq!(shown["attachments"][0]["details"][0]["value"], "subnet-1");
     let other = json!({"awsvpcConfiguration": {"subnets": ["subnet-3"]}});
-    let updated = cluster.must("UpdateService", json!({"service": "own", "networkConfiguration": other}))["service"].clone();
+    let updated =
+        cluster.must("UpdateService", json!({"service": "own", "networkConfiguration": other}))["service"].clone();
     assert_eq!(updated["networkConfiguration"]["awsvpcConfiguration"]["subnets"], json!(["subnet-3"]));
     assert_eq!(updated["deployments"].as_array().unwrap().len(), 2, "other subnets, other tasks");
     cluster.register("web", 10, 10);

@@ -21,9 +21,8 @@ const API: &str = "com.amazonaws.ecs.capability.docker-remote-api.";
 pub fn required(definition: &TaskDefinition) -> Vec<String> {
     let containers = &definition.container_definitions;
     let drivers = containers.iter().filter_map(driver).filter(|driver| *driver != OWN_LOG_DRIVER);
-    let confined = |kind: &str| {
-        containers.iter().any(|c| c.docker_security_options.iter().any(|option| option.starts_with(kind)))
-    };
+    let confined =
+        |kind: &str| containers.iter().any(|c| c.docker_security_options.iter().any(|option| option.starts_with(kind)));
     let shares = !definition.pid_mode().is_empty() || !definition.ipc_mode().is_empty();
     let used = [
         (TASK_ENI, definition.network_mode() == AWSVPC),

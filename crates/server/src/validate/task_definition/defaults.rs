@@ -1,8 +1,6 @@
 //! ECS's defaults, as `RegisterTaskDefinition` echoes them: clients compare what they sent with what they read.
 
-use seawall_proto::v1::{
-    Attribute, ContainerDefinition, HealthCheck, RegisterTaskDefinitionRequest, TaskDefinition,
-};
+use seawall_proto::v1::{Attribute, ContainerDefinition, HealthCheck, RegisterTaskDefinitionRequest, TaskDefinition};
 
 use super::{attributes, fargate, memory::TaskLevel, ports};
 

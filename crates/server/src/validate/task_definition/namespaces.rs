@@ -63,7 +63,10 @@ fn check_names(container: &ContainerDefinition) -> Result<(), ApiError> {
     for entry in &container.extra_hosts {
         let (name, address) = (entry.hostname(), entry.ip_address());
         if !is_name(name) || !is_address(address) {
-            return Err(invalid(container, format!("extraHosts: '{name}' and '{address}' are not a name and an IP address.")));
+            return Err(invalid(
+                container,
+                format!("extraHosts: '{name}' and '{address}' are not a name and an IP address."),
+            ));
         }
     }
     Ok(())
@@ -113,7 +116,9 @@ fn check_awsvpc(container: &ContainerDefinition) -> Result<(), ApiError> {
         ("disableNetworking is", container.disable_networking()),
     ];
     match used.iter().find(|(_, used)| *used) {
-        Some((what, _)) => Err(invalid(container, format!("{what} not supported on container when networkMode=awsvpc."))),
+        Some((what, _)) => {
+            Err(invalid(container, format!("{what} not supported on container when networkMode=awsvpc.")))
+        }
         None => Ok(()),
     }
 }
@@ -130,7 +135,10 @@ fn check_agreement(network_mode: &str, request: &RegisterTaskDefinitionRequest) 
             let other = known.iter().find(|other| other.namespace == control.namespace);
             if other.is_some_and(|other| other.value != control.value) {
                 let name = control.namespace();
-                return Err(invalid(container, format!("systemControls: another container of the task sets '{name}' differently.")));
+                return Err(invalid(
+                    container,
+                    format!("systemControls: another container of the task sets '{name}' differently."),
+                ));
             }
             known.push(control);
         }

@@ -484,9 +484,7 @@ fn a_task_with_an_address_of_its_own_takes_no_port_of_its_instance() {
 
 #[test]
 fn fargate_takes_its_own_sizes_only() {
-    let asked = |cpu: &str, memory: &str| {
-        json!({"networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": cpu, "memory": memory})
-    };
+    let asked = |cpu: &str, memory: &str| json!({"networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": cpu, "memory": memory});
     let plain = definition(&[json!({"memory": null})]);
     let size = |cpu: &str, memory: &str| with(plain.clone(), &asked(cpu, memory));
     let good = [("256", "512"), ("256", "2048"), ("512", "4096"), ("1 vCPU", "2 GB"), ("4096", "30720")];
