@@ -75,9 +75,6 @@ pub(super) fn render_in(state: &State, cluster: &str, row: &ServiceRow, tags: bo
         propagate_tags: Some(spec.propagate_tags.unwrap_or_else(|| "NONE".into())),
         enable_execute_command: Some(false),
         availability_zone_rebalancing: spec.availability_zone_rebalancing,
-        network_configuration: spec.network_configuration,
-        platform_family: super::task::platform_family(&spec.launch_type.unwrap_or_default()),
-        platform_version: spec.platform_version,
         version: version(row.changed),
         ..Default::default()
     }
@@ -181,9 +178,6 @@ fn deployment(state: &State, service: &ServiceRow, spec: &CreateServiceRequest, 
         rollout_state: Some(rollout.into()),
         rollout_state_reason: Some(reason),
         service_connect_configuration: spec.service_connect_configuration.clone(),
-        network_configuration: spec.network_configuration.clone(),
-        platform_family: super::task::platform_family(spec.launch_type()),
-        platform_version: super::task::platform_version(spec.launch_type()),
         ..Default::default()
     }
 }
