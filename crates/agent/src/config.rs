@@ -42,6 +42,8 @@ pub struct AgentConfig {
     pub reserved_ports_udp: Vec<u16>,
     /// When images are pulled.
     pub image_pull: ImagePull,
+    /// Credentials of registries in Docker's form; without it where they are by default.
+    pub registry_config: Option<PathBuf>,
     /// The Docker engine's socket.
     pub docker_socket: PathBuf,
     /// The program that understands `shim` as its first argument: `seawall` itself.
@@ -75,6 +77,7 @@ impl AgentConfig {
             reserved_ports: DEFAULT_RESERVED_PORTS.to_vec(),
             reserved_ports_udp: Vec::new(),
             image_pull: ImagePull::Default,
+            registry_config: None,
             docker_socket: PathBuf::from(DEFAULT_DOCKER_SOCKET),
             shim_exe: PathBuf::from("seawall"),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -9,6 +9,7 @@ pub mod engine;
 mod error;
 mod machine;
 mod news;
+pub mod pause;
 pub mod runtime;
 mod session;
 mod shim;

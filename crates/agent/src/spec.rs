@@ -8,6 +8,8 @@ use seawall_proto::{
     v1::{ContainerDefinition, ContainerOverride, KeyValuePair, Volume},
 };
 
+use crate::pause;
+
 /// Whose containers they are. Agents of several clusters may share one engine: each touches only its own.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Owner {
@@ -39,10 +41,16 @@ pub struct TaskSpec {
     pub family: String,
     /// Its revision.
     pub revision: u32,
-    /// `bridge`, `host`, `none` or another.
+    /// `bridge`, `host`, `none`, `awsvpc` or another.
     pub network_mode: String,
-    /// In the order of the definition, overrides merged in.
+    /// `host`, `task`, or empty: each container has its own processes.
+    pub pid_mode: String,
+    /// `host`, `task`, `none`, or empty.
+    pub ipc_mode: String,
+    /// In the order of the definition, overrides merged in; last the pause container, where the task has one.
     pub containers: Vec<ContainerDefinition>,
+    /// The place of the container that holds what the others share: see [`crate::pause`].
+    pub pause: Option<usize>,
     /// What mount points name.
     pub volumes: Vec<Volume>,
     /// The task's own memory limit; 0: none.
@@ -77,6 +85,11 @@ impl ContainerSpec {
     pub fn runtime_name(&self) -> String {
         self.task.runtime_name(self.index)
     }
+
+    /// Whether it is the one that holds what the others share.
+    pub fn is_pause(&self) -> bool {
+        self.task.pause == Some(self.index)
+    }
 }
 
 /// The id that a message carries.
@@ -102,13 +115,22 @@ impl TaskSpec {
             of_this.for_each(|o| merge(container, o));
         }
         let memory = overrides.memory.or(definition.memory);
+        let shared = pause::Shared {
+            network: definition.network_mode.as_deref() == Some(pause::AWSVPC),
+            processes: definition.pid_mode.as_deref() == Some(pause::TASK),
+            memory: definition.ipc_mode.as_deref() == Some(pause::TASK),
+        };
+        let pause = pause::add(&mut containers, shared);
         TaskSpec {
             owner,
             id: task_id(assignment.task.as_ref()),
             family: definition.family.unwrap_or_default(),
             revision: u32::try_from(definition.revision.unwrap_or_default()).unwrap_or_default(),
             network_mode: definition.network_mode.filter(|mode| !mode.is_empty()).unwrap_or_else(|| "bridge".into()),
+            pid_mode: definition.pid_mode.unwrap_or_default(),
+            ipc_mode: definition.ipc_mode.unwrap_or_default(),
             containers,
+            pause,
             volumes: definition.volumes,
             memory_mib: memory.and_then(|text| text.parse().ok()).unwrap_or_default(),
             assignment,
@@ -124,6 +146,11 @@ impl TaskSpec {
     /// Derived from the task and the container, so that a create whose answer was lost never makes a second one.
     pub fn runtime_name(&self, index: usize) -> String {
         format!("seawall-{}-{}-{}-{}", self.family, self.revision, self.containers[index].name(), self.id)
+    }
+
+    /// The containers of the definition, without the one that the agent added.
+    pub fn defined(&self) -> &[ContainerDefinition] {
+        &self.containers[..self.pause.unwrap_or(self.containers.len())]
     }
 
     /// The container called `name`.

@@ -341,6 +341,9 @@ pub struct AgentArgs {
     /// When images are pulled: default, always, once, prefer-cached
     #[arg(long, env = "SEAWALL_IMAGE_PULL", default_value = "default", value_name = "WHEN")]
     pub image_pull: String,
+    /// Credentials of registries, as docker login writes them (/etc/seawall/docker.json, then the user's)
+    #[arg(long, env = "SEAWALL_REGISTRY_CONFIG", value_name = "FILE")]
+    pub registry_config: Option<std::path::PathBuf>,
     /// Docker's socket
     #[arg(long, env = "SEAWALL_DOCKER_SOCKET", default_value = "/var/run/docker.sock", value_name = "PATH")]
     pub docker_socket: String,

@@ -95,6 +95,10 @@ fn restore(slot: &Slot, file: StoredTask) {
         container.digest = row.image_digest.clone();
         container.runtime_id = row.runtime_id.clone();
     }
+    if let Some(index) = slot.spec.pause {
+        state.containers[index].interface = report.interface.clone();
+        state.containers[index].bindings = report.containers.iter().flat_map(|row| row.bindings.clone()).collect();
+    }
     match report.status() {
         TaskStatus::Stopped => restore_stopped(&mut state, &report),
         TaskStatus::Running => state.status = TaskStatus::Running,

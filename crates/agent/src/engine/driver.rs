@@ -25,7 +25,7 @@ pub async fn drive(shared: Arc<Shared>, slot: Arc<Slot>) {
 
 async fn live(shared: &Shared, slot: &Slot) -> Ending {
     match begin(shared, slot).await {
-        Ok(()) => explained(shared, slot, run::run(slot).await).await,
+        Ok(()) => explained(shared, slot, run::run(shared, slot).await).await,
         Err(ending) => explained(shared, slot, ending).await,
     }
 }

@@ -14,6 +14,7 @@ mod look;
 mod order;
 mod pull;
 mod pump;
+mod restart;
 mod run;
 mod slot;
 mod start;
@@ -169,7 +170,7 @@ impl Engine {
     /// The containers of a task by name, for its log; `None` where the task is not here.
     pub fn containers(&self, task: TaskId) -> Option<Vec<String>> {
         let slot = self.shared.slot(task)?;
-        Some(slot.spec.containers.iter().map(|c| c.name().to_owned()).collect())
+        Some(slot.spec.defined().iter().map(|c| c.name().to_owned()).collect())
     }
 
     /// The log of a container; `None` where it is not here.

@@ -1,16 +1,22 @@
 //! One task on this machine: what is known of it, shared by its driver, the event pump and the session.
 //!
-//! Containers only go forward, so a late event or an answer that overtakes one changes nothing: what is known is the
+//! Containers only go forward (but for [`super::restart`]), so a late event or an answer that overtakes one changes nothing: what is known is the
 //! furthest that anyone has seen.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use seawall_env::{Env, Instant};
 use seawall_model::TaskId;
-use seawall_proto::internal::v1::{ContainerRow, Health, PortBinding, StopCode, TaskReport, TaskStatus};
+use seawall_proto::{
+    internal::v1::{ContainerRow, Health, PortBinding, StopCode, TaskInterface, TaskReport, TaskStatus},
+    v1::{ContainerDefinition, PortMapping},
+};
 use tokio::sync::watch;
 
-use super::{board::Board, health};
+use super::{board::Board, health, restart};
 use crate::{
     runtime::{EventKind, Observed, Phase},
     spec::{ContainerSpec, TaskSpec, proto_id},
@@ -73,6 +79,14 @@ pub struct ContainerState {
     pub started_at_ms: i64,
     /// A signal was sent to it by this agent.
     pub stopped_by_us: bool,
+    /// How long it ran, once it has ended.
+    pub ran: Option<Duration>,
+    /// It was started again, and its runtime has not told so yet: an exit that is told now is of the run before.
+    pub awaits_start: bool,
+    /// Starting it again failed, which is not tried a second time.
+    pub restart_failed: bool,
+    /// The task's network interface, where it is the container that holds it.
+    pub interface: Option<TaskInterface>,
 }
 
 /// What changes.
@@ -225,9 +239,10 @@ impl Slot {
     pub fn observe(&self, index: usize, event: EventKind) {
         let now = self.env.now();
         self.see(index, |container| match event {
-            EventKind::Started => container.reach(Phase::Running, now),
+            EventKind::Started => container.started(now),
+            EventKind::Oom | EventKind::Exited(_) if container.awaits_start => {}
             EventKind::Oom => container.out_of_memory(),
-            EventKind::Exited(code) => container.exit(code),
+            EventKind::Exited(code) => container.exit(code, now),
             EventKind::Health(health) => container.health = health,
             EventKind::Removed => container.removed(),
         });
@@ -238,6 +253,15 @@ impl Slot {
         let now = self.env.now();
         self.see(index, |container| {
             let Some(observed) = observed else { return container.removed() };
+            // The run before the one that is known: the answer was overtaken.
+            if observed.phase == Phase::Exited && observed.started_at_ms < container.started_at_ms {
+                return;
+            }
+            let ran = observed.ran();
+            let is_newer = observed.started_at_ms > container.started_at_ms;
+            if observed.phase == Phase::Running && container.awaits_start && is_newer {
+                container.begin_again(observed.bindings.clone(), now);
+            }
             container.started_at_ms = container.started_at_ms.max(observed.started_at_ms);
             container.oom |= observed.oom;
             container.health = observed.health;
@@ -247,8 +271,12 @@ impl Slot {
             if !observed.bindings.is_empty() {
                 container.bindings = observed.bindings;
             }
+            container.interface = observed.interface.or(container.interface.take());
             match observed.phase {
-                Phase::Exited => container.exit(observed.exit_code),
+                Phase::Exited => {
+                    container.exit(observed.exit_code, now);
+                    container.ran = ran.or(container.ran);
+                }
                 phase => container.reach(phase, now),
             }
         });
@@ -259,9 +287,9 @@ impl Slot {
         let mut state = self.state();
         let status = state.status;
         let Some(container) = state.containers.get_mut(index) else { return };
-        let before = container.row(status);
+        let before = (container.row(status), container.interface.clone());
         change(container);
-        let is_news = container.row(status) != before;
+        let is_news = (container.row(status), container.interface.clone()) != before;
         drop(state);
         if is_news {
             self.board.changed(self.id());
@@ -280,8 +308,13 @@ impl Slot {
     pub fn report(&self) -> TaskReport {
         let state = self.state();
         let essential = |index| self.spec.is_essential(index);
-        let containers: Vec<ContainerRow> = state.containers.iter().map(|c| c.row(state.status)).collect();
-        let healths = state.containers.iter().enumerate().map(|(index, c)| (essential(index), c.health));
+        let defined = &state.containers[..self.spec.defined().len()];
+        let mut containers: Vec<ContainerRow> = defined.iter().map(|c| c.row(state.status)).collect();
+        let pause = self.spec.pause.map(|index| &state.containers[index]);
+        if let Some(pause) = pause {
+            hand_out(&pause.bindings, self.spec.defined(), &mut containers);
+        }
+        let healths = defined.iter().enumerate().map(|(index, c)| (essential(index), c.health));
         let ending = state.ending.clone();
         TaskReport {
             task: Some(proto_id(self.spec.id)),
@@ -295,7 +328,15 @@ impl Slot {
             started_at_ms: state.times.started_ms,
             execution_stopped_at_ms: state.times.execution_stopped_ms,
             stopped_at_ms: state.times.stopped_ms,
+            interface: pause.and_then(|pause| pause.interface.clone()),
         }
+    }
+
+    /// A container that its policy has started again.
+    pub fn to_restart(&self) -> Option<usize> {
+        let state = self.state();
+        let mut containers = self.spec.containers.iter().zip(&state.containers);
+        containers.position(|(definition, container)| restart::is_due(definition, container))
     }
 
     /// Why the task must end now, if it must: the cluster's wish, or an essential container that ended.
@@ -304,7 +345,12 @@ impl Slot {
         if state.stop_wanted.is_some() {
             return state.stop_wanted.clone();
         }
-        let ended = |index: &usize| self.spec.is_essential(*index) && state.containers[*index].phase >= Phase::Exited;
+        let ended = |index: &usize| {
+            let (definition, container) = (&self.spec.containers[*index], &state.containers[*index]);
+            self.spec.is_essential(*index)
+                && container.phase >= Phase::Exited
+                && !restart::is_due(definition, container)
+        };
         let index = (0..state.containers.len()).find(ended)?;
         let container = &state.containers[index];
         let reason = if container.was_killed_for_memory() {
@@ -319,13 +365,38 @@ impl Slot {
 impl ContainerState {
     /// Goes forward to `phase`, never back.
     pub fn reach(&mut self, phase: Phase, now: Instant) {
-        if phase == Phase::Running && self.started.is_none() {
-            self.started = Some(now);
+        if phase == Phase::Running {
+            self.started.get_or_insert(now);
         }
         self.phase = self.phase.max(phase);
     }
 
-    fn exit(&mut self, code: Option<i32>) {
+    /// Its runtime tells that it started.
+    fn started(&mut self, now: Instant) {
+        let again = std::mem::take(&mut self.awaits_start) && self.phase == Phase::Exited;
+        if again {
+            self.begin_again(self.bindings.clone(), now);
+        } else {
+            self.reach(Phase::Running, now);
+        }
+    }
+
+    /// It runs again: nothing of the run before counts any more.
+    pub fn begin_again(&mut self, bindings: Vec<PortBinding>, now: Instant) {
+        self.phase = Phase::Running;
+        self.started = Some(now);
+        self.bindings = bindings;
+        self.exit_code = None;
+        self.oom = false;
+        self.health = Health::Unknown;
+        self.reason.clear();
+        self.ran = None;
+    }
+
+    fn exit(&mut self, code: Option<i32>, now: Instant) {
+        if self.phase < Phase::Exited {
+            self.ran = self.started.map(|started| now - started);
+        }
         self.phase = self.phase.max(Phase::Exited);
         self.exit_code = self.exit_code.or(code);
         self.explain_kill();
@@ -376,6 +447,20 @@ impl ContainerState {
             bindings: self.bindings.clone(),
             image_digest: self.digest.clone(),
         }
+    }
+}
+
+/// The ports of a shared network belong to the containers that asked for them.
+fn hand_out(bindings: &[PortBinding], containers: &[ContainerDefinition], rows: &mut [ContainerRow]) {
+    for (container, row) in containers.iter().zip(rows) {
+        let has_asked = |binding: &&PortBinding| {
+            let is_it = |mapping: &PortMapping| {
+                u32::try_from(mapping.container_port()) == Ok(binding.container_port)
+                    && (mapping.protocol() == "udp") == binding.udp
+            };
+            container.port_mappings.iter().any(is_it)
+        };
+        row.bindings = bindings.iter().filter(has_asked).cloned().collect();
     }
 }
 

@@ -54,6 +54,7 @@ async fn start(shared: &Shared, slot: &Slot, index: usize) -> Result<(), Ending>
                 container.bindings = bindings;
                 container.reach(Phase::Running, now);
             });
+            learn_address(shared, slot, index).await;
             Ok(())
         }
         Err(error) => {
@@ -61,6 +62,18 @@ async fn start(shared: &Shared, slot: &Slot, index: usize) -> Result<(), Ending>
             slot.change(|state| state.containers[index].reason = reason.clone());
             Err(Ending::failed(reason))
         }
+    }
+}
+
+/// The address of the task, which its runtime chose: told with the first report that says RUNNING.
+async fn learn_address(shared: &Shared, slot: &Slot, index: usize) {
+    if slot.spec.pause != Some(index) {
+        return;
+    }
+    match shared.runtime.inspect(&slot.container(index)).await {
+        Ok(observed) => slot.found(index, observed),
+        // It is looked at again every few minutes.
+        Err(error) => tracing::warn!(task = %slot.id(), %error, "cannot tell the task's address"),
     }
 }
 

@@ -50,8 +50,10 @@ async fn stop(shared: &Shared, slot: &Slot, index: usize) {
     let mut retry = RETRY;
     loop {
         match slot.phase(index) {
-            Phase::Absent | Phase::Exited | Phase::Removed => return,
-            Phase::Unsure | Phase::Created => {
+            Phase::Exited if !slot.state().containers[index].awaits_start => return,
+            Phase::Absent | Phase::Removed => return,
+            // Of one that ended a start may be under way that failed for this agent.
+            Phase::Unsure | Phase::Created | Phase::Exited => {
                 if look(shared, slot, index).await.is_ok_and(|runs| !runs) {
                     return;
                 }
@@ -66,7 +68,12 @@ async fn stop(shared: &Shared, slot: &Slot, index: usize) {
 }
 
 fn is_open(slot: &Slot, index: usize) -> bool {
-    matches!(slot.phase(index), Phase::Unsure | Phase::Created)
+    let state = slot.state();
+    let container = &state.containers[index];
+    match container.phase {
+        Phase::Unsure | Phase::Created => true,
+        phase => phase == Phase::Exited && container.awaits_start,
+    }
 }
 
 /// Asks the engine; whether the container runs.

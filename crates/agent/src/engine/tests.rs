@@ -7,7 +7,7 @@ use seawall_env::{Env, sim::Sim};
 use seawall_model::TaskId;
 use seawall_proto::{
     internal::v1::{Assignment, Health, StopCode, TaskReport, TaskStatus},
-    v1::{ContainerDefinition, ContainerDependency},
+    v1::{ContainerDefinition, ContainerDependency, ContainerRestartPolicy},
 };
 
 use super::{
@@ -548,4 +548,110 @@ fn a_reason_is_cut_to_what_the_cluster_keeps() {
     assert!(report.stopped_reason.starts_with("CannotStartContainerError: €"));
     assert!((1000..=1024).contains(&report.stopped_reason.len()));
     assert!((1000..=1024).contains(&report.containers[0].reason.len()));
+}
+
+fn restarted(container: ContainerDefinition, ignored: &[i32]) -> ContainerDefinition {
+    let policy = ContainerRestartPolicy {
+        enabled: Some(true),
+        ignored_exit_codes: ignored.to_vec(),
+        restart_attempt_period: Some(60),
+    };
+    ContainerDefinition { restart_policy: Some(policy), ..container }
+}
+
+/// How often a container of task 1 was started.
+fn starts(agent: &Agent, index: usize) -> u32 {
+    agent.host.starts().get(&(task(1), index)).copied().unwrap_or_default()
+}
+
+#[test]
+fn a_container_with_a_restart_policy_is_started_again_in_its_task() {
+    let agent = Agent::new();
+    agent.assign(1, vec![restarted(exits(app(), 61_000, 3), &[]), side("side")]);
+    agent.until(1, TaskStatus::Running);
+    agent.sim.run_for(SECOND * 200);
+    assert_eq!((starts(&agent, 0), starts(&agent, 1)), (4, 1));
+    let runs = agent.report(1);
+    assert_eq!(runs.status(), TaskStatus::Running);
+    assert_eq!((runs.containers[0].last_status(), runs.containers[0].exit_code), (TaskStatus::Running, None));
+    agent.stop(1);
+    let ended = agent.until(1, TaskStatus::Stopped);
+    assert_eq!(ended.containers[0].exit_code, Some(143), "stopped by us, and not started again");
+    agent.sim.run_for(SECOND * 200);
+    assert!(agent.host.running().is_empty());
+}
+
+#[test]
+fn one_that_did_not_run_long_enough_is_not_started_again() {
+    let agent = Agent::new();
+    agent.assign(1, vec![restarted(exits(app(), 59_000, 3), &[])]);
+    agent.until(1, TaskStatus::Running);
+    let ended = agent.until(1, TaskStatus::Stopped);
+    assert_eq!((ended.containers[0].exit_code, starts(&agent, 0)), (Some(3), 1));
+    assert_eq!(ended.stop_code(), StopCode::EssentialContainerExited);
+}
+
+#[test]
+fn exit_codes_may_be_left_out_of_a_restart_policy() {
+    let agent = Agent::new();
+    agent.assign(1, vec![app(), restarted(exits(side("side"), 61_000, 0), &[0])]);
+    agent.until(1, TaskStatus::Running);
+    agent.sim.run_for(SECOND * 200);
+    assert_eq!(starts(&agent, 1), 1);
+    assert_eq!(agent.report(1).containers[1].last_status(), TaskStatus::Stopped);
+    assert_eq!(agent.report(1).status(), TaskStatus::Running);
+}
+
+#[test]
+fn a_restart_that_fails_ends_the_task_of_an_essential_container() {
+    let agent = Agent::new();
+    let app = with(restarted(exits(app(), 61_000, 3), &[]), "FAKE_RESTART_ERROR", "no room");
+    agent.assign(1, vec![app]);
+    agent.until(1, TaskStatus::Running);
+    agent.sim.run_for(SECOND * 62);
+    let ended = agent.until(1, TaskStatus::Stopped);
+    assert_eq!(ended.stop_code(), StopCode::EssentialContainerExited);
+    assert_eq!(ended.containers[0].reason, "CannotStartContainerError: no room");
+    assert_eq!(agent.calls("restart"), ["app"], "once");
+}
+
+#[test]
+fn a_policy_goes_on_after_the_agent_was_started_again() {
+    let mut agent = Agent::new();
+    agent.assign(1, vec![restarted(app(), &[])]);
+    agent.until(1, TaskStatus::Running);
+    agent.restart(|_| ());
+    agent.sim.run_for(SECOND * 61);
+    agent.host.kill(task(1), 9);
+    agent.wait("it is started again", || starts(&agent, 0) == 2);
+    agent.sim.run_for(SECOND);
+    assert_eq!(agent.report(1).containers[0].last_status(), TaskStatus::Running);
+    agent.host.kill(task(1), 9);
+    let ended = agent.until(1, TaskStatus::Stopped);
+    assert_eq!(ended.containers[0].exit_code, Some(9), "too soon after the last start");
+}
+
+#[test]
+fn the_ports_of_a_shared_network_are_told_of_those_that_asked() {
+    let agent = Agent::new();
+    let mut app = app();
+    let mapping = |port| seawall_proto::v1::PortMapping {
+        container_port: Some(port),
+        host_port: Some(port),
+        ..Default::default()
+    };
+    app.port_mappings = vec![mapping(80)];
+    let mut web = side("web");
+    web.port_mappings = vec![mapping(81)];
+    let mut assigned = assignment(1, vec![app, web, side("other")]);
+    assigned.definition.as_mut().unwrap().network_mode = Some("awsvpc".into());
+    agent.engine().assign(EPOCH, vec![assigned]);
+    let runs = agent.until(1, TaskStatus::Running);
+    let ports = |index: usize| runs.containers[index].bindings.iter().map(|b| b.container_port).collect::<Vec<_>>();
+    assert_eq!((runs.containers.len(), ports(0), ports(1), ports(2)), (3, vec![80], vec![81], vec![]));
+    assert!(runs.interface.is_some());
+    assert_eq!(agent.calls("start")[0], crate::pause::NAME, "the others wait for it");
+    agent.stop(1);
+    agent.until(1, TaskStatus::Stopped);
+    assert_eq!(agent.calls("stop").last().unwrap(), crate::pause::NAME);
 }

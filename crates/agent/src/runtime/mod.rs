@@ -8,9 +8,11 @@ mod error;
 pub mod fake;
 pub mod process;
 
+use std::time::Duration;
+
 use seawall_env::BoxFuture;
 use seawall_model::TaskId;
-use seawall_proto::internal::v1::{Health, LogRecord, PortBinding};
+use seawall_proto::internal::v1::{Health, LogRecord, PortBinding, TaskInterface};
 use tokio::sync::mpsc;
 
 pub use error::{Fault, RuntimeError};
@@ -74,8 +76,20 @@ pub struct Observed {
     pub health: Health,
     /// Ports as they are published.
     pub bindings: Vec<PortBinding>,
-    /// When it started, epoch milliseconds; 0: has not.
+    /// When it started last, epoch milliseconds; 0: has not.
     pub started_at_ms: i64,
+    /// When it ended, epoch milliseconds; 0: has not.
+    pub ended_at_ms: i64,
+    /// Of a pause container that runs and holds the network of its task.
+    pub interface: Option<TaskInterface>,
+}
+
+impl Observed {
+    /// How long it ran, by its runtime's clock; `None` where that does not say.
+    pub fn ran(&self) -> Option<Duration> {
+        let is_known = self.started_at_ms > 0 && self.ended_at_ms >= self.started_at_ms;
+        is_known.then(|| Duration::from_millis(self.ended_at_ms.abs_diff(self.started_at_ms)))
+    }
 }
 
 /// A container found on the engine.
@@ -150,6 +164,9 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Starts it; its ports.
     fn start<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>>;
+
+    /// Starts one that has ended once more; its ports, which may be others.
+    fn restart<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>>;
 
     /// Ends it: SIGTERM, and SIGKILL after `grace_ms`. Returns when it has ended.
     fn stop<'a>(&'a self, container: &'a ContainerSpec, grace_ms: u64) -> Call<'a, ()>;

@@ -7,9 +7,9 @@ use futures::StreamExt;
 
 const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
 /// Enough for every test; more only make the image slower to unpack.
-const PROGRAMS: [&str; 16] = [
+const PROGRAMS: [&str; 20] = [
     "sh", "sleep", "cat", "echo", "env", "head", "tr", "id", "nc", "httpd", "wget", "mkdir", "rm", "test", "yes",
-    "hostname",
+    "hostname", "grep", "df", "ps", "kill",
 ];
 const PT_INTERP: u32 = 3;
 

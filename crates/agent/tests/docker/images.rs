@@ -119,3 +119,33 @@ async fn an_image_removed_between_its_pull_and_its_use_is_pulled_again() {
     assert_eq!(ended.containers[0].exit_code, Some(0), "{}", ended.stopped_reason);
     assert!(registry.asked() > before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_registry_is_shown_the_operators_credentials() {
+    let Some(mut ground) = Ground::new().await else { return };
+    // "me:secret"
+    let secret = "bWU6c2VjcmV0";
+    let registry = Registry::serve_to(&ground.docker, &ground.image, secret).await;
+    let image = format!("{}/team/{}", registry.address, ground.image);
+    ground.images.push(image.clone());
+    let file = ground.folder.path().join("docker.json");
+    let with = async |text: String| {
+        std::fs::write(&file, text).unwrap();
+        let mut config = ground.config.clone();
+        config.registry_config = Some(file.clone());
+        let runtime = DockerRuntime::connect(ground.env.clone(), &config).await.unwrap();
+        runtime.pull(&image, ImagePull::Default).await
+    };
+    let error = with("{}".into()).await.unwrap_err();
+    assert_eq!(error.fault, Fault::Pull, "{error}");
+    let auths = |secret: &str| format!(r#"{{"auths": {{"{}": {{"auth": "{secret}"}}}}}}"#, registry.address);
+    with(auths("bWU6d3Jvbmc=")).await.unwrap_err();
+    assert!(with(auths(secret)).await.unwrap().is_some());
+    remove(&ground, &image).await;
+
+    let store = |name: &str| format!(r#"{{"credHelpers": {{"{}": "{name}"}}}}"#, registry.address);
+    let missing = with(store("nowhere")).await.unwrap_err();
+    assert!(missing.message.starts_with("docker-credential-nowhere get: "), "{missing}");
+    let error = with("{".into()).await.unwrap_err();
+    assert!(error.message.starts_with(&file.display().to_string()), "{error}");
+}

@@ -24,7 +24,7 @@ fn address(binding: &PortBinding) -> SocketAddr {
     SocketAddr::new(binding.bind_ip.parse().unwrap(), u16::try_from(binding.host_port).unwrap())
 }
 
-async fn get(ground: &Ground, address: SocketAddr) -> String {
+pub async fn get(ground: &Ground, address: SocketAddr) -> String {
     ground.eventually("an answer over HTTP", async || try_get(address).await.ok().filter(|text| !text.is_empty())).await
 }
 

@@ -19,6 +19,8 @@ use tokio::{
 
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// What one without credentials is told.
+const STRANGER: (&str, &str, &[u8]) = ("401 Unauthorized", "application/json", b"{}");
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 
 /// Listens on the loopback, where engines take plain HTTP.
@@ -34,6 +36,8 @@ struct Shared {
     blobs: BTreeMap<String, Vec<u8>>,
     asked: AtomicUsize,
     is_mute: bool,
+    /// What must stand in the header; empty: nothing need.
+    authorization: String,
 }
 
 impl Registry {
@@ -41,13 +45,29 @@ impl Registry {
     pub async fn serve(docker: &Docker, name: &str) -> Self {
         let saved: Vec<bytes::Bytes> = docker.export_image(name).try_collect().await.unwrap();
         let (manifest, blobs) = unpack(&saved.concat());
-        Registry::listen(Shared { manifest, blobs, asked: AtomicUsize::new(0), is_mute: false }).await
+        let asked = AtomicUsize::new(0);
+        Registry::listen(Shared { manifest, blobs, asked, is_mute: false, authorization: String::new() }).await
+    }
+
+    /// The same, for one who knows the user and the password in base64 alone.
+    pub async fn serve_to(docker: &Docker, name: &str, secret: &str) -> Self {
+        let saved: Vec<bytes::Bytes> = docker.export_image(name).try_collect().await.unwrap();
+        let (manifest, blobs) = unpack(&saved.concat());
+        let (asked, authorization) = (AtomicUsize::new(0), format!("authorization: basic {secret}").to_lowercase());
+        Registry::listen(Shared { manifest, blobs, asked, is_mute: false, authorization }).await
     }
 
     /// One that takes connections and never answers.
     pub async fn mute() -> Self {
         let (manifest, blobs) = Default::default();
-        Registry::listen(Shared { manifest, blobs, asked: AtomicUsize::new(0), is_mute: true }).await
+        Registry::listen(Shared {
+            manifest,
+            blobs,
+            asked: AtomicUsize::new(0),
+            is_mute: true,
+            authorization: String::new(),
+        })
+        .await
     }
 
     /// How often it was asked for an image so far: some times for each pull.
@@ -123,9 +143,12 @@ async fn answer_all(stream: TcpStream, shared: Arc<Shared>) -> std::io::Result<(
         }
         let mut words = request.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let (status, kind, body) = answer(&shared, path);
+        let is_known = request.to_lowercase().contains(&shared.authorization);
+        let (status, kind, body) = if is_known { answer(&shared, path) } else { STRANGER };
         let length = body.len();
-        let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {status}\r\nWWW-Authenticate: Basic realm=\"test\"\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).await?;
         if method != "HEAD" {
             stream.write_all(body).await?;

@@ -178,9 +178,9 @@ async fn a_start_that_fails_says_why() {
     assert!(ended.stopped_reason.starts_with("CannotCreateContainerError: "), "{}", ended.stopped_reason);
     assert!(ended.stopped_reason.contains("no-such-option"), "{}", ended.stopped_reason);
 
-    let later = ContainerDefinition { readonly_root_filesystem: Some(true), ..ground.sleeper("app") };
+    let later = ContainerDefinition { credential_specs: vec!["spec".into()], ..ground.sleeper("app") };
     let ended = ground.stopped(ground.run(vec![later])).await;
-    let reason = "UnsupportedFeatureError: readonlyRootFilesystem of container app";
+    let reason = "UnsupportedFeatureError: credentialSpecs of container app";
     assert_eq!((ended.stop_code(), ended.stopped_reason.as_str()), (StopCode::TaskFailedToStart, reason));
 }
 
@@ -206,6 +206,9 @@ async fn the_engine_describes_itself() {
     let described = ground.runtime.describe().await.unwrap();
     assert_eq!(described.kind, "docker");
     assert!(described.version.contains('.'), "{described:?}");
+    for name in ["ecs.capability.task-eni", "ecs.capability.pid-ipc-namespace-sharing"] {
+        assert!(described.capabilities.iter().any(|known| known == name), "{described:?}");
+    }
     for driver in ["awslogs", "json-file"] {
         let name = format!("com.amazonaws.ecs.capability.logging-driver.{driver}");
         assert!(described.capabilities.contains(&name), "{described:?}");

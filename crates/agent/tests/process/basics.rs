@@ -3,7 +3,7 @@
 use seawall_agent::runtime::{EventKind, Fault, LogQuery, Phase, Runtime};
 use seawall_proto::{
     internal::v1::{StopCode, TaskStatus},
-    v1::{KeyValuePair, PortMapping},
+    v1::{ContainerRestartPolicy, KeyValuePair, PortMapping},
 };
 
 use crate::machine::{Machine, UNTIL_TOLD, container, lines, new_assignment, owner, program, shell, started, text};
@@ -111,4 +111,30 @@ pub async fn removed_containers_leave_nothing(machine: &Machine) {
     runtime.remove(&container).await.unwrap();
     runtime.remove_task(&container.task).await.unwrap();
     assert!(!folder.parent().unwrap().exists());
+}
+
+pub async fn a_container_is_started_again_by_its_policy(machine: &Machine) {
+    let engine = machine.engine().await;
+    let line = "echo run | tee -a runs; sleep 1.2; test $(grep -c run runs) -lt 3 || exit 4; exit 3";
+    let mut definition = shell(line);
+    let mapping = |port| PortMapping { container_port: Some(port), ..Default::default() };
+    definition.port_mappings = vec![mapping(80)];
+    // ECS begins at 60 s; the agent counts whatever it is told.
+    definition.restart_policy = Some(ContainerRestartPolicy {
+        enabled: Some(true),
+        ignored_exit_codes: vec![4],
+        restart_attempt_period: Some(1),
+    });
+    let (id, assignment) = new_assignment(definition);
+    engine.assign(1, vec![assignment]);
+    let running = machine.report(&engine, id, TaskStatus::Running).await;
+    assert_eq!(running.containers[0].bindings.len(), 1);
+    let ended = machine.report(&engine, id, TaskStatus::Stopped).await;
+    assert_eq!((ended.containers[0].exit_code, ended.stop_code()), (Some(4), StopCode::EssentialContainerExited));
+    let mut said = engine.logs(id, "app", LogQuery::default()).await.unwrap().unwrap();
+    let mut runs = Vec::new();
+    while let Some(record) = said.recv().await {
+        runs.push(text(&record.unwrap()).to_owned());
+    }
+    assert_eq!(runs, ["run", "run", "run"]);
 }

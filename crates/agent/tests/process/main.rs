@@ -55,6 +55,7 @@ const TESTS: &[(&str, Body)] = tests![
     basics::other_images_are_refused,
     basics::unsupported_members_end_the_task_by_name,
     basics::a_container_is_started_once,
+    basics::a_container_is_started_again_by_its_policy,
     basics::removed_containers_leave_nothing,
     ports::two_agents_have_one_port_on_two_addresses,
     ports::a_port_in_use_is_refused,

@@ -70,6 +70,7 @@ fn config(cluster: &str, args: AgentArgs) -> Result<AgentConfig, Failure> {
         reserved_ports_udp: reserved.clone(),
         reserved_ports: reserved,
         image_pull: args.image_pull.parse().map_err(|why| Failure::usage(format!("--image-pull {why}")))?,
+        registry_config: args.registry_config,
         docker_socket: args.docker_socket.into(),
         shim_exe: std::env::current_exe()?,
         ..defaults

@@ -81,6 +81,7 @@ fn command(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan) -> Pla
         overrides: None,
         tags: propagated_tags(view, definition),
         launch_type: spec.and_then(|s| s.launch_type.clone()).unwrap_or_else(|| "EC2".into()),
+        network_configuration: spec.and_then(|s| s.network_configuration.clone()),
         chosen: false,
         partial: true,
         // What is on its way is applied before; refused ones make it fewer, which is no harm.

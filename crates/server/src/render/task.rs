@@ -8,6 +8,10 @@ use seawall_proto::{
 };
 use seawall_state::{ARCHITECTURE_ATTRIBUTE, State, task_id};
 
+use crate::validate::task_definition::fargate::FARGATE;
+
+mod interface;
+
 use super::{count, health, unless_empty, version};
 
 /// What other rows say of a task.
@@ -84,6 +88,9 @@ pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Tas
         launch_type: Some(launch_type(&row.launch_type).into()),
         memory: Some(row.memory.to_string()),
         overrides: Some(overrides(row, containers)),
+        platform_family: platform_family(&row.launch_type),
+        platform_version: platform_version(&row.launch_type),
+        attachments: interface::attachment(state, row).into_iter().collect(),
         pull_started_at: timestamp_unless_zero(row.pull_started_at_ms),
         pull_stopped_at: timestamp_unless_zero(row.pull_stopped_at_ms),
         started_at: timestamp_unless_zero(row.started_at_ms),
@@ -108,6 +115,16 @@ pub fn desired_status(row: &TaskRow) -> &'static str {
 /// The launch type that was asked for; EC2 where none was.
 pub fn launch_type(asked: &str) -> &str {
     if asked.is_empty() { "EC2" } else { asked }
+}
+
+/// What Fargate calls its machines; there is none for other launch types.
+pub fn platform_family(launch_type: &str) -> Option<String> {
+    (launch_type == FARGATE).then(|| "Linux".into())
+}
+
+/// The one platform version of Fargate.
+pub fn platform_version(launch_type: &str) -> Option<String> {
+    (launch_type == FARGATE).then(|| "1.4.0".into())
 }
 
 /// The word of a task's or container's status.
@@ -190,6 +207,7 @@ fn container(
         exit_code: row.exit_code,
         reason: unless_empty(&row.reason),
         network_bindings: row.bindings.iter().map(binding).collect(),
+        network_interfaces: interface::of_container(task).into_iter().collect(),
         health_status: Some(health(row.health)),
         cpu: text(over.and_then(|o| o.cpu), definition.cpu),
         memory: text(over.and_then(|o| o.memory), definition.memory),

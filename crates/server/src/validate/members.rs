@@ -69,8 +69,10 @@ pub fn stored_of_service(service: &Value) -> Vec<&'static str> {
     members.filter(|member| is_use(shown(member))).collect()
 }
 
-/// Where tasks may run: every instance of the cluster is both.
-const LAUNCH_TYPES: Rule = Only(&["EC2", "EXTERNAL"]);
+/// Where tasks may run: every instance of the cluster is all of them.
+const LAUNCH_TYPES: Rule = Only(&["EC2", "EXTERNAL", "FARGATE"]);
+/// The one platform of Fargate that there is.
+const PLATFORM_VERSIONS: Rule = Only(&["LATEST", "1.4.0"]);
 
 /// The table.
 #[rustfmt::skip]
@@ -124,17 +126,27 @@ pub const MEMBERS: &[Line] = &[
     ("ListTagsForResourceRequest", &["resourceArn"], Works),
 
     ("RegisterTaskDefinitionRequest", &["family", "containerDefinitions", "volumes", "cpu", "memory", "tags"], Works),
-    ("RegisterTaskDefinitionRequest", &["networkMode"], Only(&["bridge", "host", "none"])),
+    ("RegisterTaskDefinitionRequest", &["networkMode"], Only(&["bridge", "host", "none", "awsvpc"])),
+    ("RegisterTaskDefinitionRequest", &["pidMode", "ipcMode"], Works),
+    // How much is given is the instance's disk to say.
+    ("RegisterTaskDefinitionRequest", &["ephemeralStorage"], Stored),
     ("RegisterTaskDefinitionRequest", &["requiresCompatibilities"], LAUNCH_TYPES),
     ("RegisterTaskDefinitionRequest", &["taskRoleArn", "executionRoleArn"], Stored),
     ("RegisterTaskDefinitionRequest", &["runtimePlatform"], Works),
-    ("RegisterTaskDefinitionRequest", &["placementConstraints", "pidMode", "ipcMode", "proxyConfiguration", "inferenceAccelerators", "ephemeralStorage", "enableFaultInjection", "trustedExecutionConfiguration"], Refused),
+    ("RegisterTaskDefinitionRequest", &["placementConstraints", "proxyConfiguration", "inferenceAccelerators", "enableFaultInjection", "trustedExecutionConfiguration"], Refused),
     ("RuntimePlatform", &["cpuArchitecture"], Stored),
     ("RuntimePlatform", &["operatingSystemFamily"], Only(&["LINUX"])),
     ("ContainerDefinition", &["name", "image", "cpu", "memory", "memoryReservation", "links", "portMappings", "essential", "entryPoint", "command", "environment", "mountPoints", "volumesFrom", "dependsOn", "stopTimeout", "user", "workingDirectory", "privileged", "dockerLabels", "ulimits", "logConfiguration", "healthCheck"], Works),
-    // The image is run as it is tagged, which is what "disabled" asks for.
-    ("ContainerDefinition", &["versionConsistency"], Only(&["disabled"])),
-    ("ContainerDefinition", &["repositoryCredentials", "restartPolicy", "environmentFiles", "linuxParameters", "secrets", "startTimeout", "hostname", "disableNetworking", "readonlyRootFilesystem", "dnsServers", "dnsSearchDomains", "extraHosts", "dockerSecurityOptions", "interactive", "pseudoTerminal", "systemControls", "resourceRequirements", "firelensConfiguration", "credentialSpecs"], Refused),
+    ("ContainerDefinition", &["startTimeout", "hostname", "disableNetworking", "readonlyRootFilesystem", "dnsServers", "dnsSearchDomains", "extraHosts", "dockerSecurityOptions", "interactive", "pseudoTerminal", "systemControls", "linuxParameters", "restartPolicy"], Works),
+    ("ContainerRestartPolicy", &["enabled", "ignoredExitCodes", "restartAttemptPeriod"], Works),
+    ("HostEntry", &["hostname", "ipAddress"], Works),
+    ("SystemControl", &["namespace", "value"], Works),
+    ("LinuxParameters", &["capabilities", "devices", "initProcessEnabled", "sharedMemorySize", "tmpfs", "maxSwap", "swappiness"], Works),
+    ("KernelCapabilities", &["add", "drop"], Works),
+    ("Device", &["hostPath", "containerPath", "permissions"], Works),
+    ("Tmpfs", &["containerPath", "size", "mountOptions"], Works),
+    ("ContainerDefinition", &["versionConsistency"], Works),
+    ("ContainerDefinition", &["repositoryCredentials", "environmentFiles", "secrets", "resourceRequirements", "firelensConfiguration", "credentialSpecs"], Refused),
     ("PortMapping", &["containerPort", "hostPort", "protocol"], Works),
     // Names for Service Connect.
     ("PortMapping", &["name", "appProtocol"], Stored),
@@ -157,13 +169,19 @@ pub const MEMBERS: &[Line] = &[
 
     ("RunTaskRequest", &["cluster", "count", "group", "overrides", "startedBy", "tags", "taskDefinition", "clientToken"], Works),
     ("RunTaskRequest", &["launchType"], LAUNCH_TYPES),
+    ("RunTaskRequest", &["platformVersion"], PLATFORM_VERSIONS),
+    ("RunTaskRequest", &["networkConfiguration"], Works),
+    ("NetworkConfiguration", &["awsvpcConfiguration"], Works),
+    // An instance has one network.
+    ("AwsVpcConfiguration", &["subnets", "securityGroups", "assignPublicIp"], Stored),
     ("RunTaskRequest", &["propagateTags"], Only(&["TASK_DEFINITION", "NONE"])),
     ("RunTaskRequest", &["enableECSManagedTags", "referenceId"], Stored),
-    ("RunTaskRequest", &["capacityProviderStrategy", "enableExecuteCommand", "networkConfiguration", "placementConstraints", "placementStrategy", "platformVersion", "volumeConfigurations"], Refused),
+    ("RunTaskRequest", &["capacityProviderStrategy", "enableExecuteCommand", "placementConstraints", "placementStrategy", "volumeConfigurations"], Refused),
     ("StartTaskRequest", &["cluster", "containerInstances", "group", "overrides", "startedBy", "tags", "taskDefinition"], Works),
     ("StartTaskRequest", &["propagateTags"], Only(&["TASK_DEFINITION", "NONE"])),
     ("StartTaskRequest", &["enableECSManagedTags", "referenceId"], Stored),
-    ("StartTaskRequest", &["enableExecuteCommand", "networkConfiguration", "volumeConfigurations"], Refused),
+    ("StartTaskRequest", &["networkConfiguration"], Works),
+    ("StartTaskRequest", &["enableExecuteCommand", "volumeConfigurations"], Refused),
     ("TaskOverride", &["containerOverrides", "cpu", "memory"], Works),
     ("TaskOverride", &["taskRoleArn", "executionRoleArn"], Stored),
     ("TaskOverride", &["inferenceAcceleratorOverrides", "ephemeralStorage"], Refused),
@@ -176,12 +194,16 @@ pub const MEMBERS: &[Line] = &[
 
     ("CreateServiceRequest", &["cluster", "serviceName", "taskDefinition", "desiredCount", "clientToken", "deploymentConfiguration", "deploymentController", "tags", "placementStrategy", "healthCheckGracePeriodSeconds", "propagateTags"], Works),
     ("CreateServiceRequest", &["launchType"], LAUNCH_TYPES),
+    ("CreateServiceRequest", &["platformVersion"], PLATFORM_VERSIONS),
+    ("CreateServiceRequest", &["networkConfiguration"], Works),
     ("CreateServiceRequest", &["schedulingStrategy"], Only(&["REPLICA"])),
     ("CreateServiceRequest", &["availabilityZoneRebalancing", "loadBalancers", "serviceRegistries", "role", "enableECSManagedTags", "serviceConnectConfiguration"], Stored),
-    ("CreateServiceRequest", &["capacityProviderStrategy", "platformVersion", "placementConstraints", "networkConfiguration", "enableExecuteCommand", "volumeConfigurations", "vpcLatticeConfigurations", "gatewayConnectors", "monitoring"], Refused),
+    ("CreateServiceRequest", &["capacityProviderStrategy", "placementConstraints", "enableExecuteCommand", "volumeConfigurations", "vpcLatticeConfigurations", "gatewayConnectors", "monitoring"], Refused),
     ("UpdateServiceRequest", &["cluster", "service", "desiredCount", "taskDefinition", "deploymentConfiguration", "forceNewDeployment", "deploymentController", "placementStrategy", "healthCheckGracePeriodSeconds", "propagateTags"], Works),
     ("UpdateServiceRequest", &["availabilityZoneRebalancing", "loadBalancers", "serviceRegistries", "enableECSManagedTags", "serviceConnectConfiguration"], Stored),
-    ("UpdateServiceRequest", &["capacityProviderStrategy", "platformVersion", "placementConstraints", "networkConfiguration", "enableExecuteCommand", "volumeConfigurations", "vpcLatticeConfigurations", "gatewayConnectors", "monitoring"], Refused),
+    ("UpdateServiceRequest", &["platformVersion"], PLATFORM_VERSIONS),
+    ("UpdateServiceRequest", &["networkConfiguration"], Works),
+    ("UpdateServiceRequest", &["capacityProviderStrategy", "placementConstraints", "enableExecuteCommand", "volumeConfigurations", "vpcLatticeConfigurations", "gatewayConnectors", "monitoring"], Refused),
     ("DeploymentConfiguration", &["maximumPercent", "minimumHealthyPercent"], Works),
     ("DeploymentConfiguration", &["bakeTimeInMinutes"], Only(&["0"])),
     ("DeploymentConfiguration", &["strategy"], Only(&["ROLLING"])),

@@ -173,6 +173,7 @@ fn template(
         size: (definition.size.as_ref() != Some(size)).then(|| size.clone()),
         overrides: it.overrides.clone(),
         launch_type: it.launch_type.clone(),
+        network_configuration: it.network_configuration.clone(),
         created_at_ms: now_ms,
         ..TaskRow::default()
     }

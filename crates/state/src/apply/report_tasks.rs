@@ -60,6 +60,9 @@ fn observe(row: &mut TaskRow, report: &TaskReport, now_ms: i64) {
     if !report.containers.is_empty() {
         row.containers = report.containers.iter().take(CONTAINERS_MAX).map(container).collect();
     }
+    if report.interface.is_some() {
+        row.interface = report.interface.clone();
+    }
     for (time, reported) in [
         (&mut row.pull_started_at_ms, report.pull_started_at_ms),
         (&mut row.pull_stopped_at_ms, report.pull_stopped_at_ms),

@@ -5,11 +5,18 @@ use std::{
     net::IpAddr,
 };
 
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, ResourcesUlimits};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortMap, ResourcesUlimits};
 use seawall_proto::v1::{ContainerDefinition, HealthCheck, LogConfiguration};
 
-use super::{labels, ports, volumes};
-use crate::spec::ContainerSpec;
+use super::{
+    labels,
+    options::{self, some},
+    pause, ports, volumes,
+};
+use crate::{
+    pause::{AWSVPC, TASK},
+    spec::ContainerSpec,
+};
 
 /// What the kernel takes at least; ECS gives it to containers of 0 and of 1 unit.
 const CPU_SHARES_MIN: i64 = 2;
@@ -36,6 +43,9 @@ pub fn of(container: &ContainerSpec, host_ip: Option<IpAddr>) -> ContainerCreate
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let words = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
     let variables = definition.environment.iter().map(|pair| format!("{}={}", pair.name(), pair.value()));
+    if container.is_pause() {
+        return pause(container, exposed_ports, port_bindings);
+    }
     ContainerCreateBody {
         image: definition.image.clone(),
         cmd: words(&definition.command),
@@ -47,29 +57,92 @@ pub fn of(container: &ContainerSpec, host_ip: Option<IpAddr>) -> ContainerCreate
         labels: Some(labels::of(container)),
         healthcheck: Some(health(definition.health_check.as_ref())),
         exposed_ports,
+        network_disabled: definition.disable_networking,
+        open_stdin: definition.interactive,
+        tty: definition.pseudo_terminal,
         host_config: Some(HostConfig { port_bindings, ..host(container) }),
         ..Default::default()
     }
 }
 
+/// Holds the namespaces that the other containers of its task share, and does nothing.
+fn pause(
+    container: &ContainerSpec,
+    exposed_ports: Option<Vec<String>>,
+    port_bindings: Option<PortMap>,
+) -> ContainerCreateBody {
+    let (task, definition) = (&container.task, container.definition());
+    let linux = definition.linux_parameters.clone().unwrap_or_default();
+    let has_network = task.network_mode == AWSVPC;
+    ContainerCreateBody {
+        image: Some(pause::image()),
+        entrypoint: Some(vec![pause::PROGRAM.into()]),
+        stop_signal: Some(pause::STOP_SIGNAL.into()),
+        labels: Some(labels::of(container)),
+        exposed_ports,
+        host_config: Some(HostConfig {
+            port_bindings,
+            network_mode: Some(if has_network { "bridge" } else { "none" }.into()),
+            ipc_mode: (task.ipc_mode == TASK).then(|| "shareable".into()),
+            shm_size: linux.shared_memory_size.and_then(bytes),
+            dns: some(definition.dns_servers.clone()),
+            dns_search: some(definition.dns_search_domains.clone()),
+            sysctls: options::sysctls(definition),
+            log_config: Some(log(None)),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
 fn host(container: &ContainerSpec) -> HostConfig {
-    let definition = container.definition();
+    let (task, definition) = (&container.task, container.definition());
+    let linux = definition.linux_parameters.clone().unwrap_or_default();
+    let capabilities = linux.capabilities.unwrap_or_default();
     let limit = memory_limit(container);
     HostConfig {
         cpu_shares: Some(i64::from(definition.cpu()).max(CPU_SHARES_MIN)),
         memory: limit,
         // As much as the memory: none of it is swap, so the limit is where the container is killed.
-        memory_swap: limit,
+        memory_swap: limit.map(|limit| limit + linux.max_swap.and_then(bytes).unwrap_or_default()),
+        // As ECS has it, nothing without a limit of the swap.
+        memory_swappiness: linux.max_swap.and(linux.swappiness).map(i64::from),
         memory_reservation: definition.memory_reservation.and_then(bytes),
-        network_mode: Some(container.task.network_mode.clone()),
+        network_mode: Some(shared_or(container, &task.network_mode, AWSVPC)),
+        pid_mode: mode(&task.pid_mode).map(|mode| shared_or(container, mode, TASK)),
+        ipc_mode: mode(&task.ipc_mode).map(|mode| shared_or(container, mode, TASK)),
         links: links(container),
         binds: volumes::binds(container),
         volumes_from: volumes::from(container),
         privileged: definition.privileged,
         ulimits: ulimits(definition),
         log_config: Some(log(definition.log_configuration.as_ref())),
+        readonly_rootfs: definition.readonly_root_filesystem,
+        dns: some(definition.dns_servers.clone()),
+        dns_search: some(definition.dns_search_domains.clone()),
+        extra_hosts: options::extra_hosts(&definition.extra_hosts),
+        security_opt: options::security(&definition.docker_security_options),
+        sysctls: options::sysctls(definition),
+        cap_add: some(capabilities.add),
+        cap_drop: some(capabilities.drop),
+        devices: options::devices(&linux.devices),
+        init: linux.init_process_enabled,
+        shm_size: linux.shared_memory_size.and_then(bytes),
+        tmpfs: options::tmpfs(&linux.tmpfs),
         ..Default::default()
     }
+}
+
+/// A namespace of the pause container where the task's mode is the one that shares it.
+fn shared_or(container: &ContainerSpec, mode: &str, shares: &str) -> String {
+    match container.task.pause.filter(|_| mode == shares) {
+        Some(pause) => format!("container:{}", container.task.runtime_name(pause)),
+        None => mode.to_owned(),
+    }
+}
+
+fn mode(mode: &str) -> Option<&str> {
+    (!mode.is_empty()).then_some(mode)
 }
 
 /// The container's hard limit; without one the task's, which none of its containers may pass.
@@ -89,8 +162,7 @@ fn links(container: &ContainerSpec) -> Option<Vec<String>> {
         let (name, alias) = link.split_once(':').unwrap_or((link, link));
         Some(format!("{}:{alias}", task.runtime_name(task.index_of(name)?)))
     };
-    let links: Vec<String> = container.definition().links.iter().filter_map(link).collect();
-    (!links.is_empty()).then_some(links)
+    some(container.definition().links.iter().filter_map(link))
 }
 
 fn ulimits(definition: &ContainerDefinition) -> Option<Vec<ResourcesUlimits>> {
@@ -99,8 +171,7 @@ fn ulimits(definition: &ContainerDefinition) -> Option<Vec<ResourcesUlimits>> {
         soft: Some(ulimit.soft_limit().into()),
         hard: Some(ulimit.hard_limit().into()),
     });
-    let ulimits: Vec<ResourcesUlimits> = ulimits.collect();
-    (!ulimits.is_empty()).then_some(ulimits)
+    some(ulimits)
 }
 
 /// The definition's check alone counts: ECS ignores an image's own.

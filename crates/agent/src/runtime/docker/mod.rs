@@ -9,12 +9,15 @@
 
 mod api;
 mod body;
+mod credentials;
 mod events;
 mod held;
 mod labels;
 mod lines;
 mod logs;
 mod observe;
+mod options;
+mod pause;
 mod ports;
 mod pull;
 mod reference;
@@ -30,6 +33,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::{AgentConfig, ImagePull},
+    pause::IMAGE,
     runtime::{
         Call, Description, Event, Fault, Held, LogLines, LogQuery, Observed, Runtime, RuntimeError, RuntimeResult,
     },
@@ -49,6 +53,8 @@ const STOP_MARGIN: Duration = Duration::from_secs(30);
 const MS_PER_S: u64 = 1000;
 /// Of the attribute by which the cluster knows that an instance has a log driver.
 const LOG_DRIVER: &str = "com.amazonaws.ecs.capability.logging-driver.";
+/// The attributes by which the cluster knows that containers of a task may share an address, and other namespaces.
+const SHARING: [&str; 2] = ["ecs.capability.task-eni", "ecs.capability.pid-ipc-namespace-sharing"];
 /// The agent's own, whatever the engine has.
 const OWN_LOG_DRIVER: &str = "awslogs";
 
@@ -65,8 +71,9 @@ impl DockerRuntime {
     /// # Errors
     /// It does not answer; the text says where and what to do.
     pub async fn connect(env: Env, config: &AgentConfig) -> RuntimeResult<Self> {
-        let api = Api::connect(env, &config.docker_socket).await?;
-        Ok(DockerRuntime { api, host_ip: config.host_ip, puller: Puller::default() })
+        let api = Api::connect(env.clone(), &config.docker_socket).await?;
+        let puller = Puller::new(credentials::Credentials::new(env, config.registry_config.clone()));
+        Ok(DockerRuntime { api, host_ip: config.host_ip, puller })
     }
 
     async fn describe(&self) -> RuntimeResult<Description> {
@@ -74,6 +81,11 @@ impl DockerRuntime {
         let drivers = info.plugins.and_then(|plugins| plugins.log).unwrap_or_default();
         let mut capabilities: Vec<String> =
             drivers.iter().map(String::as_str).chain([OWN_LOG_DRIVER]).map(|d| format!("{LOG_DRIVER}{d}")).collect();
+        let security = info.security_options.unwrap_or_default();
+        capabilities.extend(options::capabilities(&security));
+        if pause::is_possible() {
+            capabilities.extend(SHARING.map(str::to_owned));
+        }
         capabilities.sort();
         capabilities.dedup();
         Ok(Description { kind: "docker", version: info.server_version.unwrap_or_default(), capabilities })
@@ -84,7 +96,11 @@ impl DockerRuntime {
         let options = CreateContainerOptions { name: Some(container.runtime_name()), ..Default::default() };
         let made = self.api.docker.create_container(Some(options), body::of(container, self.host_ip));
         match self.api.ask("make a container", CREATE, made).await {
-            Ok(made) => Ok(made.id),
+            Ok(made) => {
+                // What the machine cannot do is left out of the container, and only said here.
+                made.warnings.iter().for_each(|warning| tracing::warn!(container = container.runtime_name(), warning));
+                Ok(made.id)
+            }
             Err(error) if error.is_conflict() => self.made_before(container).await,
             Err(error) if error.is_not_found() && error.says("No such image") => Err(error.of(Fault::NoImage)),
             Err(error) => Err(error.of(Fault::Create)),
@@ -154,7 +170,12 @@ impl Runtime for DockerRuntime {
     }
 
     fn pull<'a>(&'a self, image: &'a str, policy: ImagePull) -> Call<'a, Option<String>> {
-        Box::pin(self.puller.get(&self.api, image, policy))
+        Box::pin(async move {
+            match image {
+                IMAGE => pause::provide(&self.api).await.map(|()| None),
+                image => self.puller.get(&self.api, image, policy).await,
+            }
+        })
     }
 
     fn create<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, String> {
@@ -162,6 +183,10 @@ impl Runtime for DockerRuntime {
     }
 
     fn start<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>> {
+        Box::pin(self.start(container))
+    }
+
+    fn restart<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>> {
         Box::pin(self.start(container))
     }
 

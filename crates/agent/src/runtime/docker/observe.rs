@@ -2,14 +2,19 @@
 
 use std::net::IpAddr;
 
-use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HealthStatusEnum};
-use seawall_proto::internal::v1::Health;
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, HealthStatusEnum, NetworkSettings,
+};
+use seawall_proto::internal::v1::{Health, TaskInterface};
 
 use super::ports;
 use crate::{
     runtime::{Observed, Phase},
     spec::ContainerSpec,
 };
+
+/// The engine's network that every container is on unless it asks for another.
+const BRIDGE: &str = "bridge";
 
 /// A container as the engine describes it.
 pub fn observed(container: &ContainerSpec, host_ip: Option<IpAddr>, found: &ContainerInspectResponse) -> Observed {
@@ -25,7 +30,16 @@ pub fn observed(container: &ContainerSpec, host_ip: Option<IpAddr>, found: &Cont
         health: health(&state),
         bindings: if runs { ports::published(container, host_ip, ports) } else { Vec::new() },
         started_at_ms: state.started_at.as_deref().map(epoch_ms).unwrap_or_default(),
+        ended_at_ms: state.finished_at.as_deref().filter(|_| phase == Phase::Exited).map(epoch_ms).unwrap_or_default(),
+        interface: found.network_settings.as_ref().filter(|_| container.is_pause() && runs).and_then(interface),
     }
+}
+
+/// The address of a task of its own; `None` where its containers share something else.
+fn interface(settings: &NetworkSettings) -> Option<TaskInterface> {
+    let endpoint = settings.networks.as_ref()?.get(BRIDGE)?;
+    let private_ipv4 = endpoint.ip_address.clone().filter(|address| !address.is_empty())?;
+    Some(TaskInterface { private_ipv4, mac: endpoint.mac_address.clone().unwrap_or_default() })
 }
 
 /// What the engine says of a health check.

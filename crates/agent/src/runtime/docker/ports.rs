@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr};
 use bollard::models::{self, PortMap};
 use seawall_proto::{internal::v1::PortBinding, v1::PortMapping};
 
-use crate::spec::ContainerSpec;
+use crate::{pause::AWSVPC, spec::ContainerSpec};
 
 /// Where ports are published unless the agent is told an address. Named, so that the engine publishes once and not a
 /// second time on IPv6 under a port of its own.
@@ -73,10 +73,12 @@ fn binding(mapping: &PortMapping, bind_ip: String, host_port: i32) -> PortBindin
     }
 }
 
-/// Only on a bridge does the engine publish anything: with `host` the ports are the container's own.
+/// Only on a bridge does the engine publish anything: with `host` the ports are the container's own, and those of a shared
+/// network are the pause container's.
 fn published_by_engine(container: &ContainerSpec) -> &[PortMapping] {
     match container.task.network_mode.as_str() {
         "bridge" => &container.definition().port_mappings,
+        AWSVPC if container.is_pause() => &container.definition().port_mappings,
         _ => &[],
     }
 }

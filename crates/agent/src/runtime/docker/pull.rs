@@ -19,6 +19,7 @@ use futures::StreamExt;
 
 use super::{
     api::{ANSWER, Api, ApiError},
+    credentials::Credentials,
     reference::Reference,
 };
 use crate::{
@@ -36,8 +37,8 @@ const PULL_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 const PULLED_MAX: usize = 4096;
 
 /// Pulls images.
-#[derive(Default)]
 pub struct Puller {
+    credentials: Credentials,
     /// What this agent has pulled.
     pulled: Mutex<BTreeSet<String>>,
 }
@@ -49,6 +50,11 @@ struct Local {
 }
 
 impl Puller {
+    /// One that has pulled nothing yet.
+    pub fn new(credentials: Credentials) -> Self {
+        Puller { credentials, pulled: Mutex::default() }
+    }
+
     /// Makes `image` be there; its digest where known.
     pub async fn get(&self, api: &Api, image: &str, policy: ImagePull) -> RuntimeResult<Option<String>> {
         let Some(reference) = Reference::parse(image) else {
@@ -59,7 +65,7 @@ impl Puller {
             return Ok(local.digest.clone());
         }
         let begin = if local.is_some() && policy == ImagePull::Default { BEGIN_WITH_COPY } else { PROGRESS };
-        match (fetch(api, &reference, begin).await, local) {
+        match (self.fetch(api, &reference, begin).await, local) {
             (Ok(()), _) => {
                 self.note(image);
                 Ok(find(api, image, &reference).await?.and_then(|local| local.digest))
@@ -68,7 +74,8 @@ impl Puller {
                 tracing::warn!(image, %error, "cannot pull: the local copy is taken");
                 Ok(local.digest)
             }
-            (Err(error), _) => Err(RuntimeError::new(Fault::Pull, error.to_string())),
+            // What stays away is no more than an image that cannot be had.
+            (Err(error), _) => Err(RuntimeError { fault: Fault::Pull, ..error }),
         }
     }
 
@@ -80,6 +87,12 @@ impl Puller {
             ImagePull::Once => self.pulled.lock().unwrap_or_else(PoisonError::into_inner).contains(image),
             ImagePull::Default => !local.from_registry && !reference.names_a_registry(),
         }
+    }
+
+    async fn fetch(&self, api: &Api, reference: &Reference, begin: Duration) -> RuntimeResult<()> {
+        let credentials = self.credentials.of(&reference.registry_or_hub()).await;
+        let credentials = credentials.map_err(|why| RuntimeError::new(Fault::Pull, why))?;
+        fetch(api, reference, credentials, begin).await.map_err(|error| error.of(Fault::Pull))
     }
 
     fn note(&self, image: &str) {
@@ -103,10 +116,14 @@ async fn find(api: &Api, image: &str, reference: &Reference) -> RuntimeResult<Op
     }
 }
 
-async fn fetch(api: &Api, reference: &Reference, begin: Duration) -> Result<(), ApiError> {
+async fn fetch(
+    api: &Api,
+    reference: &Reference,
+    credentials: Option<DockerCredentials>,
+    begin: Duration,
+) -> Result<(), ApiError> {
     let options: CreateImageOptions = CreateImageOptionsBuilder::new().from_image(&reference.to_pull()).build();
-    let no_credentials: Option<DockerCredentials> = None;
-    let mut progress = api.docker.create_image(Some(options), None, no_credentials);
+    let mut progress = api.docker.create_image(Some(options), None, credentials);
     let end = api.env.now() + PULL_MAX;
     let mut quiet = begin;
     loop {

@@ -48,6 +48,11 @@ impl Reference {
         self.registry().is_some()
     }
 
+    /// The registry that it is from.
+    pub fn registry_or_hub(&self) -> String {
+        self.registry().map_or_else(|| HUB.to_owned(), str::to_owned)
+    }
+
     /// Of an image's `repository@digest` entries the digest under which it came from here.
     pub fn digest_among(&self, entries: &[String]) -> Option<String> {
         let of = |entry: &String| {

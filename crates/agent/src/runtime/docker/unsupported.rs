@@ -3,9 +3,15 @@
 
 use seawall_proto::v1::{ContainerDefinition, LogConfiguration, Volume};
 
-use crate::spec::TaskSpec;
+use super::pause;
+use crate::{
+    pause::{AWSVPC, TASK},
+    spec::TaskSpec,
+};
 
-const NETWORK_MODES: [&str; 3] = ["bridge", "host", "none"];
+const NETWORK_MODES: [&str; 4] = ["bridge", "host", "none", AWSVPC];
+const PID_MODES: [&str; 3] = ["", "host", TASK];
+const IPC_MODES: [&str; 4] = ["", "host", TASK, "none"];
 
 /// The first of them, in words.
 pub fn find(task: &TaskSpec) -> Option<String> {
@@ -17,13 +23,19 @@ fn in_task(task: &TaskSpec) -> Option<String> {
     if !NETWORK_MODES.contains(&task.network_mode.as_str()) {
         return Some(format!("networkMode {}", task.network_mode));
     }
+    if !PID_MODES.contains(&task.pid_mode.as_str()) {
+        return Some(format!("pidMode {}", task.pid_mode));
+    }
+    if !IPC_MODES.contains(&task.ipc_mode.as_str()) {
+        return Some(format!("ipcMode {}", task.ipc_mode));
+    }
+    if task.pause.is_some() && !pause::is_possible() {
+        return Some(format!("networkMode awsvpc, pidMode task or ipcMode task on {}", std::env::consts::ARCH));
+    }
     let definition = task.assignment.definition.clone().unwrap_or_default();
     first(&[
-        ("pidMode", is_set(&definition.pid_mode)),
-        ("ipcMode", is_set(&definition.ipc_mode)),
         ("proxyConfiguration", definition.proxy_configuration.is_some()),
         ("inferenceAccelerators", !definition.inference_accelerators.is_empty()),
-        ("ephemeralStorage", definition.ephemeral_storage.is_some()),
         ("enableFaultInjection", definition.enable_fault_injection()),
         ("trustedExecutionConfiguration", definition.trusted_execution_configuration.is_some()),
     ])
@@ -48,19 +60,8 @@ fn in_container(task: &TaskSpec, container: &ContainerDefinition) -> Option<Stri
     let logs_secrets = |log: &LogConfiguration| !log.secret_options.is_empty();
     let member = first(&[
         ("repositoryCredentials", container.repository_credentials.is_some()),
-        ("restartPolicy", container.restart_policy.as_ref().is_some_and(|policy| policy.enabled())),
         ("environmentFiles", !container.environment_files.is_empty()),
-        ("linuxParameters", container.linux_parameters.is_some()),
         ("secrets", !container.secrets.is_empty()),
-        ("disableNetworking", container.disable_networking()),
-        ("readonlyRootFilesystem", container.readonly_root_filesystem()),
-        ("dnsServers", !container.dns_servers.is_empty()),
-        ("dnsSearchDomains", !container.dns_search_domains.is_empty()),
-        ("extraHosts", !container.extra_hosts.is_empty()),
-        ("dockerSecurityOptions", !container.docker_security_options.is_empty()),
-        ("interactive", container.interactive()),
-        ("pseudoTerminal", container.pseudo_terminal()),
-        ("systemControls", !container.system_controls.is_empty()),
         ("resourceRequirements", !container.resource_requirements.is_empty()),
         ("firelensConfiguration", container.firelens_configuration.is_some()),
         ("credentialSpecs", !container.credential_specs.is_empty()),
@@ -83,7 +84,7 @@ fn is_set(text: &Option<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use seawall_proto::v1::{LinuxParameters, MountPoint};
+    use seawall_proto::v1::MountPoint;
 
     use super::*;
     use crate::engine::testing;
@@ -92,11 +93,11 @@ mod tests {
     fn what_cannot_be_honoured_is_named() {
         assert_eq!(find(&testing::task(vec![testing::container("app")])), None);
         let mut container = testing::container("app");
-        container.linux_parameters = Some(LinuxParameters::default());
+        container.credential_specs = vec!["spec".into()];
         let mut task = testing::task(vec![testing::container("init"), container]);
-        assert_eq!(find(&task).unwrap(), "linuxParameters of container app");
-        task.network_mode = "awsvpc".into();
-        assert_eq!(find(&task).unwrap(), "networkMode awsvpc");
+        assert_eq!(find(&task).unwrap(), "credentialSpecs of container app");
+        task.network_mode = "vlan".into();
+        assert_eq!(find(&task).unwrap(), "networkMode vlan");
     }
 
     #[test]

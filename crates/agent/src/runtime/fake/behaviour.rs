@@ -14,6 +14,8 @@ pub struct Behaviour {
     pub start: Duration,
     /// `FAKE_START_ERROR`: its start fails.
     pub start_error: Option<String>,
+    /// `FAKE_RESTART_ERROR`: starting it again fails.
+    pub restart_error: Option<String>,
     /// `FAKE_RUN_MS`: it ends by itself.
     pub run: Option<Duration>,
     /// `FAKE_EXIT_CODE`: with this code.
@@ -45,6 +47,7 @@ impl Behaviour {
         Behaviour {
             start: length("FAKE_START_MS").unwrap_or_else(|| between(env, config.start)),
             start_error: variable("FAKE_START_ERROR"),
+            restart_error: variable("FAKE_RESTART_ERROR"),
             run: length("FAKE_RUN_MS").or_else(|| config.run.map(|range| between(env, range))),
             exit_code: code.unwrap_or(if oom { 137 } else { 0 }),
             oom,

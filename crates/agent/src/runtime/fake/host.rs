@@ -9,12 +9,13 @@ use std::{
 use seawall_env::{Env, TaskKind};
 use seawall_model::TaskId;
 use seawall_proto::{
-    internal::v1::{LogRecord, PortBinding},
+    internal::v1::{LogRecord, PortBinding, TaskInterface},
     v1::PortMapping,
 };
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
+    pause::AWSVPC,
     runtime::{EVENTS_WAITING, Event, EventKind, Fault, Held, Observed, Phase, RuntimeError},
     spec::{ContainerSpec, Owner},
 };
@@ -169,7 +170,8 @@ impl FakeHost {
             return Err(RuntimeError::new(Fault::Gone, "no such container"));
         };
         if container.observed.phase == Phase::Created {
-            container.observed.bindings = bind(&spec.definition().port_mappings, taken)?;
+            container.observed.bindings = bind(published(spec), taken)?;
+            container.observed.interface = interface(spec);
             container.observed.phase = Phase::Running;
             container.observed.started_at_ms = wall_ms;
             let bindings = container.observed.bindings.clone();
@@ -177,6 +179,21 @@ impl FakeHost {
             return Ok(bindings);
         }
         Ok(container.observed.bindings.clone())
+    }
+
+    /// One that has ended may start once more.
+    pub(super) fn rewind(&self, spec: &ContainerSpec) {
+        let mut inner = self.lock();
+        let ended = inner.containers.get_mut(&key(spec)).filter(|c| c.observed.phase == Phase::Exited);
+        if let Some(container) = ended {
+            let runtime_id = container.observed.runtime_id.clone();
+            container.observed = Observed { phase: Phase::Created, runtime_id, ..Default::default() };
+        }
+    }
+
+    /// How often it was started.
+    pub(super) fn runs(&self, spec: &ContainerSpec) -> u32 {
+        self.lock().starts.get(&key(spec)).copied().unwrap_or_default()
     }
 
     pub(super) fn inspect(&self, spec: &ContainerSpec) -> Option<Observed> {
@@ -280,6 +297,21 @@ impl Inner {
 
 fn key(spec: &ContainerSpec) -> (TaskId, usize) {
     (spec.task.id, spec.index)
+}
+
+/// The ports of a shared network are the pause container's.
+fn published(spec: &ContainerSpec) -> &[PortMapping] {
+    let has_none = spec.task.network_mode == AWSVPC && !spec.is_pause();
+    if has_none { &[] } else { &spec.definition().port_mappings }
+}
+
+fn interface(spec: &ContainerSpec) -> Option<TaskInterface> {
+    let [.., a, b, c] = spec.task.id.lo().to_be_bytes();
+    let has_one = spec.task.network_mode == AWSVPC && spec.is_pause();
+    has_one.then(|| TaskInterface {
+        private_ipv4: format!("10.{a}.{b}.{c}"),
+        mac: format!("02:42:0a:{a:02x}:{b:02x}:{c:02x}"),
+    })
 }
 
 fn bind(mappings: &[PortMapping], mut taken: BTreeSet<u32>) -> Result<Vec<PortBinding>, RuntimeError> {

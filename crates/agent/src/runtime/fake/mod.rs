@@ -57,6 +57,11 @@ impl FakeRuntime {
         FakeRuntime { env, config }
     }
 
+    fn let_live(&self, container: &ContainerSpec, behaviour: Behaviour) {
+        let life = live(self.env.clone(), self.config.host.clone(), container.clone(), behaviour);
+        self.env.spawn(TaskKind::request("fake container"), life);
+    }
+
     fn behaviour(&self, container: &ContainerSpec) -> Behaviour {
         Behaviour::of(container.definition(), &self.config, &self.env)
     }
@@ -64,7 +69,13 @@ impl FakeRuntime {
 
 impl Runtime for FakeRuntime {
     fn describe(&self) -> Call<'_, Description> {
-        let capabilities = vec!["com.amazonaws.ecs.capability.logging-driver.awslogs".to_owned()];
+        let capabilities = [
+            "com.amazonaws.ecs.capability.logging-driver.awslogs",
+            "ecs.capability.pid-ipc-namespace-sharing",
+            "ecs.capability.task-eni",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         Box::pin(async { Ok(Description { kind: "fake", version: String::new(), capabilities }) })
     }
 
@@ -105,10 +116,23 @@ impl Runtime for FakeRuntime {
                 return Err(RuntimeError::new(Fault::Start, error));
             }
             let bindings = self.config.host.start(container, self.env.wall_ms())?;
-            self.env.spawn(
-                TaskKind::request("fake container"),
-                live(self.env.clone(), self.config.host.clone(), container.clone(), behaviour),
-            );
+            self.let_live(container, behaviour);
+            Ok(bindings)
+        })
+    }
+
+    fn restart<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>> {
+        Box::pin(async move {
+            let behaviour = self.behaviour(container);
+            self.env.sleep(behaviour.start).await;
+            self.config.host.note(format!("restart {}", container.name()));
+            if let Some(error) = behaviour.restart_error {
+                return Err(RuntimeError::new(Fault::Start, error));
+            }
+            self.config.host.rewind(container);
+            let bindings = self.config.host.start(container, self.env.wall_ms())?;
+            self.config.host.tell(container, EventKind::Started);
+            self.let_live(container, behaviour);
             Ok(bindings)
         })
     }
@@ -154,12 +178,16 @@ impl Runtime for FakeRuntime {
 
 /// The life of a container after its start.
 async fn live(env: Env, host: FakeHost, container: ContainerSpec, behaviour: Behaviour) {
+    let run = host.runs(&container);
     if let Some(after) = behaviour.healthy {
         env.sleep(after).await;
         host.tell(&container, EventKind::Health(behaviour.health));
     }
-    let Some(run) = behaviour.run else { return };
-    env.sleep(run).await;
+    let Some(length) = behaviour.run else { return };
+    env.sleep(length).await;
+    if host.runs(&container) != run {
+        return;
+    }
     if behaviour.oom && !behaviour.oom_is_late {
         host.tell(&container, EventKind::Oom);
     }

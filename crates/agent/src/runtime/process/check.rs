@@ -53,7 +53,8 @@ fn of_task(definition: &TaskDefinition) -> Option<&'static str> {
         deregistered_at: _,
         delete_requested_at: _,
         registered_by: _,
-        ephemeral_storage,
+        // The host's disk is what there is.
+        ephemeral_storage: _,
         enable_fault_injection,
         trusted_execution_configuration,
         version: _,
@@ -64,7 +65,6 @@ fn of_task(definition: &TaskDefinition) -> Option<&'static str> {
         ("pidMode", is_text(pid_mode)),
         ("ipcMode", is_text(ipc_mode)),
         ("proxyConfiguration", proxy_configuration.is_some()),
-        ("ephemeralStorage", ephemeral_storage.is_some()),
         ("enableFaultInjection", *enable_fault_injection == Some(true)),
         ("trustedExecutionConfiguration", trusted_execution_configuration.is_some()),
     ])
@@ -86,6 +86,7 @@ fn of_container(container: &ContainerDefinition) -> Option<&'static str> {
         stop_timeout: _,
         working_directory: _,
         health_check: _,
+        restart_policy: _,
         // Without meaning here, and harmless: see the module's documentation.
         cpu: _,
         memory_reservation: _,
@@ -94,7 +95,6 @@ fn of_container(container: &ContainerDefinition) -> Option<&'static str> {
         // Refused where they are used.
         repository_credentials,
         links,
-        restart_policy,
         environment_files,
         mount_points,
         volumes_from,
@@ -124,7 +124,6 @@ fn of_container(container: &ContainerDefinition) -> Option<&'static str> {
         ("portMappings.containerPortRange", has_range),
         ("repositoryCredentials", repository_credentials.is_some()),
         ("links", !links.is_empty()),
-        ("restartPolicy", restart_policy.as_ref().is_some_and(|policy| policy.enabled())),
         ("environmentFiles", !environment_files.is_empty()),
         ("mountPoints", !mount_points.is_empty()),
         ("volumesFrom", !volumes_from.is_empty()),

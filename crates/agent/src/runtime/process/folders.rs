@@ -121,6 +121,13 @@ impl Folders {
         self.fs.remove(&self.path(place).join(SPEC))
     }
 
+    /// Forgets how a container ended, so that it can start once more. Its shim chooses no ports and reads no status but
+    /// what is written after this.
+    pub fn forget_end(&self, place: Place) -> io::Result<()> {
+        self.fs.remove(&self.path(place).join(SPEC))?;
+        self.fs.remove(&self.path(place).join(STATUS))
+    }
+
     /// How a container is; `None` where it was not made.
     pub fn look(&self, place: Place) -> io::Result<Option<Observed>> {
         if !self.is_made(place)? {
@@ -265,6 +272,8 @@ fn observed(place: Place, status: Option<&Status>) -> Observed {
         health: health(status.health),
         bindings: status.bindings.iter().map(binding).collect(),
         started_at_ms: status.started_at_ms,
+        ended_at_ms: status.ended_at_ms.unwrap_or_default(),
+        interface: None,
     }
 }
 

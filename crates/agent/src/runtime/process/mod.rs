@@ -76,7 +76,20 @@ pub struct ProcessRuntime {
     watched: Arc<Mutex<Watched>>,
 }
 
-type Watched = BTreeMap<Place, Owner>;
+type Watched = BTreeMap<Place, Watchee>;
+
+/// A container that events are about.
+struct Watchee {
+    owner: Owner,
+    /// How often it was started again.
+    restarts: u32,
+}
+
+impl Watchee {
+    fn of(owner: Owner) -> Self {
+        Watchee { owner, restarts: 0 }
+    }
+}
 
 impl ProcessRuntime {
     /// Runs containers in the agent's data folder.
@@ -121,8 +134,16 @@ impl ProcessRuntime {
         let (place, owner, kept) = (Place::of(container), container.task.owner.clone(), container.task.kept());
         let to_make = owner.clone();
         self.on_files(move |folders| folders.make(place, &to_make, kept)).await?;
-        self.watched().insert(place, owner);
+        self.watched().insert(place, Watchee::of(owner));
         Ok(place.to_string())
+    }
+
+    async fn begin_in_time(&self, container: &ContainerSpec) -> RuntimeResult<Vec<PortBinding>> {
+        let begun = self.env.timeout(START_MAX, self.begin(container)).await;
+        begun.unwrap_or_else(|_| {
+            let message = format!("the process did not start within {} s", START_MAX.as_secs());
+            Err(RuntimeError::new(Fault::Timeout, message))
+        })
     }
 
     async fn begin(&self, container: &ContainerSpec) -> RuntimeResult<Vec<PortBinding>> {
@@ -215,7 +236,7 @@ impl Runtime for ProcessRuntime {
         Box::pin(async move {
             let instance = instance.to_owned();
             let held = self.on_files(move |folders| folders.held(&instance)).await?;
-            self.watched().extend(held.iter().map(|(place, held)| (*place, held.owner.clone())));
+            self.watched().extend(held.iter().map(|(place, held)| (*place, Watchee::of(held.owner.clone()))));
             Ok(held.into_iter().map(|(_, held)| held).collect())
         })
     }
@@ -242,12 +263,19 @@ impl Runtime for ProcessRuntime {
     }
 
     fn start<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>> {
+        Box::pin(self.begin_in_time(container))
+    }
+
+    fn restart<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Vec<PortBinding>> {
         Box::pin(async move {
-            let begun = self.env.timeout(START_MAX, self.begin(container)).await;
-            begun.unwrap_or_else(|_| {
-                let message = format!("the process did not start within {} s", START_MAX.as_secs());
-                Err(RuntimeError::new(Fault::Timeout, message))
-            })
+            let place = Place::of(container);
+            let is_over = self.look(place).await?.is_some_and(|observed| observed.phase == Phase::Exited);
+            if is_over {
+                self.on_files(move |folders| folders.forget_end(place)).await?;
+                // It can change once more.
+                self.watched().entry(place).and_modify(|watchee| watchee.restarts += 1);
+            }
+            self.begin_in_time(container).await
         })
     }
 

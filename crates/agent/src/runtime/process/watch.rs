@@ -30,7 +30,8 @@ pub struct Watch {
     folders: Arc<Folders>,
     watched: Arc<Mutex<Watched>>,
     owner: Owner,
-    seen: BTreeMap<Place, Observed>,
+    /// As it was last, and in which of its runs.
+    seen: BTreeMap<Place, (u32, Observed)>,
 }
 
 impl Watch {
@@ -61,21 +62,21 @@ impl Watch {
             return Vec::new();
         }
         let folders = self.folders.clone();
-        let look = move || places.into_iter().map(|place| (place, folders.look(place))).collect::<Vec<_>>();
+        let look = move || places.into_iter().map(|(place, run)| (place, run, folders.look(place))).collect::<Vec<_>>();
         let looked = self.env.thread("process events", look).await;
-        looked.into_iter().flat_map(|(place, now)| self.note(place, now)).collect()
+        looked.into_iter().flat_map(|(place, run, now)| self.note(place, run, now)).collect()
     }
 
     /// Those that can still change.
-    fn open_places(&mut self) -> Vec<Place> {
+    fn open_places(&mut self) -> Vec<(Place, u32)> {
         let watched = lock(&self.watched);
-        self.seen.retain(|place, _| watched.contains_key(place));
-        let is_over = |place: &Place| self.seen.get(place).is_some_and(|seen| seen.phase >= Phase::Exited);
-        let ours = watched.iter().filter(|(_, owner)| **owner == self.owner);
-        ours.map(|(place, _)| *place).filter(|place| !is_over(place)).collect()
+        self.seen.retain(|place, (run, _)| watched.get(place).is_some_and(|watchee| watchee.restarts == *run));
+        let is_over = |place: &Place| self.seen.get(place).is_some_and(|(_, seen)| seen.phase >= Phase::Exited);
+        let ours = watched.iter().filter(|(_, watchee)| watchee.owner == self.owner);
+        ours.map(|(place, watchee)| (*place, watchee.restarts)).filter(|(place, _)| !is_over(place)).collect()
     }
 
-    fn note(&mut self, place: Place, now: io::Result<Option<Observed>>) -> Vec<Event> {
+    fn note(&mut self, place: Place, run: u32, now: io::Result<Option<Observed>>) -> Vec<Event> {
         let now = match now {
             Ok(now) => now.unwrap_or(Observed { phase: Phase::Removed, ..Default::default() }),
             Err(error) => {
@@ -84,7 +85,7 @@ impl Watch {
                 return Vec::new();
             }
         };
-        let before = self.seen.insert(place, now.clone()).unwrap_or_default();
+        let (_, before) = self.seen.insert(place, (run, now.clone())).unwrap_or_default();
         let events = changes(&before, &now).into_iter();
         events.map(|kind| Event { task: place.task, index: place.index, kind }).collect()
     }
@@ -93,7 +94,9 @@ impl Watch {
 fn changes(before: &Observed, now: &Observed) -> Vec<EventKind> {
     let mut events = Vec::new();
     let is_new = now.phase > before.phase;
-    if is_new && now.phase == Phase::Running {
+    // One that ended before it was looked at has started as well.
+    let has_run = matches!(now.phase, Phase::Running | Phase::Exited);
+    if is_new && has_run && before.phase < Phase::Running {
         events.push(EventKind::Started);
     }
     if now.health != before.health && now.phase != Phase::Removed {

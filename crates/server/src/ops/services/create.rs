@@ -41,6 +41,7 @@ impl WriteOp for CreateService {
         let (minimum, maximum) = spec::percents(request.deployment_configuration.as_ref(), None)?;
         let token = Self::token(state, account, request)?;
         let definition = definition(state, account, cluster, request)?;
+        spec::check_launch(definition, request)?;
         let command = internal::CreateService {
             cluster_id: cluster.id,
             spec: Some(filled(state, cluster, definition, request, (minimum, maximum))),
@@ -111,6 +112,8 @@ fn filled(
         scheduling_strategy: or(&request.scheduling_strategy, spec::REPLICA),
         deployment_controller: Some(DeploymentController { r#type: Some("ECS".into()) }),
         availability_zone_rebalancing: or(&request.availability_zone_rebalancing, "ENABLED"),
+        network_configuration: validate::launch::filled(request.network_configuration.as_ref()),
+        platform_version: spec::platform_version(request),
         propagate_tags: or(&request.propagate_tags, "NONE"),
         deployment_configuration: Some(DeploymentConfiguration {
             minimum_healthy_percent: i32::try_from(minimum).ok(),

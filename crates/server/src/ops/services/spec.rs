@@ -1,7 +1,18 @@
 //! What a service asks for, with ECS's defaults.
 
 use seawall_model::{ApiError, limits::SERVICE_TASKS_MAX};
-use seawall_proto::v1::{DeploymentConfiguration, PlacementStrategy};
+use seawall_proto::{
+    internal::v1::TaskDefinitionRow,
+    v1::{CreateServiceRequest, DeploymentConfiguration, PlacementStrategy},
+};
+
+use crate::{
+    render,
+    validate::{
+        launch::{self, Launch},
+        task_definition::fargate::FARGATE,
+    },
+};
 
 /// The only scheduling strategy of this version.
 pub const REPLICA: &str = "REPLICA";
@@ -95,6 +106,25 @@ pub fn check_strategy(strategies: &[PlacementStrategy]) -> Result<(), ApiError> 
             ),
         )),
     }
+}
+
+/// Launch type, platform version and network configuration fit the definition.
+///
+/// # Errors
+/// `InvalidParameterException`
+pub fn check_launch(definition: &TaskDefinitionRow, spec: &CreateServiceRequest) -> Result<(), ApiError> {
+    let launch = Launch {
+        launch_type: render::task::launch_type(spec.launch_type()),
+        platform_version: spec.platform_version(),
+        network: spec.network_configuration.as_ref(),
+    };
+    definition.definition.as_ref().map_or(Ok(()), |definition| launch::check(definition, &launch))
+}
+
+/// Fargate's platform: the latest unless asked for another. There is none for other launch types.
+pub fn platform_version(spec: &CreateServiceRequest) -> Option<String> {
+    let asked = spec.platform_version.clone().filter(|version| !version.is_empty());
+    asked.or_else(|| (spec.launch_type() == FARGATE).then(|| "LATEST".to_owned()))
 }
 
 /// A desired count within ECS's quota.

@@ -40,16 +40,27 @@ impl WriteOp for UpdateService {
                     return Err(ApiError::client("TaskDefinition is inactive"));
                 }
                 changed.task_definition = Some(render::task_definition::arn(state, definition));
+                spec::check_launch(definition, &changed)?;
                 definition.id
             }
         };
+        if task_definition_id == 0
+            && let Some(definition) = primary_deployment(row).and_then(|(_, id)| state.task_definitions.get(&id))
+        {
+            spec::check_launch(definition, &changed)?;
+        }
+        // Other subnets, other tasks.
+        let moves = row.spec.as_ref().is_some_and(|old| {
+            old.network_configuration != changed.network_configuration
+                || old.platform_version != changed.platform_version
+        });
         let command = internal::UpdateService {
             service_id: row.id,
             desired_count: request.desired_count.map(spec::desired_count).transpose()?,
             task_definition_id,
             minimum_healthy_percent: Some(percents.0),
             maximum_percent: Some(percents.1),
-            force_new_deployment: request.force_new_deployment(),
+            force_new_deployment: request.force_new_deployment() || moves,
             deployment_id: ctx.ids.deployment_id(),
             spec: Some(changed),
             service_deployment_id: ctx.ids.service_deployment_id(),
@@ -81,6 +92,9 @@ fn changed_spec(row: &ServiceRow, request: &UpdateServiceRequest, percents: (u32
             .or(old.health_check_grace_period_seconds),
         enable_ecs_managed_tags: request.enable_ecs_managed_tags.or(old.enable_ecs_managed_tags),
         propagate_tags: or_old(&request.propagate_tags, old.propagate_tags),
+        platform_version: or_old(&request.platform_version, old.platform_version),
+        network_configuration: validate::launch::filled(request.network_configuration.as_ref())
+            .or(old.network_configuration),
         load_balancers: request.load_balancers.clone().map_or(old.load_balancers, |list| list.items),
         service_registries: request.service_registries.clone().map_or(old.service_registries, |list| list.items),
         placement_strategy: request.placement_strategy.clone().map_or(old.placement_strategy, |list| list.items),

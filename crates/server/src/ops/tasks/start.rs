@@ -14,7 +14,8 @@ use seawall_state::{State, task_id, task_id_message};
 use super::overrides;
 use crate::{
     ops::{Ctx, Outcome, RenderCtx, RunTask, StartTask, Write, WriteOp, at_most, instances, not_empty, resolve, token},
-    render, validate,
+    render,
+    validate::{self, launch::Launch, task_definition::fargate},
 };
 
 /// Longest `startedBy` of a RunTask.
@@ -35,10 +36,11 @@ struct Asked<'a> {
     started_by: &'a str,
     overrides: Option<TaskOverride>,
     tags: Vec<Tag>,
+    launch: Launch<'a>,
 }
 
 impl Asked<'_> {
-    fn template(self, ctx: &mut Ctx<'_>, launch_type: &str, chosen: bool) -> Box<internal::PlaceTasks> {
+    fn template(self, ctx: &mut Ctx<'_>, chosen: bool) -> Box<internal::PlaceTasks> {
         Box::new(internal::PlaceTasks {
             cluster_id: self.cluster.id,
             task_definition_id: self.definition.id,
@@ -47,7 +49,8 @@ impl Asked<'_> {
             started_by: self.started_by.into(),
             overrides: self.overrides,
             tags: self.tags,
-            launch_type: launch_type.into(),
+            launch_type: self.launch.launch_type.into(),
+            network_configuration: validate::launch::filled(self.launch.network),
             chosen,
             partial: true,
             ..Default::default()
@@ -98,6 +101,11 @@ impl WriteOp for RunTask {
             started_by: bounded("startedBy", request.started_by(), RUN_STARTED_BY_MAX)?,
             overrides: request.overrides.clone(),
             tags: std::mem::take(&mut tags),
+            launch: Launch {
+                launch_type: render::task::launch_type(request.launch_type()),
+                platform_version: request.platform_version(),
+                network: request.network_configuration.as_ref(),
+            },
         };
         let asked = completed(asked, request.propagate_tags())?;
         let has_active = state.instances_of(ClusterId(cluster.id)).any(|row| is_active(row.status));
@@ -105,7 +113,7 @@ impl WriteOp for RunTask {
             return Err(ApiError::invalid("No Container Instances were found in your cluster."));
         }
         let place = asked.place_request(count, None);
-        let template = asked.template(ctx, render::task::launch_type(request.launch_type()), false);
+        let template = asked.template(ctx, false);
         Ok(Write::Place { request: place, template, token })
     }
 
@@ -131,6 +139,11 @@ impl WriteOp for StartTask {
             started_by: bounded("startedBy", request.started_by(), START_STARTED_BY_MAX)?,
             overrides: request.overrides.clone(),
             tags: request.tags.clone(),
+            launch: Launch {
+                launch_type: render::task::launch_type(""),
+                platform_version: "",
+                network: request.network_configuration.as_ref(),
+            },
         };
         let asked = completed(asked, request.propagate_tags())?;
         let mut chosen = Vec::new();
@@ -141,7 +154,7 @@ impl WriteOp for StartTask {
             return Ok(Write::Nothing);
         }
         let place = asked.place_request(0, Some(chosen));
-        let template = asked.template(ctx, render::task::launch_type(""), true);
+        let template = asked.template(ctx, true);
         Ok(Write::Place { request: place, template, token: None })
     }
 
@@ -162,7 +175,13 @@ fn completed<'a>(mut asked: Asked<'a>, propagate_tags: &str) -> Result<Asked<'a>
     if let (Some(overrides), Some(definition)) = (&asked.overrides, &asked.definition.definition) {
         asked.overrides = Some(overrides::completed(overrides, definition)?);
     }
+    if let Some(definition) = &asked.definition.definition {
+        validate::launch::check(definition, &asked.launch)?;
+    }
     asked.size = effective_size(asked.definition, asked.overrides.as_ref())?;
+    if asked.launch.launch_type == fargate::FARGATE && !fargate::is_size(asked.size.cpu, asked.size.memory) {
+        return Err(ApiError::invalid(fargate::NO_SIZE));
+    }
     // ECS keeps this namespace for the tasks of services.
     if asked.group.starts_with("service:") {
         return Err(ApiError::invalid("Invalid namespace for group."));

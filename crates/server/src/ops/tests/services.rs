@@ -66,7 +66,7 @@ fn bad_services_are_refused() {
         ("desiredCount", json!(-1), ErrorCode::InvalidParameter, "desiredCount is -1"),
         ("desiredCount", json!(5001), ErrorCode::InvalidParameter, "5000"),
         ("schedulingStrategy", json!("DAEMON"), ErrorCode::UnsupportedFeature, "schedulingStrategy"),
-        ("launchType", json!("FARGATE"), ErrorCode::UnsupportedFeature, "launchType"),
+        ("launchType", json!("FARGATE"), ErrorCode::InvalidParameter, "does not support launch_type FARGATE"),
         ("placementStrategy", json!([{"type": "random"}]), ErrorCode::UnsupportedFeature, "placementStrategy"),
         (
             "placementConstraints",

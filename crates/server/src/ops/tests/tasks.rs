@@ -1,4 +1,7 @@
 use seawall_model::ErrorCode;
+use seawall_proto::internal::v1::{
+    AgentIdentity, ConnectInstance, InstanceAttribute, Resources, TaskInterface, TaskStatus, command,
+};
 use serde_json::{Value, json};
 
 use crate::testing::{TestCluster, id_of, ids_of};
@@ -93,13 +96,11 @@ fn bad_calls_are_refused_with_ecs_words() {
     assert_eq!(text, "Invalid namespace for group.");
     let long = "x".repeat(129);
     assert!(message(&mut cluster, json!({"taskDefinition": "web", "startedBy": long})).1.contains("128"));
-    let (code, text) = message(&mut cluster, json!({"taskDefinition": "web", "platformVersion": "1.4.0"}));
-    assert_eq!(code, ErrorCode::UnsupportedFeature);
-    assert!(text.contains("platformVersion"), "{text}");
-    assert_eq!(
-        message(&mut cluster, json!({"taskDefinition": "web", "launchType": "FARGATE"})).0,
-        ErrorCode::UnsupportedFeature
-    );
+    for (member, value) in [("platformVersion", "1.0.0"), ("launchType", "MANAGED_INSTANCES")] {
+        let (code, text) = message(&mut cluster, json!({"taskDefinition": "web", member: value}));
+        assert_eq!(code, ErrorCode::UnsupportedFeature);
+        assert!(text.contains(member), "{text}");
+    }
     let revision = cluster.register("web", 1, 10);
     cluster.must("DeregisterTaskDefinition", json!({"taskDefinition": revision}));
     assert_eq!(message(&mut cluster, json!({"taskDefinition": revision})).1, "TaskDefinition is inactive");
@@ -250,4 +251,137 @@ fn lists_are_filtered() {
     assert_eq!(list(&mut cluster, json!({"desiredStatus": "STOPPED"})), []);
     assert_eq!(cluster.refused("ListTasks", json!({"serviceName": "nope"})).code, ErrorCode::ServiceNotFound);
     assert_eq!(cluster.refused("ListTasks", json!({"containerInstance": "nope"})).code, ErrorCode::InvalidParameter);
+}
+
+fn own_network() -> TestCluster {
+    let mut cluster = TestCluster::new();
+    let attribute = |name: &str| InstanceAttribute { name: name.into(), ..Default::default() };
+    cluster.apply(command::Kind::ConnectInstance(ConnectInstance {
+        identity: Some(AgentIdentity {
+            ec2_instance_id: "i-1".into(),
+            zone: "a".into(),
+            total: Some(Resources { cpu: 4096, memory: 8192, ..Default::default() }),
+            attributes: vec![attribute("ecs.capability.task-eni")],
+            ..Default::default()
+        }),
+        member_id: 1,
+        new_arn_hi: 7,
+        new_arn_lo: 7,
+    }));
+    cluster.must(
+        "RegisterTaskDefinition",
+        json!({"family": "own", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+               "memory": "512",
+               "containerDefinitions": [{"name": "main", "image": "x", "portMappings": [{"containerPort": 80}]}]}),
+    );
+    cluster
+}
+
+/// Where its network is.
+fn subnets() -> Value {
+    json!({"awsvpcConfiguration": {"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"]}})
+}
+
+#[test]
+fn a_task_with_an_address_of_its_own_is_told_of_with_its_interface() {
+    let mut cluster = own_network();
+    let missing = cluster.refused("RunTask", json!({"taskDefinition": "own"}));
+    assert_eq!(missing.message, "Network Configuration must be provided when networkMode 'awsvpc' is specified.");
+    let run = json!({"taskDefinition": "own", "launchType": "FARGATE", "networkConfiguration": subnets(), "count": 2});
+    let mut odd = run.clone();
+    odd["overrides"] = json!({"memory": "600"});
+    assert_eq!(cluster.refused("RunTask", odd).message, "No Fargate configuration exists for given values.");
+    let answer = cluster.must("RunTask", run);
+    assert_eq!(ids_of(&answer).len(), 2, "an instance takes several with one port: {answer}");
+    let task = ids_of(&answer)[0];
+    let pending = &answer["tasks"][0];
+    assert_eq!((&pending["launchType"], &pending["platformVersion"]), (&json!("FARGATE"), &json!("1.4.0")));
+    assert_eq!(pending["platformFamily"], "Linux");
+    assert_eq!(pending["attachments"][0]["status"], "PRECREATED");
+    cluster.report(task, |report| {
+        report.status = TaskStatus::Running.into();
+        report.interface = Some(TaskInterface { private_ipv4: "172.17.0.5".into(), mac: "02:42:ac:11:00:05".into() });
+    });
+    let shown = cluster.must("DescribeTasks", json!({"tasks": [task.to_string()]}))["tasks"][0].clone();
+    let attachment = &shown["attachments"][0];
+    assert_eq!((&attachment["type"], &attachment["status"]), (&json!("ElasticNetworkInterface"), &json!("ATTACHED")));
+    let names: Vec<&str> =
+        attachment["details"].as_array().unwrap().iter().map(|d| d["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["subnetId", "networkInterfaceId", "macAddress", "privateDnsName", "privateIPv4Address"]);
+    assert_eq!(attachment["details"][0]["value"], "subnet-1");
+    assert_eq!(attachment["details"][3]["value"], "ip-172-17-0-5.us-local-1.compute.internal");
+    let interface = &shown["containers"][0]["networkInterfaces"][0];
+    assert_eq!(interface["attachmentId"], attachment["id"]);
+    assert_eq!(interface["privateIpv4Address"], "172.17.0.5");
+    cluster.ends(task, 0);
+    let shown = cluster.must("DescribeTasks", json!({"tasks": [task.to_string()]}));
+    assert_eq!(shown["tasks"][0]["attachments"][0]["status"], "DELETED");
+}
+
+#[test]
+fn a_task_with_an_address_of_its_own_needs_an_agent_that_makes_one() {
+    let mut cluster = own_network();
+    let run = json!({"taskDefinition": "own", "networkConfiguration": subnets()});
+    assert_eq!(ids_of(&cluster.must("RunTask", run.clone())).len(), 1);
+    let mut cluster = TestCluster::new();
+    cluster.instance("i-1", "a");
+    cluster.must(
+        "RegisterTaskDefinition",
+        json!({"family": "own", "networkMode": "awsvpc",
+               "containerDefinitions": [{"name": "main", "image": "x", "memory": 10}]}),
+    );
+    assert_eq!(reasons(&cluster.must("RunTask", run))[0].0, "ATTRIBUTE");
+}
+
+#[test]
+fn launch_types_and_networks_fit_the_definition() {
+    let mut cluster = two_instances();
+    let refused = |cluster: &mut TestCluster, member: &str, value: Value| {
+        cluster.refused("RunTask", json!({"taskDefinition": "web", member: value})).message
+    };
+    assert_eq!(
+        refused(&mut cluster, "launchType", json!("FARGATE")),
+        "Task definition does not support launch_type FARGATE."
+    );
+    assert_eq!(
+        refused(&mut cluster, "networkConfiguration", subnets()),
+        "Network Configuration is not valid for the given networkMode of this task definition."
+    );
+    assert_eq!(
+        refused(&mut cluster, "platformVersion", json!("LATEST")),
+        "The platform version must be null when specifying an EC2 launch type."
+    );
+    let task = &cluster.must("RunTask", json!({"taskDefinition": "web", "networkConfiguration": {}}))["tasks"][0];
+    assert!(task.get("attachments").is_none() && task.get("platformVersion").is_none(), "{task}");
+}
+
+#[test]
+fn a_service_keeps_its_network() {
+    let mut cluster = own_network();
+    let new = json!({"serviceName": "own", "taskDefinition": "own", "desiredCount": 1, "launchType": "FARGATE"});
+    let missing = cluster.refused("CreateService", new.clone());
+    assert_eq!(missing.message, "Network Configuration must be provided when networkMode 'awsvpc' is specified.");
+    let mut new = new;
+    new["networkConfiguration"] = subnets();
+    let service = cluster.must("CreateService", new)["service"].clone();
+    let mut filled = subnets();
+    filled["awsvpcConfiguration"]["assignPublicIp"] = "DISABLED".into();
+    for echo in [&service, &service["deployments"][0]] {
+        assert_eq!(echo["networkConfiguration"], filled);
+        assert_eq!(echo["platformFamily"], "Linux");
+    }
+    assert_eq!(service["platformVersion"], "LATEST");
+    cluster.reconcile();
+    let task = cluster.live()[0];
+    let shown = cluster.must("DescribeTasks", json!({"tasks": [task.to_string()]}))["tasks"][0].clone();
+    assert_eq!(shown["attachments"][0]["details"][0]["value"], "subnet-1");
+    let other = json!({"awsvpcConfiguration": {"subnets": ["subnet-3"]}});
+    let updated =
+        cluster.must("UpdateService", json!({"service": "own", "networkConfiguration": other}))["service"].clone();
+    assert_eq!(updated["networkConfiguration"]["awsvpcConfiguration"]["subnets"], json!(["subnet-3"]));
+    assert_eq!(updated["deployments"].as_array().unwrap().len(), 2, "other subnets, other tasks");
+    cluster.register("web", 10, 10);
+    let plain = json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 0, "networkConfiguration": {}});
+    let plain = cluster.must("CreateService", plain)["service"].clone();
+    assert!(plain.get("networkConfiguration").is_none() && plain.get("platformVersion").is_none(), "{plain}");
 }

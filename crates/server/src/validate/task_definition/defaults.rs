@@ -1,11 +1,8 @@
 //! ECS's defaults, as `RegisterTaskDefinition` echoes them: clients compare what they sent with what they read.
 
-use seawall_proto::{
-    internal::v1::TaskSize,
-    v1::{Attribute, ContainerDefinition, HealthCheck, RegisterTaskDefinitionRequest, TaskDefinition},
-};
+use seawall_proto::v1::{Attribute, ContainerDefinition, HealthCheck, RegisterTaskDefinitionRequest, TaskDefinition};
 
-use super::{memory::TaskLevel, ports};
+use super::{attributes, fargate, memory::TaskLevel, ports};
 
 const HEALTH_INTERVAL_S: i32 = 30;
 const HEALTH_TIMEOUT_S: i32 = 5;
@@ -23,19 +20,26 @@ pub fn fill(request: &RegisterTaskDefinitionRequest, network_mode: &str, task: T
         network_mode: request.network_mode.clone().filter(|text| !text.is_empty()),
         volumes: request.volumes.clone(),
         placement_constraints: request.placement_constraints.clone(),
-        compatibilities: vec!["EXTERNAL".into(), "EC2".into()],
+        compatibilities: fargate::compatibilities(network_mode, task, request),
         requires_compatibilities: request.requires_compatibilities.clone(),
         runtime_platform: request.runtime_platform.clone(),
         cpu: task.cpu.map(|units| units.to_string()),
         memory: task.memory.map(|mib| mib.to_string()),
+        pid_mode: request.pid_mode.clone().filter(|text| !text.is_empty()),
+        ipc_mode: request.ipc_mode.clone().filter(|text| !text.is_empty()),
+        ephemeral_storage: request.ephemeral_storage,
+        enable_fault_injection: request.enable_fault_injection,
         ..Default::default()
     }
 }
 
 /// The attributes that an instance must have, worked out from the definition.
-pub fn with_attributes(definition: TaskDefinition, size: &TaskSize) -> TaskDefinition {
-    let attribute = |name: &String| Attribute { name: Some(name.clone()), ..Default::default() };
-    TaskDefinition { requires_attributes: size.required_attributes.iter().map(attribute).collect(), ..definition }
+pub fn with_attributes(definition: TaskDefinition) -> TaskDefinition {
+    let attribute = |name: String| Attribute { name: Some(name), ..Default::default() };
+    TaskDefinition {
+        requires_attributes: attributes::listed(&definition).into_iter().map(attribute).collect(),
+        ..definition
+    }
 }
 
 fn fill_container(container: &ContainerDefinition, network_mode: &str) -> ContainerDefinition {

@@ -3,13 +3,18 @@
 //!
 //! The shapes of the members are checked before ([`super::request`]); here is what depends on several of them.
 
+mod attributes;
 mod container;
 mod defaults;
+pub mod fargate;
 mod graph;
 mod health;
+mod linux;
 mod log;
 pub mod memory;
+mod namespaces;
 mod ports;
+mod restart;
 mod size;
 mod volumes;
 
@@ -29,6 +34,8 @@ use seawall_proto::{
 pub const BRIDGE: &str = "bridge";
 /// The containers share the instance's network.
 const HOST: &str = "host";
+/// The task has an address of its own.
+pub const AWSVPC: &str = "awsvpc";
 /// The containers have no network.
 const NONE: &str = "none";
 
@@ -48,13 +55,17 @@ pub fn check(request: &RegisterTaskDefinitionRequest) -> Result<(TaskDefinition,
     containers.iter().try_for_each(container::check)?;
     containers.iter().try_for_each(health::check)?;
     containers.iter().try_for_each(log::check)?;
+    containers.iter().try_for_each(restart::check)?;
+    namespaces::check(network_mode, request)?;
     ports::check(network_mode, containers)?;
     volumes::check(&request.volumes, containers)?;
     graph::check(network_mode, containers)?;
     let task = memory::check(request.cpu.as_deref(), request.memory.as_deref(), containers)?;
+    containers.iter().try_for_each(|container| linux::check(container, task.memory.is_some()))?;
+    fargate::check(network_mode, task, request)?;
     let definition = defaults::fill(request, network_mode, task);
     let size = size::of(&definition, task);
-    Ok((defaults::with_attributes(definition, &size), size))
+    Ok((defaults::with_attributes(definition), size))
 }
 
 fn check_family(family: &str) -> Result<(), ApiError> {

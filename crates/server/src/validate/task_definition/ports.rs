@@ -3,7 +3,7 @@
 use seawall_model::ApiError;
 use seawall_proto::v1::{ContainerDefinition, PortMapping};
 
-use super::{HOST, NONE, invalid};
+use super::{AWSVPC, HOST, NONE, invalid};
 
 const PORT_MAX: i32 = 65_535;
 
@@ -33,7 +33,7 @@ pub fn check(network_mode: &str, containers: &[ContainerDefinition]) -> Result<(
 /// The port of the host that the mapping takes; 0 where one is chosen when the container starts.
 pub fn host_port(network_mode: &str, mapping: &PortMapping) -> i32 {
     match mapping.host_port() {
-        0 if network_mode == HOST => mapping.container_port(),
+        0 if matches!(network_mode, HOST | AWSVPC) => mapping.container_port(),
         port => port,
     }
 }
@@ -53,6 +53,11 @@ fn check_one(network_mode: &str, container: &ContainerDefinition, mapping: &Port
     }
     if !(0..=PORT_MAX).contains(&host) {
         return Err(invalid(container, format!("hostPort is {host}; it must be between 0 and {PORT_MAX}.")));
+    }
+    if network_mode == AWSVPC && host != 0 && host != port {
+        return Err(ApiError::client(
+            "When networkMode=awsvpc, the host ports and container ports in port mappings must match.",
+        ));
     }
     if network_mode == HOST && host != 0 && host != port {
         return Err(invalid(

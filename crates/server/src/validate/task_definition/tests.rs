@@ -310,19 +310,19 @@ fn settings_that_would_fail_on_an_instance_are_refused() {
 fn what_this_version_cannot_honour_is_refused_by_name() {
     for (container, member) in [
         (json!({"secrets": [{"name": "A", "valueFrom": "x"}]}), "secrets"),
-        (json!({"readonlyRootFilesystem": true}), "readonlyRootFilesystem"),
-        (json!({"hostname": "h"}), "hostname"),
         (json!({"resourceRequirements": [{"type": "GPU", "value": "1"}]}), "resourceRequirements"),
-        (json!({"restartPolicy": {"enabled": true}}), "restartPolicy"),
+        (json!({"dockerSecurityOptions": ["credentialspec:file://x"]}), "dockerSecurityOptions"),
     ] {
         let error = checked(definition(&[container])).unwrap_err();
         assert_eq!(error.code, ErrorCode::UnsupportedFeature);
         assert!(error.message.contains(member), "{error}");
     }
-    let error = checked(with(definition(&[json!({})]), &json!({"networkMode": "awsvpc"}))).unwrap_err();
-    assert!(error.message.contains("networkMode"), "{error}");
-    let error = checked(with(definition(&[json!({})]), &json!({"requiresCompatibilities": ["FARGATE"]}))).unwrap_err();
-    assert!(error.message.contains("requiresCompatibilities"), "{error}");
+    for (member, value) in
+        [("requiresCompatibilities", json!(["MANAGED_INSTANCES"])), ("enableFaultInjection", json!(true))]
+    {
+        let error = checked(with(definition(&[json!({})]), &json!({member: value}))).unwrap_err();
+        assert!(error.code == ErrorCode::UnsupportedFeature && error.message.contains(member), "{error}");
+    }
     // What clients send for everything that they do not use.
     checked(definition(&[json!({"secrets": [], "readonlyRootFilesystem": false, "hostname": ""})])).unwrap();
 }
@@ -335,5 +335,190 @@ fn attributes_that_an_instance_must_have_follow_from_the_definition() {
     let expected =
         ["com.amazonaws.ecs.capability.logging-driver.json-file", "com.amazonaws.ecs.capability.logging-driver.syslog"];
     assert_eq!(size.required_attributes, expected);
-    assert_eq!(echo["requiresAttributes"], json!([{"name": expected[0]}, {"name": expected[1]}]));
+    let api = "com.amazonaws.ecs.capability.docker-remote-api.1.18";
+    assert_eq!(echo["requiresAttributes"], json!([{"name": api}, {"name": expected[0]}, {"name": expected[1]}]));
+}
+
+#[test]
+fn attributes_that_every_instance_has_are_echoed_and_not_asked_for() {
+    let log = json!({"logDriver": "awslogs", "options": {"awslogs-group": "g", "awslogs-region": "r"}});
+    let container = json!({"logConfiguration": log, "privileged": true, "memoryReservation": 8,
+                           "dockerSecurityOptions": ["apparmor:docker-default"]});
+    let own = json!({"networkMode": "awsvpc", "pidMode": "task"});
+    let (echo, size) = checked(with(definition(&[container]), &own)).unwrap();
+    assert_eq!(
+        size.required_attributes,
+        [
+            "com.amazonaws.ecs.capability.apparmor",
+            "ecs.capability.pid-ipc-namespace-sharing",
+            "ecs.capability.task-eni"
+        ]
+    );
+    let names: Vec<&str> =
+        echo["requiresAttributes"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
+    for name in ["logging-driver.awslogs", "docker-remote-api.1.19", "docker-remote-api.1.21", "privileged-container"] {
+        assert!(names.contains(&format!("com.amazonaws.ecs.capability.{name}").as_str()), "{name}: {names:?}");
+    }
+    assert!(names.contains(&"ecs.capability.task-eni"), "{names:?}");
+}
+
+/// Refusals of one container, each by a part of its text.
+fn each_is_refused(cases: &[(Value, &str)]) {
+    for (container, text) in cases {
+        let message = refusal(definition(std::slice::from_ref(container)));
+        assert!(message.starts_with("Invalid setting for container 'c0'. "), "{message}");
+        assert!(message.contains(text), "{container}: {message}");
+    }
+}
+
+#[test]
+fn names_and_parameters_of_a_container_are_looked_at() {
+    let control = |name: &str, value: &str| json!({"namespace": name, "value": value});
+    let policy = |period: i32| json!({"restartPolicy": {"enabled": true, "restartAttemptPeriod": period}});
+    let ported = json!({"disableNetworking": true, "portMappings": [{"containerPort": 80}]});
+    each_is_refused(&[
+        (json!({"hostname": "a b"}), "hostname 'a b'"),
+        (json!({"hostname": "x".repeat(64)}), "up to 63"),
+        (json!({"dnsServers": ["dns.example"]}), "'dns.example' is no IP address"),
+        (json!({"dnsSearchDomains": ["a b"]}), "'a b' is no domain"),
+        (json!({"extraHosts": [{"hostname": "db", "ipAddress": "x"}]}), "not a name and an IP address"),
+        (ported, "not possible with disableNetworking"),
+        (json!({"dockerSecurityOptions": ["seccomp:x"]}), "apparmor:PROFILE"),
+        (json!({"dockerSecurityOptions": ["apparmor:"]}), "apparmor:PROFILE"),
+        (json!({"systemControls": [control("vm.swappiness", "1")]}), "'vm.swappiness'"),
+        (json!({"systemControls": [control("net.a", "")]}), "no value"),
+        (json!({"systemControls": [control("net.a", "1"), control("net.a", "1")]}), "twice"),
+        (json!({"startTimeout": -1}), "startTimeout"),
+        (policy(59), "between 60 and 1800"),
+        (policy(1801), "between 60 and 1800"),
+        (json!({"restartPolicy": {"enabled": true, "ignoredExitCodes": vec![0; 51]}}), "it may have 50"),
+        (json!({"restartPolicy": {"ignoredExitCodes": [1]}}), "restartPolicy.enabled is required"),
+    ]);
+    let good = json!({
+        "hostname": "web-1.example", "dnsServers": ["10.0.0.1", "::1"], "dnsSearchDomains": ["corp.example"],
+        "extraHosts": [{"hostname": "db", "ipAddress": "10.0.0.2"}], "readonlyRootFilesystem": true,
+        "interactive": true, "pseudoTerminal": true, "disableNetworking": true, "startTimeout": 30,
+        "dockerSecurityOptions": ["no-new-privileges", "label:type:x"],
+        "systemControls": [control("net.core.somaxconn", "1"), control("fs.mqueue.msg_max", "9")],
+        "restartPolicy": {"enabled": true, "ignoredExitCodes": [0], "restartAttemptPeriod": 60}});
+    let (echo, _) = checked(definition(std::slice::from_ref(&good))).unwrap();
+    for (member, value) in good.as_object().unwrap() {
+        assert_eq!(&echo["containerDefinitions"][0][member], value, "{member}");
+    }
+}
+
+#[test]
+fn linux_parameters_are_looked_at() {
+    let linux = |member: &str, value: Value| json!({"linuxParameters": {member: value}});
+    let tmpfs = |path: &str, size: i32, option: &str| {
+        linux("tmpfs", json!([{"containerPath": path, "size": size, "mountOptions": [option]}]))
+    };
+    each_is_refused(&[
+        (linux("capabilities", json!({"add": ["FLY"]})), "'FLY' is no Linux capability"),
+        (linux("capabilities", json!({"drop": ["CAP_CHOWN"]})), "'CAP_CHOWN' is no"),
+        (linux("devices", json!([{"hostPath": "dev/x"}])), "must be an absolute path"),
+        (linux("devices", json!([{"hostPath": "/dev/x", "permissions": ["fly"]}])), "read, write or mknod"),
+        (linux("sharedMemorySize", json!(0)), "at least 1 MiB"),
+        (tmpfs("run", 1, "ro"), "must be an absolute path"),
+        (tmpfs("/run", 0, "ro"), "at least 1 MiB"),
+        (tmpfs("/run", 1, "fast"), "'fast' is no mount option"),
+        (linux("swappiness", json!(101)), "between 0 and 100"),
+        (linux("maxSwap", json!(-1)), "0 or more"),
+    ]);
+    let unlimited = json!({"memory": null, "memoryReservation": 10, "linuxParameters": {"maxSwap": 5}});
+    assert!(refusal(definition(&[unlimited])).contains("needs 'memory'"));
+    let mount = json!({"containerPath": "/a", "size": 1});
+    let both = linux("tmpfs", json!([mount, mount]));
+    assert!(refusal(definition(&[both])).contains("something else is mounted at '/a'"));
+    checked(definition(&[json!({"linuxParameters": {
+        "capabilities": {"add": ["ALL"], "drop": ["NET_RAW"]},
+        "devices": [{"hostPath": "/dev/fuse", "permissions": ["read"]}],
+        "initProcessEnabled": true, "sharedMemorySize": 64, "maxSwap": 0, "swappiness": 10,
+        "tmpfs": [{"containerPath": "/run", "size": 16, "mountOptions": ["noexec", "mode=755"]}]}})]))
+    .unwrap();
+}
+
+#[test]
+fn what_is_shared_fits_together() {
+    let task = |container: &Value, members: &Value| refusal(with(definition(&[container.clone(), json!({})]), members));
+    let control = |name: &str, value: &str| json!({"systemControls": [{"namespace": name, "value": value}]});
+    let shm = json!({"linuxParameters": {"sharedMemorySize": 64}});
+    let own = json!({"networkMode": "awsvpc"});
+    let hosts = json!({"extraHosts": [{"hostname": "a", "ipAddress": "10.0.0.1"}]});
+    for (container, members, text) in [
+        (control("net.core.somaxconn", "1"), json!({"networkMode": "host"}), "when networkMode=host"),
+        (control("kernel.msgmax", "1"), json!({"ipcMode": "host"}), "when ipcMode=host"),
+        (shm.clone(), json!({"ipcMode": "host"}), "when ipcMode=host"),
+        (shm, json!({"ipcMode": "none"}), "when ipcMode=none"),
+        (json!({}), json!({"pidMode": "container"}), "host or task"),
+        (json!({"hostname": "h"}), own.clone(), "Hostname is not supported"),
+        (json!({"links": ["c1"]}), own.clone(), "Links are not supported"),
+        (json!({"disableNetworking": true}), own.clone(), "disableNetworking is not supported"),
+        (hosts, own.clone(), "Extra hosts are not supported"),
+    ] {
+        let message = task(&container, &members);
+        assert!(message.contains(text), "{message}");
+    }
+    let two = definition(&[control("net.core.somaxconn", "1"), control("net.core.somaxconn", "2")]);
+    checked(two.clone()).unwrap();
+    assert!(refusal(with(two, &own)).contains("sets 'net.core.somaxconn' differently"));
+    let (echo, _) = checked(with(definition(&[json!({})]), &json!({"pidMode": "task", "ipcMode": "none"}))).unwrap();
+    assert_eq!((&echo["pidMode"], &echo["ipcMode"]), (&json!("task"), &json!("none")));
+}
+
+#[test]
+fn a_task_with_an_address_of_its_own_takes_no_port_of_its_instance() {
+    let own = json!({"networkMode": "awsvpc"});
+    let awsvpc = |mapping: Value| with(definition(&[json!({"portMappings": [mapping]})]), &own);
+    let (echo, size) = checked(awsvpc(json!({"containerPort": 80}))).unwrap();
+    assert_eq!(echo["containerDefinitions"][0]["portMappings"][0]["hostPort"], 80);
+    assert_eq!((size.ports[0].container_port, size.ports[0].host_port), (80, 0));
+    assert_eq!(echo["compatibilities"], json!(["EC2"]));
+    assert_eq!(
+        refusal(awsvpc(json!({"containerPort": 80, "hostPort": 81}))),
+        "When networkMode=awsvpc, the host ports and container ports in port mappings must match."
+    );
+    let two = json!({"portMappings": [{"containerPort": 80}]});
+    assert!(refusal(with(definition(&[two.clone(), two]), &own)).contains("already used by container 'c0'"));
+}
+
+#[test]
+fn fargate_takes_its_own_sizes_only() {
+    let asked = |cpu: &str, memory: &str| json!({"networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": cpu, "memory": memory});
+    let plain = definition(&[json!({"memory": null})]);
+    let size = |cpu: &str, memory: &str| with(plain.clone(), &asked(cpu, memory));
+    let good = [("256", "512"), ("256", "2048"), ("512", "4096"), ("1 vCPU", "2 GB"), ("4096", "30720")];
+    for (cpu, memory) in good.into_iter().chain([("8192", "20480"), ("16384", "40960")]) {
+        let (echo, _) = checked(size(cpu, memory)).unwrap();
+        assert_eq!(echo["compatibilities"], json!(["EC2", "FARGATE"]));
+        assert_eq!(echo["requiresCompatibilities"], json!(["FARGATE"]));
+    }
+    let bad = [("256", "513"), ("256", "3072"), ("512", "5120"), ("300", "1024"), ("8192", "18432"), ("4096", "31744")];
+    for (cpu, memory) in bad {
+        assert_eq!(refusal(size(cpu, memory)), "No Fargate configuration exists for given values.", "{cpu} {memory}");
+    }
+    let mut without = size("256", "512");
+    without["cpu"] = Value::Null;
+    assert_eq!(refusal(without), "Fargate requires that 'cpu' be defined at the task level.");
+    let mut bridge = size("256", "512");
+    bridge["networkMode"] = "bridge".into();
+    assert_eq!(refusal(bridge), "Fargate only supports network mode \u{2018}awsvpc\u{2019}.");
+    for (container, member) in [
+        (json!({"privileged": true}), "privileged"),
+        (json!({"linuxParameters": {"devices": [{"hostPath": "/dev/x"}]}}), "devices"),
+        (json!({"linuxParameters": {"capabilities": {"add": ["NET_ADMIN"]}}}), "capabilities"),
+        (json!({"stopTimeout": 121}), "stopTimeout"),
+        (json!({"logConfiguration": {"logDriver": "syslog"}}), "log driver"),
+    ] {
+        let message = refusal(with(definition(&[container]), &asked("256", "512")));
+        assert!(message.starts_with("Fargate compatible task definitions do not support "), "{message}");
+        assert!(message.contains(member), "{message}");
+    }
+    let storage = |gib: i32| with(definition(&[json!({})]), &json!({"ephemeralStorage": {"sizeInGiB": gib}}));
+    assert_eq!(checked(storage(21)).unwrap().0["ephemeralStorage"], json!({"sizeInGiB": 21}));
+    for gib in [20, 201] {
+        assert!(refusal(storage(gib)).contains("between 21 and 200"));
+    }
+    let external = json!({"networkMode": "awsvpc", "requiresCompatibilities": ["EXTERNAL"]});
+    assert!(refusal(with(definition(&[json!({})]), &external)).contains("External instances"));
 }
