@@ -4,6 +4,8 @@
 //! this version can honour? It reads the tables made from ECS's model and [`members`]; what only one operation knows is
 //! checked by that operation, a task definition in [`task_definition`].
 
+#[cfg(test)]
+mod compatibility;
 pub mod members;
 mod shape;
 pub mod tags;
