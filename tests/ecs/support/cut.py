@@ -1,18 +1,18 @@
-"""A proxy of one request at a time that can swallow an answer, as a network or a dying member does."""
+"""A proxy of single requests before the members: it can look at answers, and lose one as a network or a dying member does."""
 
 import http.client
+import itertools
 import socket
 import threading
 import urllib.parse
 
 
-class Cut:
-    """Stands before members, in this order. `swallow` says what is done before the next answer is thrown away."""
+class Proxy:
+    """Passes each request to the first of these endpoints that answers; to the next one each time where it `spreads`."""
 
-    def __init__(self, endpoints):
-        self.endpoints = endpoints
-        self.swallowed = 0
-        self._before = None
+    def __init__(self, endpoints, spreads=False):
+        self.endpoints, self.spreads = endpoints, spreads
+        self._turns = itertools.count()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -23,9 +23,9 @@ class Cut:
     def __exit__(self, *_):
         self._listener.close()
 
-    def swallow(self, before=lambda: None):
-        """The next answer does not arrive: `before` is called once it is there, and then the connection is closed."""
-        self._before = before
+    def answered(self, request, status, headers, body):
+        """Whether an answer is passed on; the headers of the request, and what was answered."""
+        return True
 
     def _accept(self):
         while True:
@@ -44,22 +44,20 @@ class Cut:
         line = reader.readline().decode()
         if not line:
             return False
-        headers = http.client.parse_headers(reader)
-        body = reader.read(int(headers.get("Content-Length", 0)))
+        request = http.client.parse_headers(reader)
+        body = reader.read(int(request.get("Content-Length", 0)))
         method, path, _ = line.split()
-        status, answered, text = self._ask(method, path, headers, body)
-        before, self._before = self._before, None
-        if before is not None:
-            before()
-            self.swallowed += 1
+        status, headers, text = self._ask(method, path, request, body)
+        if not self.answered(request, status, dict(headers), text):
             return False
-        lines = [f"HTTP/1.1 {status} x", *(f"{n}: {v}" for n, v in answered if n.lower() != "transfer-encoding")]
+        lines = [f"HTTP/1.1 {status} x", *(f"{n}: {v}" for n, v in headers if n.lower() != "transfer-encoding")]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + text)
         return True
 
     def _ask(self, method, path, headers, body):
-        for endpoint in self.endpoints:
-            address = urllib.parse.urlparse(endpoint)
+        first = next(self._turns) if self.spreads else 0
+        for place in range(len(self.endpoints)):
+            address = urllib.parse.urlparse(self.endpoints[(first + place) % len(self.endpoints)])
             member = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
             try:
                 member.request(method, path, body, dict(headers.items()))
@@ -70,3 +68,24 @@ class Cut:
             finally:
                 member.close()
         raise failure
+
+
+class Cut(Proxy):
+    """Loses an answer when it is told to."""
+
+    def __init__(self, endpoints):
+        self.swallowed = 0
+        self._before = None
+        super().__init__(endpoints)
+
+    def swallow(self, before=lambda: None):
+        """The next answer does not arrive: `before` is called once it is there, and then the connection is closed."""
+        self._before = before
+
+    def answered(self, request, status, headers, body):
+        before, self._before = self._before, None
+        if before is None:
+            return True
+        before()
+        self.swallowed += 1
+        return False

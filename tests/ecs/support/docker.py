@@ -4,9 +4,9 @@ import io
 import pathlib
 import shutil
 import subprocess
+import sys
 import tarfile
 
-IMAGE = "seawall-ecs-clients:1"
 PROGRAMS = ("sh", "sleep", "cat", "echo", "true", "false", "httpd", "mkdir", "test", "nc", "touch", "wget", "hostname")
 
 
@@ -15,7 +15,7 @@ def docker(*words, **how):
     return subprocess.run(["docker", *words], check=True, capture_output=True, **how).stdout.decode().strip()
 
 
-def make_image():
+def make_image(image):
     """Makes the image; needs Debian's busybox-static, or another that needs no libraries."""
     busybox = pathlib.Path(shutil.which("busybox")).resolve().read_bytes()
     file = io.BytesIO()
@@ -30,10 +30,14 @@ def make_image():
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             archive.addfile(link)
-    docker("import", "-", IMAGE, input=file.getvalue())
+    docker("import", "-", image, input=file.getvalue())
 
 
 def containers_of(task_arn, *flags):
     """Ids of the containers that the engine has of a task."""
     filters = ["--filter", f"name={task_arn.rpartition('/')[2]}"]
     return docker("ps", "--quiet", "--no-trunc", *flags, *filters).split()
+
+
+if __name__ == "__main__":
+    make_image(sys.argv[1])

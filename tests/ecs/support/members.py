@@ -34,6 +34,11 @@ def leader():
     return until("a member leads", look)
 
 
+def name_of(endpoint):
+    """The member's name, which is also dev's short name of its zone."""
+    return next(p["name"] for p in _servers() if p["endpoint"] == endpoint)
+
+
 def kill(endpoint):
     """Ends a member as a power cut does; dev starts it again after a while."""
     pid = next(p["pid"] for p in _servers() if p["endpoint"] == endpoint)

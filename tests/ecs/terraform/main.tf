@@ -14,6 +14,11 @@ variable "endpoint" {
   type        = string
 }
 
+variable "name" {
+  description = "Of the service and the family."
+  type        = string
+}
+
 variable "image" {
   type = string
 }
@@ -49,36 +54,14 @@ provider "aws" {
   }
 }
 
-resource "aws_ecs_cluster" "extra" {
-  name = "tf-extra"
+data "aws_caller_identity" "me" {}
 
-  setting {
-    name  = "containerInsights"
-    value = "disabled"
-  }
-}
-
-resource "aws_ecs_capacity_provider" "machines" {
-  name = "tf-machines"
-
-  auto_scaling_group_provider {
-    auto_scaling_group_arn = "arn:aws:autoscaling:us-local-1:000000000000:autoScalingGroup:00000000-0000-0000-0000-000000000000:autoScalingGroupName/machines"
-  }
-}
-
-resource "aws_ecs_cluster_capacity_providers" "extra" {
-  cluster_name       = aws_ecs_cluster.extra.name
-  capacity_providers = [aws_ecs_capacity_provider.machines.name]
-
-  default_capacity_provider_strategy {
-    base              = 1
-    weight            = 100
-    capacity_provider = aws_ecs_capacity_provider.machines.name
-  }
+data "aws_ecs_cluster" "default" {
+  cluster_name = "default"
 }
 
 resource "aws_ecs_task_definition" "web" {
-  family                   = "tf-web"
+  family                   = var.name
   requires_compatibilities = ["EC2"]
   network_mode             = "bridge"
 
@@ -103,8 +86,8 @@ resource "aws_ecs_task_definition" "web" {
 }
 
 resource "aws_ecs_service" "web" {
-  name                  = "tf-web"
-  cluster               = "default"
+  name                  = var.name
+  cluster               = data.aws_ecs_cluster.default.arn
   task_definition       = aws_ecs_task_definition.web.arn
   desired_count         = var.desired_count
   launch_type           = "EC2"
@@ -124,8 +107,8 @@ resource "aws_ecs_service" "web" {
   }
 
   ordered_placement_strategy {
-    type  = "binpack"
-    field = "memory"
+    type  = "spread"
+    field = "instanceId"
   }
 
   timeouts {
@@ -133,4 +116,8 @@ resource "aws_ecs_service" "web" {
     update = "2m"
     delete = "2m"
   }
+}
+
+output "account" {
+  value = data.aws_caller_identity.me.account_id
 }
