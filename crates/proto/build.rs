@@ -32,6 +32,7 @@ const ALWAYS_WRITTEN: &[&str] = &[
     "Service.deployments",
     "Service.placement_constraints",
     "Service.placement_strategy",
+    "DeploymentAlarms.alarm_names",
     "Task.attachments",
     "Task.attributes",
     "Task.containers",

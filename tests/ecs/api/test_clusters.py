@@ -103,6 +103,7 @@ def test_capacity_providers():
     assert found["autoScalingGroupProvider"]["autoScalingGroupArn"] == GROUP
     everything = ecs.describe_capacity_providers()["capacityProviders"]
     assert {"FARGATE", "FARGATE_SPOT", name} <= {provider["name"] for provider in everything}
+    assert refusal(ecs.describe_capacity_providers, cluster="nope")[0] == "ClusterNotFoundException"
     missing = ecs.describe_capacity_providers(capacityProviders=["nope"])
     assert missing["failures"][0]["reason"] == "MISSING"
 

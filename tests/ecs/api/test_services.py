@@ -273,5 +273,20 @@ def test_a_deployment_is_stopped_and_rolled_back():
 
 @needs("ListServicesByNamespace")
 def test_services_by_namespace():
+    namespace = unique("namespace")
+    name, made = create(0, serviceConnectConfiguration={"enabled": True, "namespace": namespace})
+    assert ecs.list_services_by_namespace(namespace=namespace)["serviceArns"] == [made["serviceArn"]]
+    ecs.delete_service(service=name)
     code, _ = refusal(ecs.list_services_by_namespace, namespace="nope")
     assert code == "NamespaceNotFoundException"
+
+
+@needs("ContinueServiceDeployment", "ListServiceDeployments")
+def test_no_deployment_waits_for_a_hook():
+    name, _ = create(0)
+    arn = ecs.list_service_deployments(service=name)["serviceDeployments"][0]["serviceDeploymentArn"]
+    code, message = refusal(ecs.continue_service_deployment, serviceDeploymentArn=arn, hookId="hook")
+    assert code in ("ClientException", "InvalidParameterException") and "hook" in message
+    code, _ = refusal(ecs.continue_service_deployment, serviceDeploymentArn=arn[:-3] + "xxx", hookId="hook")
+    assert code == "ServiceDeploymentNotFoundException"
+    ecs.delete_service(service=name)

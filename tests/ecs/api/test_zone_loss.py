@@ -17,7 +17,7 @@ from support.work import unique
 PROGRAM = os.environ["SEAWALL_PROGRAM"]
 CALL_MAX_S = 5
 # Long enough to see an election, the loss of the instance and its return.
-LOST_FOR_S = 4
+LOST_FOR_S = 3
 
 
 def seawall(*words):

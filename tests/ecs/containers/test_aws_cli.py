@@ -1,12 +1,12 @@
 """The AWS CLI as a person types it, on real containers: the newest of PyPI and the one that Debian has."""
 
-import itertools
 import json
 import os
 import subprocess
 
 import pytest
-from support.clients import ENDPOINTS, ecs
+from support.checked import Checked
+from support.clients import ecs
 from support.docker import containers_of
 from support.waiting import until
 from support.work import IMAGE, sh, unique
@@ -17,11 +17,10 @@ ENDS = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 
 
 class Aws:
-    """Types commands, each at the next member."""
+    """Types commands."""
 
-    def __init__(self, program, folder):
-        self.program, self.folder = program, folder
-        self.endpoints = itertools.cycle(ENDPOINTS)
+    def __init__(self, program, folder, endpoint):
+        self.program, self.folder, self.endpoint = program, folder, endpoint
         nothing = str(folder / "nothing")
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -34,7 +33,7 @@ class Aws:
         }
 
     def _run(self, words):
-        line = [self.program, "--endpoint-url", next(self.endpoints), "ecs", *words]
+        line = [self.program, "--endpoint-url", self.endpoint, "ecs", *words]
         return subprocess.run(line, env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=120)
 
     def __call__(self, *words):
@@ -51,7 +50,9 @@ class Aws:
 
 @pytest.fixture(params=sorted(PROGRAMS))
 def aws(request, tmp_path):
-    return Aws(PROGRAMS[request.param], tmp_path)
+    with Checked() as proxy:
+        yield Aws(PROGRAMS[request.param], tmp_path, proxy.endpoint)
+    assert proxy.calls and not proxy.wrong, proxy.wrong
 
 
 def definition_file(aws, family):
