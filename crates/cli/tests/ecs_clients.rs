@@ -168,8 +168,7 @@ fn boto3_and_the_aws_cli_run_containers() {
         clis.into_iter().filter_map(|(name, path)| Some(format!("{name}={}", path?.display()))).collect();
 
     let mut dev = dev("docker");
-    let settings =
-        [("SEAWALL_RUNTIME", "docker"), ("SEAWALL_IMAGE", &*image.0), ("SEAWALL_AWS", &*clis.join(","))];
+    let settings = [("SEAWALL_RUNTIME", "docker"), ("SEAWALL_IMAGE", &*image.0), ("SEAWALL_AWS", &*clis.join(","))];
     suite(&dev, "containers", &mut python(&programs), &settings);
     assert_eq!(dev.end("INT"), Some(0));
     dev.assert_no_process_left();
@@ -194,11 +193,8 @@ fn terraform_owns_a_service() {
     let Some(programs) = or_skip(venv("requirements.txt")) else { return };
     let mut dev = dev("process");
     let program = program.display().to_string();
-    let settings = [
-        ("SEAWALL_RUNTIME", "process"),
-        ("SEAWALL_TERRAFORM", &*program),
-        ("SEAWALL_TERRAFORM_PLUGINS", plugins),
-    ];
+    let settings =
+        [("SEAWALL_RUNTIME", "process"), ("SEAWALL_TERRAFORM", &*program), ("SEAWALL_TERRAFORM_PLUGINS", plugins)];
     suite(&dev, "terraform", &mut python(&programs), &settings);
     assert_eq!(dev.end("INT"), Some(0));
     dev.assert_no_process_left();

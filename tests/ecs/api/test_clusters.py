@@ -14,10 +14,15 @@ def test_a_cluster_is_made_described_listed_and_deleted():
     again = ecs.create_cluster(clusterName=name)["cluster"]
     assert again["clusterArn"] == made["clusterArn"], "the name is taken by what was asked for"
     bare = ecs.describe_clusters(clusters=[name])["clusters"][0]
-    counts = [bare[f"{what}Count"] for what in ("runningTasks", "pendingTasks", "activeServices", "registeredContainerInstances")]
+    counts = [
+        bare[f"{what}Count"]
+        for what in ("runningTasks", "pendingTasks", "activeServices", "registeredContainerInstances")
+    ]
     assert counts == [0, 0, 0, 0]
     assert "TAGS" not in bare and bare.get("tags", []) == [], "only on request"
-    full = ecs.describe_clusters(clusters=[arn(name)], include=["TAGS", "SETTINGS", "CONFIGURATIONS", "STATISTICS", "ATTACHMENTS"])
+    full = ecs.describe_clusters(
+        clusters=[arn(name)], include=["TAGS", "SETTINGS", "CONFIGURATIONS", "STATISTICS", "ATTACHMENTS"]
+    )
     full = full["clusters"][0]
     assert full["tags"] == [{"key": "team", "value": "x"}]
     assert full["settings"] == [{"name": "containerInsights", "value": "disabled"}]
@@ -52,9 +57,10 @@ def test_identifiers_of_another_region_or_account_are_refused():
     ]:
         code, message = refusal(ecs.list_tasks, cluster=other)
         assert code == "InvalidParameterException" and what in message, message
-    assert "Your accessing region is us-local-1" in refusal(
-        ecs.list_tasks, cluster="arn:aws:ecs:eu-west-1:000000000000:cluster/default"
-    )[1]
+    assert (
+        "Your accessing region is us-local-1"
+        in refusal(ecs.list_tasks, cluster="arn:aws:ecs:eu-west-1:000000000000:cluster/default")[1]
+    )
 
 
 def test_a_cluster_with_something_in_it_is_not_deleted():
@@ -114,10 +120,17 @@ def test_capacity_providers():
         cluster=cluster, capacityProviders=[name], defaultCapacityProviderStrategy=strategy
     )["cluster"]
     assert (put["capacityProviders"], put["defaultCapacityProviderStrategy"]) == ([name], strategy)
-    assert refusal(
-        ecs.put_cluster_capacity_providers, cluster="nope", capacityProviders=[], defaultCapacityProviderStrategy=[]
-    )[0] == "ClusterNotFoundException"
-    assert refusal(ecs.delete_capacity_provider, capacityProvider=name)[0] in ("ClientException", "ResourceInUseException", "InvalidParameterException")
+    assert (
+        refusal(
+            ecs.put_cluster_capacity_providers, cluster="nope", capacityProviders=[], defaultCapacityProviderStrategy=[]
+        )[0]
+        == "ClusterNotFoundException"
+    )
+    assert refusal(ecs.delete_capacity_provider, capacityProvider=name)[0] in (
+        "ClientException",
+        "ResourceInUseException",
+        "InvalidParameterException",
+    )
     ecs.put_cluster_capacity_providers(cluster=cluster, capacityProviders=[], defaultCapacityProviderStrategy=[])
 
     updated = ecs.update_capacity_provider(
@@ -127,9 +140,15 @@ def test_capacity_providers():
     ecs.delete_capacity_provider(capacityProvider=name)
     gone = ecs.describe_capacity_providers(capacityProviders=[name])
     assert not [p for p in gone["capacityProviders"] if p["status"] == "ACTIVE"]
-    for call, named in [(ecs.update_capacity_provider, {"name": "nope"}), (ecs.delete_capacity_provider, {"capacityProvider": "nope"})]:
+    for call, named in [
+        (ecs.update_capacity_provider, {"name": "nope"}),
+        (ecs.delete_capacity_provider, {"capacityProvider": "nope"}),
+    ]:
         assert refusal(call, **named)[0] in ("ClientException", "InvalidParameterException")
-    assert refusal(ecs.delete_capacity_provider, capacityProvider="FARGATE")[0] in ("ClientException", "InvalidParameterException")
+    assert refusal(ecs.delete_capacity_provider, capacityProvider="FARGATE")[0] in (
+        "ClientException",
+        "InvalidParameterException",
+    )
     ecs.delete_cluster(cluster=cluster)
 
 
@@ -167,6 +186,9 @@ def test_a_cluster_is_made_with_its_capacity_providers():
 def test_the_cluster_of_the_instances_is_not_deleted():
     code, message = refusal(ecs.delete_cluster, cluster="default")
     assert (code, message) in (
-        ("ClusterContainsContainerInstancesException", "The Cluster cannot be deleted while Container Instances are active or draining."),
+        (
+            "ClusterContainsContainerInstancesException",
+            "The Cluster cannot be deleted while Container Instances are active or draining.",
+        ),
         ("ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."),
     )

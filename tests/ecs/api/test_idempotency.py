@@ -3,11 +3,11 @@
 import threading
 
 import pytest
+
 from support import members
 from support.clients import ENDPOINTS, client, ecs
 from support.cut import Cut
 from support.work import container, register, service, unique
-
 
 # Each prepares a call: how it is made by a client, and what there is of its effect afterwards.
 

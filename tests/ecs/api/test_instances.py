@@ -10,7 +10,9 @@ def instances():
 def test_instances_are_listed_and_described():
     arns = instances()
     assert len(arns) == 3
-    described = ecs.describe_container_instances(containerInstances=[*arns, arns[0].rpartition("/")[2]], include=["TAGS"])
+    described = ecs.describe_container_instances(
+        containerInstances=[*arns, arns[0].rpartition("/")[2]], include=["TAGS"]
+    )
     one = described["containerInstances"][0]
     assert (one["status"], one["agentConnected"]) == ("ACTIVE", True)
     for resources in ("remainingResources", "registeredResources"):
@@ -25,13 +27,25 @@ def test_instances_are_listed_and_described():
 
 def test_what_is_wrong_is_refused():
     assert refusal(ecs.list_container_instances, cluster="nope") == ("ClusterNotFoundException", "Cluster not found.")
-    assert refusal(ecs.describe_container_instances, containerInstances=[])[0] in ("ClientException", "InvalidParameterException")
+    assert refusal(ecs.describe_container_instances, containerInstances=[])[0] in (
+        "ClientException",
+        "InvalidParameterException",
+    )
     assert refusal(ecs.describe_container_instances, containerInstances=["x"] * 101)[0] == "InvalidParameterException"
     assert refusal(ecs.list_container_instances, status="NOPE")[0] == "InvalidParameterException"
     code, message = refusal(ecs.update_container_instances_state, containerInstances=instances()[:1], status="INACTIVE")
-    assert (code, message) == ("InvalidParameterException", "Container instance status should be one of [ACTIVE,DRAINING].")
-    assert refusal(ecs.update_container_instances_state, containerInstances=["x"] * 11, status="DRAINING")[0] == "InvalidParameterException"
-    assert refusal(ecs.deregister_container_instance, containerInstance="0" * 32)[0] in ("ClientException", "InvalidParameterException")
+    assert (code, message) == (
+        "InvalidParameterException",
+        "Container instance status should be one of [ACTIVE,DRAINING].",
+    )
+    assert (
+        refusal(ecs.update_container_instances_state, containerInstances=["x"] * 11, status="DRAINING")[0]
+        == "InvalidParameterException"
+    )
+    assert refusal(ecs.deregister_container_instance, containerInstance="0" * 32)[0] in (
+        "ClientException",
+        "InvalidParameterException",
+    )
 
 
 def test_a_drained_instance_takes_no_tasks_and_comes_back():
@@ -77,7 +91,9 @@ def test_attributes_are_put_listed_and_deleted():
     assert code in ("InvalidParameterException", "AttributeLimitExceededException")
     assert refusal(ecs.put_attributes, attributes=[{"name": "a b!", "targetId": arn}])[0] == "InvalidParameterException"
     assert refusal(ecs.list_attributes, targetType="nope")[0] == "InvalidParameterException"
-    assert refusal(ecs.list_attributes, cluster="nope", targetType="container-instance")[0] == "ClusterNotFoundException"
+    assert (
+        refusal(ecs.list_attributes, cluster="nope", targetType="container-instance")[0] == "ClusterNotFoundException"
+    )
 
 
 @needs_member("ListContainerInstancesRequest", "filter")
@@ -87,7 +103,10 @@ def test_instances_are_filtered_by_the_query_language():
     for query in (f"attribute:{name} == ssd", f"attribute:{name} in [hdd, ssd] and agentConnected == true"):
         assert ecs.list_container_instances(filter=query)["containerInstanceArns"] == [arn]
     assert len(ecs.list_container_instances(filter=f"attribute:{name} !exists")["containerInstanceArns"]) == 2
-    assert refusal(ecs.list_container_instances, filter="attribute:")[0] in ("InvalidParameterException", "ClientException")
+    assert refusal(ecs.list_container_instances, filter="attribute:")[0] in (
+        "InvalidParameterException",
+        "ClientException",
+    )
     ecs.delete_attributes(attributes=[{"name": name, "targetId": arn}])
 
 

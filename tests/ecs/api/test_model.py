@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from support.clients import ecs, refusal
 from support.table import MEMBERS, MODEL, OPERATIONS, only
 
@@ -20,7 +21,9 @@ def sample(shape, name="", seen=()):
     """A value of a shape that uses it: as little as is allowed, nothing that is empty."""
     if shape.type_name == "structure":
         wanted = [m for m in shape.members if m in shape.required_members] or list(shape.members)[:1]
-        return {m: sample(shape.members[m], m, (*seen, shape.name)) for m in wanted if shape.members[m].name not in seen}
+        return {
+            m: sample(shape.members[m], m, (*seen, shape.name)) for m in wanted if shape.members[m].name not in seen
+        }
     if shape.type_name == "list":
         return [sample(shape.member, name, seen)]
     if shape.type_name == "map":
@@ -50,9 +53,7 @@ def inputs():
             if inner.type_name == "structure" and rule == "works" and inner.name not in seen:
                 seen.add(inner.name)
                 required, outer = required_of(inner), make
-                yield from below(
-                    inner, lambda value, o=outer, m=member, w=wrap, r=required: o({m: w({**r, **value})})
-                )
+                yield from below(inner, lambda value, o=outer, m=member, w=wrap, r=required: o({m: w({**r, **value})}))
 
     for name, what in OPERATIONS.items():
         if what == "works":

@@ -29,7 +29,9 @@ def test_what_a_service_says_of_its_rollouts_is_read_back():
         assert is_["deploymentCircuitBreaker"]["enable"] is False
         assert told["deploymentController"] == {"type": "ECS"}
     # Switched off by an empty structure, as the provider does where the block is taken out.
-    ecs.update_service(service=name, deploymentConfiguration={"deploymentCircuitBreaker": {"enable": False, "rollback": False}})
+    ecs.update_service(
+        service=name, deploymentConfiguration={"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
+    )
     ecs.delete_service(service=name, force=True)
 
 
@@ -54,9 +56,17 @@ def test_force_delete():
 def test_what_is_not_used_is_sent_empty():
     """Lists and switches of blocks that a file does not have."""
     name, made = create(
-        loadBalancers=[], serviceRegistries=[], placementConstraints=[], placementStrategy=[], capacityProviderStrategy=[],
-        volumeConfigurations=[], vpcLatticeConfigurations=[], enableExecuteCommand=False, enableECSManagedTags=False,
-        propagateTags="NONE", healthCheckGracePeriodSeconds=0,
+        loadBalancers=[],
+        serviceRegistries=[],
+        placementConstraints=[],
+        placementStrategy=[],
+        capacityProviderStrategy=[],
+        volumeConfigurations=[],
+        vpcLatticeConfigurations=[],
+        enableExecuteCommand=False,
+        enableECSManagedTags=False,
+        propagateTags="NONE",
+        healthCheckGracePeriodSeconds=0,
     )
     assert (made["loadBalancers"], made["serviceRegistries"], made["placementConstraints"]) == ([], [], [])
     assert made["enableExecuteCommand"] is False and made["enableECSManagedTags"] is False

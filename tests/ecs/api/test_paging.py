@@ -1,4 +1,4 @@
-from support.clients import client, ecs, ENDPOINTS, refusal
+from support.clients import ENDPOINTS, client, ecs, refusal
 from support.work import register, unique
 
 
@@ -21,7 +21,10 @@ def test_a_token_is_bound_to_its_list_and_its_filters():
     for _ in range(2):
         register(family=family)
     token = ecs.list_task_definitions(familyPrefix=family, maxResults=1)["nextToken"]
-    assert refusal(ecs.list_task_definitions, familyPrefix=family, status="INACTIVE", nextToken=token)[0] == "InvalidParameterException"
+    assert (
+        refusal(ecs.list_task_definitions, familyPrefix=family, status="INACTIVE", nextToken=token)[0]
+        == "InvalidParameterException"
+    )
     assert refusal(ecs.list_tasks, nextToken=token)[0] == "InvalidParameterException"
 
 

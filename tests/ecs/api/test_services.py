@@ -1,8 +1,9 @@
 import pytest
+
 from support.clients import ACCOUNT, REGION, ecs, refusal
 from support.table import needs, needs_member
 from support.waiting import until
-from support.work import IMAGE, container, register, service, sh, task, unique, wait
+from support.work import container, register, service, sh, unique, wait
 
 
 def create(desired=2, definition=None, **members):
@@ -37,7 +38,10 @@ def test_a_service_goes_through_its_life():
 
     now = stable(name)
     assert (now["runningCount"], now["pendingCount"]) == (2, 0)
-    until("it is said that it is steady", lambda: any("has reached a steady state." in e["message"] for e in service(name)["events"]))
+    until(
+        "it is said that it is steady",
+        lambda: any("has reached a steady state." in e["message"] for e in service(name)["events"]),
+    )
     deployment = service(name)["deployments"][0]
     assert deployment["rolloutState"] == "COMPLETED"
     assert deployment["rolloutStateReason"] == f"ECS deployment {deployment['id']} completed."
@@ -55,7 +59,10 @@ def test_a_service_goes_through_its_life():
     wait("services_inactive", services=[name])
     assert service(name)["status"] == "INACTIVE", "it stays describable"
     assert arn not in ecs.list_services(maxResults=100)["serviceArns"]
-    assert refusal(ecs.update_service, service=name, desiredCount=1) == ("ServiceNotActiveException", "Service was not ACTIVE.")
+    assert refusal(ecs.update_service, service=name, desiredCount=1) == (
+        "ServiceNotActiveException",
+        "Service was not ACTIVE.",
+    )
     again = ecs.create_service(serviceName=name, taskDefinition=definition, desiredCount=0)["service"]
     assert again["status"] == "ACTIVE", "the name is free again"
     ecs.delete_service(service=name)
@@ -116,7 +123,12 @@ BAD = [
     ("create_service", {"desiredCount": -1}, "InvalidParameterException", "desiredCount"),
     ("create_service", {"desiredCount": 5001}, "InvalidParameterException", "5000"),
     ("create_service", {"clientToken": "x" * 37}, "InvalidParameterException", "36"),
-    ("create_service", {"healthCheckGracePeriodSeconds": -1}, "InvalidParameterException", "healthCheckGracePeriodSeconds"),
+    (
+        "create_service",
+        {"healthCheckGracePeriodSeconds": -1},
+        "InvalidParameterException",
+        "healthCheckGracePeriodSeconds",
+    ),
     ("update_service", {"service": "nope"}, "ServiceNotFoundException", "Service not found."),
     ("update_service", {"service": "nope", "cluster": "nope"}, "ClusterNotFoundException", "Cluster not found."),
     ("delete_service", {"service": "nope"}, "ServiceNotFoundException", "Service not found."),
@@ -162,7 +174,11 @@ def test_tags_are_put_listed_and_removed():
     ecs.untag_resource(resourceArn=arn, tagKeys=["a", "nope"])
     assert ecs.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "b", "value": "3"}]
     nowhere = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/default/nope"
-    for call, more in (("tag_resource", {"tags": []}), ("untag_resource", {"tagKeys": []}), ("list_tags_for_resource", {})):
+    for call, more in (
+        ("tag_resource", {"tags": []}),
+        ("untag_resource", {"tagKeys": []}),
+        ("list_tags_for_resource", {}),
+    ):
         code, _ = refusal(getattr(ecs, call), resourceArn=nowhere, **more)
         assert code in ("ResourceNotFoundException", "InvalidParameterException"), call
         code, _ = refusal(getattr(ecs, call), resourceArn="not-an-arn", **more)
@@ -187,7 +203,13 @@ def test_tags_are_propagated_to_tasks():
 
 
 def test_what_is_stored_is_echoed_and_said():
-    balancer = [{"targetGroupArn": "arn:aws:elasticloadbalancing:us-local-1:000000000000:targetgroup/x/0", "containerName": "main", "containerPort": 80}]
+    balancer = [
+        {
+            "targetGroupArn": "arn:aws:elasticloadbalancing:us-local-1:000000000000:targetgroup/x/0",
+            "containerName": "main",
+            "containerPort": 80,
+        }
+    ]
     definition = register(container(portMappings=[{"containerPort": 80}]))
     name, made = create(0, definition, loadBalancers=balancer)
     assert made["loadBalancers"] == balancer
@@ -200,9 +222,7 @@ def test_what_is_stored_is_echoed_and_said():
 def test_the_circuit_breaker_rolls_back():
     family = unique("family")
     good = register(family=family)
-    name, _ = create(
-        1, good, deploymentConfiguration={"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
-    )
+    name, _ = create(1, good, deploymentConfiguration={"deploymentCircuitBreaker": {"enable": True, "rollback": True}})
     stable(name)
     bad = register(container(["/no/such/program"]), family=family)
     ecs.update_service(service=name, taskDefinition=bad)
@@ -219,7 +239,15 @@ def test_a_daemon_runs_once_on_each_instance():
     name = unique("daemon")
     ecs.create_service(serviceName=name, taskDefinition=register(), schedulingStrategy="DAEMON")
     stable(name)
-    assert len({t["containerInstanceArn"] for t in until("three run", lambda: [*tasks_of(name)] if len(tasks_of(name)) == 3 else None)}) == 3
+    assert (
+        len(
+            {
+                t["containerInstanceArn"]
+                for t in until("three run", lambda: [*tasks_of(name)] if len(tasks_of(name)) == 3 else None)
+            }
+        )
+        == 3
+    )
     ecs.delete_service(service=name, force=True)
 
 
@@ -229,7 +257,9 @@ def test_service_deployments_and_revisions():
     stable(name)
     listed = until(
         "the deployment has ended",
-        lambda: [d for d in ecs.list_service_deployments(service=name)["serviceDeployments"] if d["status"] == "SUCCESSFUL"],
+        lambda: [
+            d for d in ecs.list_service_deployments(service=name)["serviceDeployments"] if d["status"] == "SUCCESSFUL"
+        ],
     )
     arn = listed[0]["serviceDeploymentArn"]
     assert f":service-deployment/default/{name}/" in arn
@@ -263,7 +293,9 @@ def test_a_deployment_is_stopped_and_rolled_back():
     ended = ("ROLLBACK_SUCCESSFUL", "STOPPED")
     until(
         "it is rolled back",
-        lambda: ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0]["status"] in ended,
+        lambda: (
+            ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0]["status"] in ended
+        ),
     )
     assert stable(name)["taskDefinition"] == good
     code, _ = refusal(ecs.stop_service_deployment, serviceDeploymentArn=arn[:-3] + "xxx")

@@ -1,11 +1,19 @@
 import pytest
+
 from support.clients import ACCOUNT, REGION, ecs, refusal
 from support.table import needs, needs_member
 from support.work import IMAGE, container, register, unique
 
 READ_ONLY = (
-    "taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities", "registeredAt", "registeredBy",
-    "deregisteredAt", "deleteRequestedAt",
+    "taskDefinitionArn",
+    "revision",
+    "status",
+    "requiresAttributes",
+    "compatibilities",
+    "registeredAt",
+    "registeredBy",
+    "deregisteredAt",
+    "deleteRequestedAt",
 )
 
 
@@ -24,8 +32,16 @@ def test_ecs_s_own_defaults_are_echoed():
     )["taskDefinition"]
     assert made["containerDefinitions"] == [
         {
-            "name": "web", "image": IMAGE, "cpu": 0, "memory": 64, "essential": True, "environment": [],
-            "mountPoints": [], "volumesFrom": [], "portMappings": [], **others(made),
+            "name": "web",
+            "image": IMAGE,
+            "cpu": 0,
+            "memory": 64,
+            "essential": True,
+            "environment": [],
+            "mountPoints": [],
+            "volumesFrom": [],
+            "portMappings": [],
+            **others(made),
         }
     ]
     assert (made["taskDefinitionArn"], made["family"], made["revision"]) == (arn(family, 1), family, 1)
@@ -65,7 +81,10 @@ FULL = {
             "stopTimeout": 3,
             "dockerLabels": {"a": "b"},
             "ulimits": [{"name": "nofile", "softLimit": 1024, "hardLimit": 2048}],
-            "logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "g", "awslogs-region": "us-local-1", "awslogs-stream-prefix": "p"}},
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {"awslogs-group": "g", "awslogs-region": "us-local-1", "awslogs-stream-prefix": "p"},
+            },
             "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 5},
             "user": "root",
             "workingDirectory": "/",
@@ -110,7 +129,10 @@ def test_a_family_goes_through_its_life():
     assert ecs.list_task_definitions(familyPrefix=family, status="INACTIVE")["taskDefinitionArns"] == [two]
     assert refusal(ecs.run_task, taskDefinition=two) == ("ClientException", "TaskDefinition is inactive")
     ecs.deregister_task_definition(taskDefinition=one)
-    assert refusal(ecs.describe_task_definition, taskDefinition=family) == ("ClientException", "Unable to describe task definition.")
+    assert refusal(ecs.describe_task_definition, taskDefinition=family) == (
+        "ClientException",
+        "Unable to describe task definition.",
+    )
     assert ecs.list_task_definition_families(familyPrefix=family, status="ACTIVE")["families"] == []
     assert ecs.list_task_definition_families(familyPrefix=family, status="INACTIVE")["families"] == [family]
     assert ecs.list_task_definition_families(familyPrefix=family, status="ALL")["families"] == [family]
@@ -127,7 +149,10 @@ def test_inactive_definitions_are_deleted():
     assert {failure["arn"] for failure in answer["failures"]} == {two, arn(family, 9)}
     assert one not in ecs.list_task_definitions(familyPrefix=family, status="INACTIVE")["taskDefinitionArns"]
     assert register(family=family) == arn(family, 3)
-    assert refusal(ecs.delete_task_definitions, taskDefinitions=["x:1"] * 11)[0] in ("InvalidParameterException", "ClientException")
+    assert refusal(ecs.delete_task_definitions, taskDefinitions=["x:1"] * 11)[0] in (
+        "InvalidParameterException",
+        "ClientException",
+    )
 
 
 BAD = [
@@ -170,7 +195,10 @@ def test_what_is_not_there_is_refused():
         assert (code, message) == ("ClientException", "Unable to describe task definition.")
     assert refusal(ecs.list_task_definitions, status="NOPE")[0] in ("ClientException", "InvalidParameterException")
     assert refusal(ecs.list_task_definitions, sort="NOPE")[0] in ("ClientException", "InvalidParameterException")
-    assert refusal(ecs.list_task_definition_families, status="NOPE")[0] in ("ClientException", "InvalidParameterException")
+    assert refusal(ecs.list_task_definition_families, status="NOPE")[0] in (
+        "ClientException",
+        "InvalidParameterException",
+    )
     assert refusal(ecs.list_task_definition_families, maxResults=101)[0] == "InvalidParameterException"
 
 

@@ -1,8 +1,9 @@
 import pytest
+
 from support.clients import ACCOUNT, REGION, ecs, refusal
 from support.table import needs, needs_member
 from support.waiting import until
-from support.work import IMAGE, SOON, container, register, run, running, service, sh, stopped, task, unique, wait
+from support.work import IMAGE, container, register, run, running, sh, stopped, unique, wait
 
 
 def listed(**of):
@@ -12,9 +13,7 @@ def listed(**of):
 def test_a_task_runs_and_is_stopped_with_the_reason_given():
     family = unique("family")
     definition, me = register(container(memory=32), family=family), unique("me")
-    answer = ecs.run_task(
-        taskDefinition=family, startedBy=me, tags=[{"key": "a", "value": "b"}], referenceId="ref"
-    )
+    answer = ecs.run_task(taskDefinition=family, startedBy=me, tags=[{"key": "a", "value": "b"}], referenceId="ref")
     assert answer["failures"] == []
     made = answer["tasks"][0]
     arn = made["taskArn"]
@@ -47,12 +46,17 @@ def test_a_task_runs_and_is_stopped_with_the_reason_given():
 
 
 def test_exit_codes_and_reasons_of_every_container_are_set():
-    arn = run(register(
-        container(sh("sleep 0.5; exit 7")),
-        container(name="other", essential=False, command=["true"]),
-    ))
+    arn = run(
+        register(
+            container(sh("sleep 0.5; exit 7")),
+            container(name="other", essential=False, command=["true"]),
+        )
+    )
     ended = stopped(arn)
-    assert (ended["stopCode"], ended["stoppedReason"]) == ("EssentialContainerExited", "Essential container in task exited")
+    assert (ended["stopCode"], ended["stoppedReason"]) == (
+        "EssentialContainerExited",
+        "Essential container in task exited",
+    )
     codes = {one["name"]: one["exitCode"] for one in ended["containers"]}
     assert codes == {"main": 7, "other": 0}
     assert "executionStoppedAt" in ended
@@ -70,20 +74,31 @@ def test_a_task_that_cannot_start_says_why():
 
 def test_overrides():
     definition = register(container(["false"], environment=[{"name": "CODE", "value": "1"}]))
-    ended = stopped(run(definition, overrides={"containerOverrides": [
-        {"name": "main", "command": sh("exit $CODE"), "environment": [{"name": "CODE", "value": "9"}]}
-    ]}))
+    ended = stopped(
+        run(
+            definition,
+            overrides={
+                "containerOverrides": [
+                    {"name": "main", "command": sh("exit $CODE"), "environment": [{"name": "CODE", "value": "9"}]}
+                ]
+            },
+        )
+    )
     assert ended["containers"][0]["exitCode"] == 9
     assert ended["overrides"]["containerOverrides"][0]["name"] == "main"
-    code, message = refusal(ecs.run_task, taskDefinition=definition, overrides={"containerOverrides": [{"name": "nope"}]})
+    code, message = refusal(
+        ecs.run_task, taskDefinition=definition, overrides={"containerOverrides": [{"name": "nope"}]}
+    )
     assert code in ("ClientException", "InvalidParameterException") and "nope" in message
 
 
 def test_a_container_s_dependencies_hold():
-    arn = run(register(
-        container(sh("exit 4"), dependsOn=[{"containerName": "first", "condition": "SUCCESS"}]),
-        container(name="first", essential=False, command=sh("exit 3")),
-    ))
+    arn = run(
+        register(
+            container(sh("exit 4"), dependsOn=[{"containerName": "first", "condition": "SUCCESS"}]),
+            container(name="first", essential=False, command=sh("exit 3")),
+        )
+    )
     ended = stopped(arn)
     codes = {one["name"]: one.get("exitCode") for one in ended["containers"]}
     assert codes == {"main": None, "first": 3}, ended
@@ -99,7 +114,10 @@ def test_tasks_start_on_the_instances_that_are_named():
     assert answer["failures"][0]["reason"] == "MISSING"
     for one in answer["tasks"]:
         ecs.stop_task(task=one["taskArn"])
-    assert refusal(ecs.start_task, taskDefinition=register(), containerInstances=["x"] * 11)[0] == "InvalidParameterException"
+    assert (
+        refusal(ecs.start_task, taskDefinition=register(), containerInstances=["x"] * 11)[0]
+        == "InvalidParameterException"
+    )
     assert refusal(ecs.start_task, taskDefinition="nope", containerInstances=instances)[0] == "ClientException"
 
 
@@ -179,7 +197,10 @@ def test_tasks_of_services_are_protected():
     wait("services_stable", services=[name])
     arn = listed(serviceName=name)[0]
     protected = ecs.update_task_protection(cluster="default", tasks=[arn], protectionEnabled=True, expiresInMinutes=5)
-    assert (protected["protectedTasks"][0]["taskArn"], protected["protectedTasks"][0]["protectionEnabled"]) == (arn, True)
+    assert (protected["protectedTasks"][0]["taskArn"], protected["protectedTasks"][0]["protectionEnabled"]) == (
+        arn,
+        True,
+    )
     assert ecs.get_task_protection(cluster="default", tasks=[arn])["protectedTasks"][0]["protectionEnabled"] is True
     off = ecs.update_task_protection(cluster="default", tasks=[arn], protectionEnabled=False)["protectedTasks"][0]
     assert off["protectionEnabled"] is False and "expirationDate" not in off
@@ -198,12 +219,11 @@ def test_tasks_of_services_are_protected():
 @needs_member("RunTaskRequest", "placementStrategy")
 def test_tasks_are_placed_as_asked():
     definition = register()
-    placed = ecs.run_task(
-        taskDefinition=definition, count=3, placementConstraints=[{"type": "distinctInstance"}]
-    )
+    placed = ecs.run_task(taskDefinition=definition, count=3, placementConstraints=[{"type": "distinctInstance"}])
     assert len({t["containerInstanceArn"] for t in placed["tasks"]}) == 3
     one_zone = ecs.run_task(
-        taskDefinition=definition, count=2,
+        taskDefinition=definition,
+        count=2,
         placementConstraints=[{"type": "memberOf", "expression": "attribute:ecs.availability-zone == us-local-1b"}],
         placementStrategy=[{"type": "binpack", "field": "memory"}],
     )

@@ -3,6 +3,7 @@
 import json
 
 import botocore.exceptions
+
 from support.clients import ACCOUNT, ENDPOINTS, client, ecs
 from support.raw import TARGET, error, post
 
@@ -54,7 +55,12 @@ def test_the_port_says_who_the_caller_is():
 
 
 def test_another_service_is_told_what_this_port_is():
-    for service, call in [("s3", "list_buckets"), ("sqs", "list_queues"), ("ec2", "describe_instances"), ("dynamodb", "list_tables")]:
+    for service, call in [
+        ("s3", "list_buckets"),
+        ("sqs", "list_queues"),
+        ("ec2", "describe_instances"),
+        ("dynamodb", "list_tables"),
+    ]:
         try:
             getattr(client(ENDPOINTS[0], service, retries={"max_attempts": 0}), call)()
         except botocore.exceptions.ClientError as refused:

@@ -9,6 +9,7 @@ import time
 import urllib.request
 
 import pytest
+
 from support import members
 from support.clients import ENDPOINTS, client
 from support.waiting import until
@@ -30,7 +31,9 @@ def proxy():
         address = f"127.0.0.1:{free.getsockname()[1]}"
     servers = ",".join(endpoint.removeprefix("http://") for endpoint in ENDPOINTS)
     process = subprocess.Popen(
-        [PROGRAM, "proxy", "--listen", address, "--server", servers], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [PROGRAM, "proxy", "--listen", address, "--server", servers],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         until("the proxy serves", lambda: answers(f"http://{address}"))

@@ -1,6 +1,7 @@
 """Runs last: whether the suite has called all that the page says works. Only where the whole suite ran."""
 
 import pytest
+
 from support.clients import ANSWERED, CALLED, REFUSED
 from support.table import MODEL, WORKING
 

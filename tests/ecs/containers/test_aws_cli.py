@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+
 from support.checked import Checked
 from support.clients import ecs
 from support.docker import containers_of
@@ -59,7 +60,14 @@ def definition_file(aws, family):
     definition = {
         "family": family,
         "containerDefinitions": [
-            {"name": "web", "image": IMAGE, "memory": 16, "command": sh(ENDS), "stopTimeout": 2, "portMappings": [{"containerPort": 80}]}
+            {
+                "name": "web",
+                "image": IMAGE,
+                "memory": 16,
+                "command": sh(ENDS),
+                "stopTimeout": 2,
+                "portMappings": [{"containerPort": 80}],
+            }
         ],
     }
     (aws.folder / "task.json").write_text(json.dumps(definition))
@@ -74,7 +82,9 @@ def test_clusters(aws):
     assert found[0]["tags"] == [{"key": "team", "value": "x"}]
     assert aws("delete-cluster", "--cluster", name)["cluster"]["status"] == "INACTIVE"
     said = aws.refused("describe-tasks", "--cluster", "nope", "--tasks", "x")
-    assert said.endswith("An error occurred (ClusterNotFoundException) when calling the DescribeTasks operation: Cluster not found.")
+    assert said.endswith(
+        "An error occurred (ClusterNotFoundException) when calling the DescribeTasks operation: Cluster not found."
+    )
 
 
 def test_tasks(aws):
@@ -88,8 +98,17 @@ def test_tasks(aws):
     assert [arn.rpartition("/")[2] for arn in arns] == [f"{family}:1", f"{family}:2"]
 
     task = aws(
-        "run-task", "--task-definition", f"{family}:1", "--count", "1", "--started-by", me,
-        "--query", "tasks[0].taskArn", "--output", "text",
+        "run-task",
+        "--task-definition",
+        f"{family}:1",
+        "--count",
+        "1",
+        "--started-by",
+        me,
+        "--query",
+        "tasks[0].taskArn",
+        "--output",
+        "text",
     )
     until("it runs", lambda: ecs.describe_tasks(tasks=[task])["tasks"][0]["lastStatus"] == "RUNNING")
     aws("wait", "tasks-running", "--tasks", task)

@@ -73,7 +73,9 @@ def test_exit_codes_and_reasons_are_set():
     assert "exitCode" not in missing["containers"][0]
     broken = stopped(run(register(of_docker(["/no/such/program"]))))
     assert broken["stopCode"] == "TaskFailedToStart"
-    assert broken["containers"][0]["reason"].startswith(("CannotStartContainerError", "CannotCreateContainerError")), broken
+    assert broken["containers"][0]["reason"].startswith(("CannotStartContainerError", "CannotCreateContainerError")), (
+        broken
+    )
 
 
 def test_a_container_over_its_memory_is_killed_and_says_so():
@@ -97,12 +99,14 @@ def test_volumes_are_shared_by_the_containers_that_say_so():
     """Emulators: volumesFrom is ignored."""
     volumes = [{"name": "data", "host": {}}]
     writer = of_docker(
-        sh(f"echo shared > /data/file; {ENDS}"), name="writer", essential=False,
+        sh(f"echo shared > /data/file; {ENDS}"),
+        name="writer",
+        essential=False,
         mountPoints=[{"sourceVolume": "data", "containerPath": "/data"}],
     )
     reads = "for i in 1 2 3 4 5 6 7 8 9; do test -f /data/file && break; sleep 0.3; done"
     reader = of_docker(
-        sh(f"{reads}; test \"$(cat /data/file)\" = shared && ! touch /data/other && exit 33"),
+        sh(f'{reads}; test "$(cat /data/file)" = shared && ! touch /data/other && exit 33'),
         volumesFrom=[{"sourceContainer": "writer", "readOnly": True}],
         dependsOn=[{"containerName": "writer", "condition": "START"}],
     )
@@ -139,13 +143,23 @@ def test_what_most_files_say_runs():
     """FARGATE, awsvpc, a task's own address, containers that share localhost."""
     definition = register(
         {"name": "web", "image": IMAGE, "command": WEB, "portMappings": [{"containerPort": 80}]},
-        {"name": "beside", "image": IMAGE, "command": sh(f"until wget -q -O /tmp/x http://127.0.0.1/; do sleep 0.1; done; {ENDS}")},
-        requiresCompatibilities=["FARGATE"], networkMode="awsvpc", cpu="256", memory="512",
+        {
+            "name": "beside",
+            "image": IMAGE,
+            "command": sh(f"until wget -q -O /tmp/x http://127.0.0.1/; do sleep 0.1; done; {ENDS}"),
+        },
+        requiresCompatibilities=["FARGATE"],
+        networkMode="awsvpc",
+        cpu="256",
+        memory="512",
         executionRoleArn="arn:aws:iam::000000000000:role/execution",
     )
     name = unique("service")
     made = ecs.create_service(
-        serviceName=name, taskDefinition=definition, desiredCount=1, launchType="FARGATE",
+        serviceName=name,
+        taskDefinition=definition,
+        desiredCount=1,
+        launchType="FARGATE",
         networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"], "assignPublicIp": "ENABLED"}},
     )["service"]
     assert made["launchType"] == "FARGATE"
@@ -155,6 +169,8 @@ def test_what_most_files_say_runs():
     (attachment,) = [a for a in one["attachments"] if a["type"] == "ElasticNetworkInterface"]
     details = {d["name"]: d["value"] for d in attachment["details"]}
     assert attachment["status"] == "ATTACHED" and details["privateIPv4Address"]
-    assert {c["networkInterfaces"][0]["privateIpv4Address"] for c in one["containers"]} == {details["privateIPv4Address"]}
+    assert {c["networkInterfaces"][0]["privateIpv4Address"] for c in one["containers"]} == {
+        details["privateIPv4Address"]
+    }
     assert fetch(details["privateIPv4Address"], 80) == "hello\n"
     ecs.delete_service(service=name, force=True)

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 
 import pytest
+
 from support.checked import Checked
 from support.clients import ACCOUNT, ecs
-from support.table import needs_member, OPERATIONS
+from support.table import OPERATIONS, needs_member
 from support.waiting import until
 from support.work import IMAGE, SLEEP, unique
 
@@ -44,8 +45,14 @@ class Terraform:
         """What a command prints and its exit code; `variables` stay what they are from then on."""
         self.environment.update({f"TF_VAR_{name}": value for name, value in variables.items()})
         ended = subprocess.run(
-            [TERRAFORM, *words], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=300,
+            [TERRAFORM, *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
         )
         assert ended.returncode in codes, f"{' '.join(words)} ended with {ended.returncode}:\n{ended.stdout}"
         return ended.stdout, ended.returncode
