@@ -40,6 +40,8 @@ install_what_is_missing() {
     command -v python3 >/dev/null || install python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
     command -v busybox >/dev/null || install busybox-static
+    # The older of the two AWS CLIs that the tests drive; the newer one comes from PyPI.
+    [ -x /usr/bin/aws ] || install awscli
     command -v docker >/dev/null || install docker.io
     docker info >/dev/null 2>&1 || service docker start || echo 'the Docker engine does not answer and cannot be started'
     cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt

@@ -32,6 +32,7 @@ const ALWAYS_WRITTEN: &[&str] = &[
     "Service.deployments",
     "Service.placement_constraints",
     "Service.placement_strategy",
+    "DeploymentAlarms.alarm_names",
     "Task.attachments",
     "Task.attributes",
     "Task.containers",
@@ -46,6 +47,8 @@ const ALWAYS_WRITTEN: &[&str] = &[
     "ContainerInstance.remaining_resources",
     "ContainerInstance.tags",
 ];
+/// Lists beside what an answer is about.
+const ONLY_ON_REQUEST: &[&str] = &["RegisterTaskDefinitionResponse.tags", "DescribeTaskDefinitionResponse.tags"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
@@ -102,6 +105,12 @@ fn message_attributes(config: Config, message: &DescriptorProto) -> Config {
     config
 }
 
+/// What a caller asked for is there also where it is empty: scripts read `taskArns` without asking.
+fn is_always_written(message: &DescriptorProto, name: &str) -> bool {
+    let is_answer = message.name().ends_with("Response") && !ONLY_ON_REQUEST.contains(&name);
+    is_answer || ALWAYS_WRITTEN.contains(&name)
+}
+
 /// `message XValue { repeated Y items = 1; }`: in JSON just the list.
 fn is_wrapper(message: &DescriptorProto) -> bool {
     message.field.len() == 1 && message.field[0].name() == "items"
@@ -123,7 +132,7 @@ fn field_attribute(message: &DescriptorProto, field: &FieldDescriptorProto) -> S
             n.options.as_ref().is_some_and(|o| o.map_entry()) && field.type_name().ends_with(&format!(".{}", n.name()))
         });
         parts.push("deserialize_with = \"crate::null_as_default\"".into());
-        if !ALWAYS_WRITTEN.contains(&name.as_str()) && message.name() != "Failure" && field.name() != "failures" {
+        if !is_always_written(message, &name) {
             let kind = if is_map { "std::collections::BTreeMap::is_empty" } else { "Vec::is_empty" };
             parts.push(format!("skip_serializing_if = {kind:?}"));
         }

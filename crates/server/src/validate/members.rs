@@ -236,26 +236,13 @@ pub const MEMBERS: &[Line] = &[
 mod tests {
     use std::collections::BTreeSet;
 
-    use seawall_proto::{Kind, SHAPES, shape};
+    use seawall_proto::{SHAPES, shape};
 
     use super::*;
+    use crate::validate::compatibility;
 
-    /// Input shapes whose members a request can reach: what is stored or refused as a whole is not looked into.
     fn reachable() -> BTreeSet<&'static str> {
-        let mut seen = BTreeSet::new();
-        let mut next: Vec<&str> = crate::ops::REQUESTS.to_vec();
-        while let Some(name) = next.pop() {
-            if !seen.insert(shape(name).expect(name).name) {
-                continue;
-            }
-            for (member, kind) in shape(name).unwrap().members {
-                let (Kind::Message(of) | Kind::List(Kind::Message(of))) = kind else { continue };
-                if rule(name, member) == Works {
-                    next.push(of);
-                }
-            }
-        }
-        seen
+        compatibility::reachable().iter().map(|shape| shape.name).collect()
     }
 
     #[test]

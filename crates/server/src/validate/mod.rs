@@ -5,6 +5,8 @@
 //! checked by that operation, a task definition in [`task_definition`].
 
 pub mod launch;
+#[cfg(test)]
+mod compatibility;
 pub mod members;
 mod shape;
 pub mod tags;
