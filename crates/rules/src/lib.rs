@@ -1,10 +1,45 @@
-//! What a request may hold, for who asks without a member: the server's own files, so that there is one table.
+//! What a request may hold, for the server and for who asks without one (`seawall check`).
 //!
-//! Their tests run where they stand, and need the server around them: built as a test this crate is empty.
+//! [`request`] looks at every member of a request: is it there where ECS requires it, within ECS's limits, and something that
+//! this version can honour? It reads the tables made from ECS's model and [`members`]; what only one operation knows is
+//! checked by that operation, a task definition in [`task_definition`].
 
-#[cfg(not(test))]
-#[path = "../../server/src/validate/mod.rs"]
-mod validate;
+pub mod launch;
+pub mod members;
+mod shape;
+pub mod tags;
+pub mod task_definition;
 
-#[cfg(not(test))]
-pub use validate::{members, request, tags, task_definition};
+use seawall_model::{ApiError, ErrorCode};
+use serde::Serialize;
+
+/// The members that `request` uses and that are only stored, by their paths.
+///
+/// # Errors
+/// `ServerException` where the request has no JSON form.
+pub fn stored<R: Serialize>(shape: &'static str, request: &R) -> Result<Vec<String>, ApiError> {
+    let mut names = Vec::new();
+    members::stored(shape, &value_of(request)?, "", &mut names);
+    Ok(names)
+}
+
+/// The members that a service uses and that are only stored, for people who look at it.
+pub fn stored_members(service: &seawall_proto::v1::Service) -> Vec<&'static str> {
+    members::stored_of_service(&value_of(service).unwrap_or_default())
+}
+
+/// Checks the members of `request`, whose shape is called `shape`.
+///
+/// # Errors
+/// `UnsupportedFeatureException` naming a member that this version cannot honour; `InvalidParameterException`
+/// (`ClientException` for a task definition, as ECS answers) naming one that is missing or out of its limits.
+pub fn request<R: Serialize>(shape: &'static str, request: &R) -> Result<(), ApiError> {
+    let value = value_of(request)?;
+    let code = if shape == "RegisterTaskDefinitionRequest" { ErrorCode::Client } else { ErrorCode::InvalidParameter };
+    shape::check(code, shape, &value)
+}
+
+fn value_of<R: Serialize>(request: &R) -> Result<serde_json::Value, ApiError> {
+    serde_json::to_value(request)
+        .map_err(|e| ApiError::new(ErrorCode::Server, format!("The request has no JSON form: {e}")))
+}

@@ -3,6 +3,8 @@
 mod api;
 mod auth;
 mod calls;
+#[cfg(test)]
+mod compatibility;
 mod config;
 mod dispatch;
 mod ecs;
@@ -20,9 +22,9 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod trust;
-mod validate;
 mod watch;
+
+use seawall_rules as validate;
 
 pub use config::{ServerConfig, TlsMode};
 pub use member::{ServerError, run};
-pub use validate::stored_members;

@@ -129,6 +129,7 @@ fn our_own_signatures_are_known_as_signed() {
 /// `cargo test --release -p seawall-sigv4 -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "how long it takes, by the real clock")]
 fn verifying_a_request_of_4_kib_takes_under_30_microseconds() {
     const ROUNDS: u32 = 20_000;
     let (_, secret, mut all) = vectors();

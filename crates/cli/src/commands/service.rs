@@ -120,7 +120,7 @@ async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {
 
 /// What a service asks for and this version only stores.
 fn without_effect(service: &Service) -> Option<String> {
-    let members = seawall_server::stored_members(service);
+    let members = seawall_rules::stored_members(service);
     let name = service.service_name();
     (!members.is_empty()).then(|| format!("{name}: stored, without effect in this version: {}", members.join(", ")))
 }

@@ -173,6 +173,7 @@ proptest! {
 /// The same for as long as [`SECONDS`] says, from a new seed each time.
 #[test]
 #[ignore = "runs for minutes: .ci/nightly"]
+#[expect(clippy::disallowed_methods, reason = "how long it runs, by the real clock")]
 fn fuzz() {
     let seconds = std::env::var(SECONDS).ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let end = Instant::now() + Duration::from_secs(seconds);

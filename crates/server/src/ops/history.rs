@@ -34,9 +34,9 @@ pub(crate) fn list_history(ctx: &ReadCtx<'_>, request: &ListHistoryRequest) -> R
     let filters = ["ListHistory", &wanted.cluster.id.to_string(), wanted.kind.as_str_name(), &service, &since];
     let page = Page::new(&filters, request.next_token.as_deref(), request.max_results, page::PAGE)?;
     if let Some(before) = page.after().and_then(page::history_key) {
-        return wanted.from_history(ctx, &page, before);
+        return wanted.in_history(ctx, &page, before);
     }
-    let mut response = wanted.from_state(ctx, &page);
+    let mut response = wanted.in_state(ctx, &page);
     if response.next_token.is_none() {
         let end = ctx.state.history_end_since(wanted.since_ms);
         response.next_token = end.map(|end| page.token(&page::key_of_history(end)));
@@ -71,7 +71,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Every kind has keys of a length of its own, and none has that of a place in history.
-    fn from_state(&self, ctx: &ReadCtx<'_>, page: &Page) -> ListHistoryResponse {
+    fn in_state(&self, ctx: &ReadCtx<'_>, page: &Page) -> ListHistoryResponse {
         let mut response = ListHistoryResponse::default();
         match self.kind {
             HistoryKind::Task => {
@@ -117,7 +117,7 @@ impl<'a> Wanted<'a> {
         row.last_status() == TaskStatus::Stopped && row.stopped_at_ms >= self.since_ms
     }
 
-    fn from_history(
+    fn in_history(
         &self,
         ctx: &ReadCtx<'_>,
         page: &Page,

@@ -28,6 +28,8 @@ pub fn task(state: &State, record: &HistoryRow, tags: bool) -> Result<Task, ApiE
             family => arns.task_definition(family, seen.revision),
         },
         containers: &seen.containers,
+        // Its own network, if it had one, stands in the row.
+        awsvpc: false,
         instance: seen.instance.as_ref().map(|i| Stands {
             arn: arns.instance(cluster, Id128::from_halves(i.arn_hi, i.arn_lo)),
             zone: &i.zone,

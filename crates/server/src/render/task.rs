@@ -8,11 +8,10 @@ use seawall_proto::{
 };
 use seawall_state::{ARCHITECTURE_ATTRIBUTE, State, task_id};
 
-use crate::validate::task_definition::fargate::FARGATE;
-
 mod interface;
 
 use super::{count, health, unless_empty, version};
+use crate::validate::task_definition::{AWSVPC, fargate::FARGATE};
 
 /// What other rows say of a task.
 pub(super) struct Around<'a> {
@@ -21,6 +20,8 @@ pub(super) struct Around<'a> {
     pub(super) cluster: &'a str,
     pub(super) definition_arn: String,
     pub(super) containers: &'a [ContainerDefinition],
+    /// Its networkMode is awsvpc, as far as that is known still.
+    pub(super) awsvpc: bool,
     pub(super) instance: Option<Stands<'a>>,
 }
 
@@ -45,12 +46,14 @@ pub fn arn(state: &State, row: &TaskRow) -> String {
 /// The task, with tags if they are asked for. Also renders rows that left the state a moment ago.
 pub fn render(state: &State, row: &TaskRow, tags: bool) -> Task {
     let definition = state.task_definitions.get(&TaskDefinitionId(row.task_definition_id));
+    let definition = definition.and_then(|row| row.definition.as_ref());
     let instance = state.instances.get(&InstanceId(row.instance_id));
     let around = Around {
         arns: state.arns(),
         cluster: super::cluster_name(state, row.cluster_id),
         definition_arn: super::task_definition::arn_of(state, row.task_definition_id),
-        containers: definition.and_then(|d| d.definition.as_ref()).map_or(&[][..], |d| &d.container_definitions),
+        containers: definition.map_or(&[][..], |d| &d.container_definitions),
+        awsvpc: definition.is_some_and(|d| d.network_mode() == AWSVPC),
         instance: instance.map(|i| Stands {
             arn: super::instance::arn(state, i),
             zone: &i.zone,
@@ -67,7 +70,7 @@ fn stopping_at_ms(row: &TaskRow) -> i64 {
 
 /// The task, from its row and what stood around it.
 pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Task {
-    let Around { arns, cluster, definition_arn, containers, instance } = around;
+    let Around { arns, cluster, definition_arn, containers, awsvpc, instance } = around;
     let (connectivity, connectivity_at) = connectivity(row);
     Task {
         attributes: attributes(instance.as_ref()),
@@ -90,7 +93,7 @@ pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Tas
         overrides: Some(overrides(row, containers)),
         platform_family: platform_family(&row.launch_type),
         platform_version: platform_version(&row.launch_type),
-        attachments: interface::attachment(state, row).into_iter().collect(),
+        attachments: interface::attachment(&arns.region, *awsvpc, row).into_iter().collect(),
         pull_started_at: timestamp_unless_zero(row.pull_started_at_ms),
         pull_stopped_at: timestamp_unless_zero(row.pull_stopped_at_ms),
         started_at: timestamp_unless_zero(row.started_at_ms),

@@ -84,7 +84,7 @@ pub(super) fn a_breaking_image_is_rolled_back_while_leaders_die(seed: u64) {
     let broken = world.register("web", &[("FAKE_START_ERROR", "no such command")]);
     world.update_service("web", UpdateServiceRequest { task_definition: Some(broken), ..Default::default() });
     let mut elections = 0;
-    while !world.service_row("web").is_some_and(|row| row.deployments[0].returned != 0) {
+    while world.service_row("web").is_none_or(|row| row.deployments[0].returned == 0) {
         assert!(elections < 20, "the circuit breaker never trips");
         elections += 1;
         let leader = world.wait_leader();

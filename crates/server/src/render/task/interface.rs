@@ -1,20 +1,16 @@
 //! The network interface of a task with networkMode awsvpc, as ECS attaches one.
 
-use seawall_model::{TaskDefinitionId, TaskId};
+use seawall_model::TaskId;
 use seawall_proto::{
     internal::v1::{TaskRow, TaskStatus},
     v1::{Attachment, KeyValuePair, NetworkInterface},
 };
-use seawall_state::State;
 
 use super::id;
-use crate::validate::task_definition::AWSVPC;
 
 /// The attachment; `None` where the task has the instance's network.
-pub fn attachment(state: &State, row: &TaskRow) -> Option<Attachment> {
-    let definition = state.task_definitions.get(&TaskDefinitionId(row.task_definition_id));
-    let mode = definition.and_then(|row| row.definition.as_ref()).map(|definition| definition.network_mode());
-    if row.interface.is_none() && mode != Some(AWSVPC) {
+pub fn attachment(region: &str, awsvpc: bool, row: &TaskRow) -> Option<Attachment> {
+    if row.interface.is_none() && !awsvpc {
         return None;
     }
     let status = match (&row.interface, row.last_status()) {
@@ -26,7 +22,7 @@ pub fn attachment(state: &State, row: &TaskRow) -> Option<Attachment> {
         id: Some(attachment_id(id(row))),
         r#type: Some("ElasticNetworkInterface".into()),
         status: Some(status.into()),
-        details: details(state, row),
+        details: details(region, row),
     })
 }
 
@@ -40,13 +36,12 @@ pub fn of_container(row: &TaskRow) -> Option<NetworkInterface> {
     })
 }
 
-fn details(state: &State, row: &TaskRow) -> Vec<KeyValuePair> {
+fn details(region: &str, row: &TaskRow) -> Vec<KeyValuePair> {
     let configuration = row.network_configuration.as_ref().and_then(|network| network.awsvpc_configuration.as_ref());
     let subnet = configuration.and_then(|configuration| configuration.subnets.first().cloned());
     let mut details = vec![("subnetId", subnet.unwrap_or_default())];
     if let Some(interface) = &row.interface {
         let dashes = interface.private_ipv4.replace('.', "-");
-        let region = state.arns().region;
         details.extend([
             ("networkInterfaceId", format!("eni-{}", &id(row).to_string()[..17])),
             ("macAddress", interface.mac.clone()),

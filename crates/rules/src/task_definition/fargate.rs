@@ -83,7 +83,10 @@ pub fn is_size(cpu: u32, memory: u32) -> bool {
     let (smallest, memories) = SMALLEST;
     let fits = |(units, least, most, step): &(u32, u32, u32, u32)| {
         let gib = memory / GIB;
-        *units == cpu && memory % GIB == 0 && (*least..=*most).contains(&gib) && (gib - least) % step == 0
+        *units == cpu
+            && memory.is_multiple_of(GIB)
+            && (*least..=*most).contains(&gib)
+            && (gib - least).is_multiple_of(*step)
     };
     (cpu == smallest && memories.contains(&memory)) || SIZES.iter().any(fits)
 }

@@ -71,7 +71,8 @@ fn check_security(container: &ContainerDefinition, option: &str) -> Result<(), A
 fn check_device(container: &ContainerDefinition, device: &Device) -> Result<(), ApiError> {
     let inside = device.container_path();
     for (member, path) in [("hostPath", device.host_path()), ("containerPath", inside)] {
-        if !path.starts_with('/') && !(path.is_empty() && member == "containerPath") {
+        let may_be_absent = member == "containerPath";
+        if !path.starts_with('/') && (!path.is_empty() || !may_be_absent) {
             return Err(invalid(
                 container,
                 format!("linuxParameters.devices: {member} '{path}' must be an absolute path."),

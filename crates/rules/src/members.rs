@@ -44,7 +44,7 @@ pub fn is_use(value: &Value) -> bool {
 }
 
 /// Adds the members of `value` that are used and only stored: their names, after that of what holds them.
-pub(super) fn stored(name: &str, value: &Value, path: &str, names: &mut Vec<String>) {
+pub(crate) fn stored(name: &str, value: &Value, path: &str, names: &mut Vec<String>) {
     for (member, kind) in shape(name).map_or(&[][..], |shape| shape.members) {
         let held = &value[*member];
         match (rule(name, member), kind) {
@@ -234,32 +234,7 @@ pub const MEMBERS: &[Line] = &[
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use seawall_proto::{SHAPES, shape};
-
     use super::*;
-    use crate::validate::compatibility;
-
-    fn reachable() -> BTreeSet<&'static str> {
-        compatibility::reachable().iter().map(|shape| shape.name).collect()
-    }
-
-    #[test]
-    fn every_input_member_stands_in_the_table_once_and_nothing_else_does() {
-        for name in reachable() {
-            for (member, _) in shape(name).unwrap().members.iter().filter(|(m, _)| *m != "expectedVersion") {
-                let lines = MEMBERS.iter().filter(|(of, names, _)| *of == name && names.contains(member)).count();
-                assert_eq!(lines, 1, "{name}.{member}");
-            }
-        }
-        for (name, members, _) in MEMBERS {
-            assert!(reachable().contains(name), "{name} is no input shape");
-            let known: Vec<&str> = shape(name).unwrap().members.iter().map(|(m, _)| *m).collect();
-            assert!(members.iter().all(|m| known.contains(m)), "{name}: {members:?} against {known:?}");
-        }
-        assert!(SHAPES.len() > reachable().len());
-    }
 
     #[test]
     fn what_terraform_sends_for_nothing_is_no_use() {

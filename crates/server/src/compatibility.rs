@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, env, fmt::Write as _, fs};
 
-use seawall_proto::{Kind, Shape, shape};
+use seawall_proto::{Kind, SHAPES, Shape, shape};
 
-use super::members::{Rule, rule};
 use crate::{ecs::unsupported::UNSUPPORTED, ops};
+use seawall_rules::members::{MEMBERS, Rule, rule};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/compatibility.md");
 /// Set, it writes the page anew.
@@ -32,7 +32,7 @@ Every member of every input is one of these:
 
 /// Input shapes that a request can reach, each once, in the order of the operations: what is stored or refused as a whole is
 /// not looked into.
-pub(super) fn reachable() -> Vec<&'static Shape> {
+fn reachable() -> Vec<&'static Shape> {
     let mut seen = BTreeSet::new();
     ops::REQUESTS.iter().flat_map(|request| reach(request, &mut seen)).collect()
 }
@@ -89,4 +89,21 @@ fn the_compatibility_page_is_current() {
     }
     let committed = fs::read_to_string(PAGE).unwrap_or_default();
     assert!(committed == page(), "docs/compatibility.md differs from the tables: run this test with {REWRITE}=1");
+}
+
+#[test]
+fn every_input_member_stands_in_the_table_once_and_nothing_else_does() {
+    let reachable: BTreeSet<&str> = reachable().iter().map(|shape| shape.name).collect();
+    for name in &reachable {
+        for (member, _) in shape(name).unwrap().members.iter().filter(|(m, _)| *m != "expectedVersion") {
+            let lines = MEMBERS.iter().filter(|(of, names, _)| of == name && names.contains(member)).count();
+            assert_eq!(lines, 1, "{name}.{member}");
+        }
+    }
+    for (name, members, _) in MEMBERS {
+        assert!(reachable.contains(name), "{name} is no input shape");
+        let known: Vec<&str> = shape(name).unwrap().members.iter().map(|(m, _)| *m).collect();
+        assert!(members.iter().all(|m| known.contains(m)), "{name}: {members:?} against {known:?}");
+    }
+    assert!(SHAPES.len() > reachable.len());
 }
