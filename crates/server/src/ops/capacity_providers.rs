@@ -3,7 +3,7 @@
 
 use seawall_model::{ApiError, ClusterId, Resource, is_ecs_name};
 use seawall_proto::{
-    internal::v1::{self as internal, CapacityProviderRow},
+    internal::v1::{self as internal, CapacityProviderRow, ClusterRow},
     v1::{
         AutoScalingGroupProvider, CapacityProvider, CapacityProviderStrategyItem, CreateCapacityProviderRequest,
         CreateCapacityProviderResponse, DeleteCapacityProviderRequest, DeleteCapacityProviderResponse,
@@ -12,7 +12,7 @@ use seawall_proto::{
         UpdateCapacityProviderResponse,
     },
 };
-use seawall_state::{PREDEFINED_CAPACITY_PROVIDERS, State};
+use seawall_state::{PREDEFINED_CAPACITY_PROVIDERS, State, check_strategy};
 
 use super::{
     CommandKind, CreateCapacityProvider, Ctx, DeleteCapacityProvider, DescribeCapacityProviders, Outcome,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     render::{self, capacity_provider::render, cluster::Include},
-    validate,
+    validate::{self, task_definition::fargate::FARGATE},
 };
 
 /// Names that ECS keeps for itself.
@@ -195,6 +195,33 @@ pub fn strategy(
         })
     };
     given.iter().map(named).collect()
+}
+
+/// A strategy that a task or service of `cluster` may be given, beside the launch type that it names.
+///
+/// # Errors
+/// `InvalidParameterException` where the two exclude each other, or the cluster has no such provider.
+pub fn strategy_in(
+    state: &State,
+    cluster: &ClusterRow,
+    given: &[CapacityProviderStrategyItem],
+    launch_type: &str,
+) -> Result<Vec<CapacityProviderStrategyItem>, ApiError> {
+    if !given.is_empty() && !launch_type.is_empty() {
+        return Err(ApiError::invalid(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
+        ));
+    }
+    let strategy = strategy(state, given)?;
+    check_strategy(&strategy, &cluster.capacity_providers)?;
+    Ok(strategy)
+}
+
+/// The launch type of tasks that a strategy places: FARGATE's providers have FARGATE's.
+pub fn launch_type(strategy: &[CapacityProviderStrategyItem]) -> &'static str {
+    let is_fargate =
+        |item: &CapacityProviderStrategyItem| PREDEFINED_CAPACITY_PROVIDERS.contains(&item.capacity_provider());
+    if strategy.iter().any(is_fargate) { FARGATE } else { "" }
 }
 
 fn name_of(state: &State, text: &str) -> Result<String, ApiError> {

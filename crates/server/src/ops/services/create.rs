@@ -9,7 +9,7 @@ use seawall_state::State;
 
 use super::{changed, spec};
 use crate::{
-    ops::{CommandKind, CreateService, Ctx, Outcome, RenderCtx, Write, WriteOp, resolve, token},
+    ops::{CommandKind, CreateService, Ctx, capacity_providers, Outcome, RenderCtx, Write, WriteOp, resolve, token},
     render, validate,
 };
 
@@ -38,6 +38,7 @@ impl WriteOp for CreateService {
         let (state, account) = (ctx.state, ctx.principal.account);
         let cluster = resolve::cluster(state, account, request.cluster.as_deref())?;
         check(request)?;
+        let request = &with_strategy(state, cluster, request)?;
         let (minimum, maximum) = spec::percents(request.deployment_configuration.as_ref(), None)?;
         let token = Self::token(state, account, request)?;
         let definition = definition(state, account, cluster, request)?;
@@ -58,6 +59,21 @@ impl WriteOp for CreateService {
     fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
         Ok(CreateServiceResponse { service: Some(changed(ctx.state, outcome)?) })
     }
+}
+
+/// The request with its strategy's names resolved, and the launch type that it means.
+fn with_strategy(
+    state: &State,
+    cluster: &ClusterRow,
+    request: &CreateServiceRequest,
+) -> Result<CreateServiceRequest, ApiError> {
+    let given = &request.capacity_provider_strategy;
+    let strategy = capacity_providers::strategy_in(state, cluster, given, request.launch_type())?;
+    let launch_type = match strategy.is_empty() {
+        true => request.launch_type.clone(),
+        false => Some(capacity_providers::launch_type(&strategy).to_owned()),
+    };
+    Ok(CreateServiceRequest { capacity_provider_strategy: strategy, launch_type, ..request.clone() })
 }
 
 fn check(request: &CreateServiceRequest) -> Result<(), ApiError> {

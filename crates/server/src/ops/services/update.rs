@@ -9,7 +9,7 @@ use seawall_state::primary_deployment;
 
 use super::{changed, spec};
 use crate::{
-    ops::{CommandKind, Ctx, Outcome, RenderCtx, UpdateService, Write, WriteOp, resolve},
+    ops::{CommandKind, Ctx, capacity_providers, Outcome, RenderCtx, UpdateService, Write, WriteOp, resolve},
     render, validate,
 };
 
@@ -30,6 +30,12 @@ impl WriteOp for UpdateService {
         let before = (row.minimum_healthy_percent, row.maximum_percent);
         let percents = spec::percents(request.deployment_configuration.as_ref(), Some(before))?;
         let mut changed = changed_spec(row, request, percents);
+        if let Some(list) = &request.capacity_provider_strategy {
+            // A service may go from a launch type to providers, and back by an empty list.
+            changed.capacity_provider_strategy = capacity_providers::strategy_in(state, cluster, &list.items, "")?;
+            let meant = capacity_providers::launch_type(&changed.capacity_provider_strategy);
+            changed.launch_type = Some(render::task::launch_type(meant).into());
+        }
         let task_definition_id = match task_definition_asked(request) {
             None => 0,
             Some(text) => {

@@ -13,7 +13,7 @@ use seawall_state::{State, task_id, task_id_message};
 
 use super::overrides;
 use crate::{
-    ops::{Ctx, Outcome, RenderCtx, RunTask, StartTask, Write, WriteOp, at_most, instances, not_empty, resolve, token},
+    ops::{Ctx, Outcome, capacity_providers, RenderCtx, RunTask, StartTask, Write, WriteOp, at_most, instances, not_empty, resolve, token},
     render,
     validate::{self, launch::Launch, task_definition::fargate},
 };
@@ -93,6 +93,12 @@ impl WriteOp for RunTask {
         let token = Self::token(state, ctx.principal.account, request)?;
         let cluster = resolve::cluster(state, ctx.principal.account, request.cluster.as_deref())?;
         let mut tags = request.tags.clone();
+        let given = &request.capacity_provider_strategy;
+        let strategy = capacity_providers::strategy_in(state, cluster, given, request.launch_type())?;
+        let launch_type = match strategy.is_empty() {
+            true => request.launch_type(),
+            false => capacity_providers::launch_type(&strategy),
+        };
         let asked = Asked {
             cluster,
             definition: resolve::active_task_definition(state, ctx.principal.account, request.task_definition())?,
@@ -102,7 +108,7 @@ impl WriteOp for RunTask {
             overrides: request.overrides.clone(),
             tags: std::mem::take(&mut tags),
             launch: Launch {
-                launch_type: render::task::launch_type(request.launch_type()),
+                launch_type: render::task::launch_type(launch_type),
                 platform_version: request.platform_version(),
                 network: request.network_configuration.as_ref(),
             },

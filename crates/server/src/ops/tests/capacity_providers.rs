@@ -88,3 +88,34 @@ fn what_could_not_work_is_refused() {
     let managed = json!({"name": "m", "managedInstancesProvider": {"infrastructureRoleArn": "r"}});
     assert_eq!(cluster.refused("CreateCapacityProvider", managed).code, ErrorCode::UnsupportedFeature);
 }
+
+#[test]
+fn a_service_keeps_the_strategy_that_it_asks_for() {
+    let mut cluster = cluster();
+    cluster.instance("i-1", "a");
+    cluster.register("web", 100, 100);
+    let strategy = json!([{"capacityProvider": "big", "weight": 1}]);
+    let create = |strategy: &serde_json::Value| {
+        json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1, "capacityProviderStrategy": strategy})
+    };
+    let refused = cluster.refused("CreateService", create(&strategy));
+    assert!(refused.message.contains("not associated with the cluster"), "{}", refused.message);
+    cluster.must(
+        "PutClusterCapacityProviders",
+        json!({"cluster": "default", "capacityProviders": ["big"], "defaultCapacityProviderStrategy": []}),
+    );
+    let made = cluster.must("CreateService", create(&strategy));
+    assert_eq!(made["service"]["capacityProviderStrategy"], json!([{"capacityProvider": "big", "weight": 1, "base": 0}]));
+    assert!(made["service"].get("launchType").is_none());
+    cluster.reconcile();
+    let task = cluster.must("ListTasks", json!({"serviceName": "web"}))["taskArns"][0].clone();
+    assert_eq!(cluster.must("DescribeTasks", json!({"tasks": [task]}))["tasks"][0]["launchType"], "EC2");
+    let drop = json!({"cluster": "default", "capacityProviders": [], "defaultCapacityProviderStrategy": []});
+    assert_eq!(cluster.refused("PutClusterCapacityProviders", drop).code, ErrorCode::ResourceInUse);
+    let mut both = create(&strategy);
+    both["launchType"] = json!("EC2");
+    both["serviceName"] = json!("other");
+    assert_eq!(cluster.refused("CreateService", both).code, ErrorCode::InvalidParameter);
+    let run = json!({"taskDefinition": "web", "capacityProviderStrategy": strategy});
+    assert_eq!(cluster.must("RunTask", run)["tasks"].as_array().unwrap().len(), 1);
+}
