@@ -104,6 +104,11 @@ pub enum Command {
     /// by themselves: `seawall status` in another shell. The data stays: started again, dev goes on where it was, with
     /// its services; the tasks themselves end with dev. To start afresh, remove the folder.
     Dev(DevArgs),
+    /// How fast the cluster answers, over gRPC and ECS's JSON
+    ///
+    /// Starts a hundred tasks of its own, asks for them, starts and stops more, and takes everything away again: best on
+    /// seawall dev --runtime fake.
+    Bench(BenchArgs),
     /// Lose a zone and watch a service survive it; cleans up after itself
     ///
     /// Starts three zones on free ports and in a temporary folder, runs a service of six tasks, loses the zone that holds
@@ -463,6 +468,17 @@ pub enum RuntimeChoice {
     Process,
     /// Nothing at all.
     Fake,
+}
+
+/// `seawall bench`.
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// Length of each measurement
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+    /// Clients at once, each with a connection of its own
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub connections: u16,
 }
 
 /// `seawall dev`.

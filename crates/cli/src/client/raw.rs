@@ -23,18 +23,25 @@ impl Client {
     /// # Errors
     /// A refusal under ECS's name of it, or nobody to ask.
     pub async fn raw(&self, operation: &str, request: &Map<String, Value>) -> Result<Value, Failure> {
+        let answer = self.raw_bytes(operation, &Value::from(request.clone())).await?;
+        serde_json::from_slice(&answer)
+            .map_err(|error| Failure::refused(format!("the member's answer is no JSON: {error}")))
+    }
+
+    /// The same, with the answer as it came.
+    ///
+    /// # Errors
+    /// As [`Client::raw`].
+    pub async fn raw_bytes(&self, operation: &str, request: &Value) -> Result<Vec<u8>, Failure> {
         let deadline = self.env.now() + self.answer_max;
         let invocation = self.env.new_id().to_string();
-        let body = Value::from(request.clone()).to_string();
+        let body = request.to_string();
         loop {
             let connection = self.connection().await?;
             let address = connection.address.clone();
             let left = deadline - self.env.now();
             match self.env.timeout(left + GRACE, post(connection, operation, &invocation, body.clone())).await {
-                Ok(Ok((StatusCode::OK, answer))) => {
-                    return serde_json::from_slice(&answer)
-                        .map_err(|error| Failure::refused(format!("{address} answers no JSON: {error}")));
-                }
+                Ok(Ok((StatusCode::OK, answer))) => return Ok(answer),
                 Ok(Ok((StatusCode::SERVICE_UNAVAILABLE, answer))) => {
                     self.pause(deadline, || refused(StatusCode::SERVICE_UNAVAILABLE, &answer, &address)).await?;
                 }

@@ -4,6 +4,7 @@ pub mod access_key;
 mod agent;
 mod api;
 mod aws;
+mod bench;
 mod check;
 mod cluster;
 mod completion;
@@ -67,6 +68,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Agent(args) => agent::run(ctx, *args).await,
         Command::Proxy(args) => proxy::run(ctx, *args).await,
         Command::Dev(args) => dev::run(ctx, args).await,
+        Command::Bench(args) => bench::run(ctx, &args).await,
         Command::Demo(args) => crate::demo::run(ctx, args).await,
         Command::Secret(command) => secret::run(ctx, command),
         Command::Token(command) => token::run(ctx, command).await,
@@ -109,6 +111,7 @@ fn refuse_dry_run(cli: &Cli) -> Result<(), Failure> {
         Command::Zone(_) => "zone",
         Command::Web(_) => "web",
         Command::Aws { .. } => "aws",
+        Command::Bench(_) => "bench",
         _ => return Ok(()),
     };
     if !cli.global.dry_run {

@@ -117,12 +117,7 @@ impl<'a> Wanted<'a> {
         row.last_status() == TaskStatus::Stopped && row.stopped_at_ms >= self.since_ms
     }
 
-    fn in_history(
-        &self,
-        ctx: &ReadCtx<'_>,
-        page: &Page,
-        before: HistoryKey,
-    ) -> Result<ListHistoryResponse, ApiError> {
+    fn in_history(&self, ctx: &ReadCtx<'_>, page: &Page, before: HistoryKey) -> Result<ListHistoryResponse, ApiError> {
         let paged = ctx.history.page(PageOf {
             kind: self.kind,
             cluster: ClusterId(self.cluster.id),

@@ -9,7 +9,7 @@ use seawall_state::State;
 
 use super::{changed, spec};
 use crate::{
-    ops::{CommandKind, CreateService, Ctx, capacity_providers, Outcome, RenderCtx, Write, WriteOp, resolve, token},
+    ops::{CommandKind, CreateService, Ctx, Outcome, RenderCtx, Write, WriteOp, capacity_providers, resolve, token},
     render, validate,
 };
 

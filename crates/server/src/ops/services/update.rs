@@ -9,7 +9,7 @@ use seawall_state::primary_deployment;
 
 use super::{changed, spec};
 use crate::{
-    ops::{CommandKind, Ctx, capacity_providers, Outcome, RenderCtx, UpdateService, Write, WriteOp, resolve},
+    ops::{CommandKind, Ctx, Outcome, RenderCtx, UpdateService, Write, WriteOp, capacity_providers, resolve},
     render, validate,
 };
 

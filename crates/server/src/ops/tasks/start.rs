@@ -13,7 +13,10 @@ use seawall_state::{State, task_id, task_id_message};
 
 use super::overrides;
 use crate::{
-    ops::{Ctx, Outcome, capacity_providers, RenderCtx, RunTask, StartTask, Write, WriteOp, at_most, instances, not_empty, resolve, token},
+    ops::{
+        Ctx, Outcome, RenderCtx, RunTask, StartTask, Write, WriteOp, at_most, capacity_providers, instances, not_empty,
+        resolve, token,
+    },
     render,
     validate::{self, launch::Launch, task_definition::fargate},
 };

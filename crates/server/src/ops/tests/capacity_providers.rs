@@ -95,9 +95,7 @@ fn a_service_keeps_the_strategy_that_it_asks_for() {
     cluster.instance("i-1", "a");
     cluster.register("web", 100, 100);
     let strategy = json!([{"capacityProvider": "big", "weight": 1}]);
-    let create = |strategy: &serde_json::Value| {
-        json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1, "capacityProviderStrategy": strategy})
-    };
+    let create = |strategy: &serde_json::Value| json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1, "capacityProviderStrategy": strategy});
     let refused = cluster.refused("CreateService", create(&strategy));
     assert!(refused.message.contains("not associated with the cluster"), "{}", refused.message);
     cluster.must(
@@ -105,7 +103,10 @@ fn a_service_keeps_the_strategy_that_it_asks_for() {
         json!({"cluster": "default", "capacityProviders": ["big"], "defaultCapacityProviderStrategy": []}),
     );
     let made = cluster.must("CreateService", create(&strategy));
-    assert_eq!(made["service"]["capacityProviderStrategy"], json!([{"capacityProvider": "big", "weight": 1, "base": 0}]));
+    assert_eq!(
+        made["service"]["capacityProviderStrategy"],
+        json!([{"capacityProvider": "big", "weight": 1, "base": 0}])
+    );
     assert!(made["service"].get("launchType").is_none());
     cluster.reconcile();
     let task = cluster.must("ListTasks", json!({"serviceName": "web"}))["taskArns"][0].clone();
