@@ -32,6 +32,8 @@ pub struct AgentConfig {
     pub cpu_units: Option<u32>,
     /// Memory to offer instead of the machine's.
     pub memory_mib: Option<u32>,
+    /// Members of task definitions that tasks do without where the runtime cannot honour them.
+    pub accept_inert: Vec<String>,
     /// Memory kept back for the machine itself; without it the larger of 256 MiB and 5 %.
     pub reserve_memory_mib: Option<u32>,
     /// CPU units kept back for the machine itself.
@@ -72,6 +74,7 @@ impl AgentConfig {
             attributes: Vec::new(),
             cpu_units: None,
             memory_mib: None,
+            accept_inert: Vec::new(),
             reserve_memory_mib: None,
             reserve_cpu_units: 0,
             reserved_ports: DEFAULT_RESERVED_PORTS.to_vec(),

@@ -287,6 +287,11 @@ pub struct ServerArgs {
     /// Longest hold of replacement when too many instances fall silent at once
     #[arg(long, env = "SEAWALL_MASS_LOSS_HOLD", value_parser = duration, default_value = "10m", value_name = "TIME")]
     pub mass_loss_hold: Duration,
+    /// Members of requests that are stored without effect where they would be refused, such as secrets
+    ///
+    /// The same on every member, and for a task definition's on the agents.
+    #[arg(long, env = "SEAWALL_ACCEPT_INERT", value_delimiter = ',', value_name = "MEMBER")]
+    pub accept_inert: Vec<String>,
     /// With less free disk than this, writes that grow state are refused
     #[arg(long, env = "SEAWALL_DISK_RESERVE_MIB", default_value_t = 512, value_name = "MIB")]
     pub disk_reserve_mib: u64,
@@ -334,6 +339,9 @@ pub struct AgentArgs {
     /// CPU units kept back
     #[arg(long, env = "SEAWALL_RESERVE_CPU", value_name = "UNITS")]
     pub reserve_cpu: Option<u32>,
+    /// Members of task definitions that this agent's tasks do without, such as secrets
+    #[arg(long, env = "SEAWALL_ACCEPT_INERT", value_delimiter = ',', value_name = "MEMBER")]
+    pub accept_inert: Vec<String>,
     /// Memory kept back (the greater of 256 and 5 %)
     #[arg(long, env = "SEAWALL_RESERVE_MEMORY_MIB", value_name = "MIB")]
     pub reserve_memory_mib: Option<u32>,

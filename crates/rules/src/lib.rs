@@ -28,15 +28,16 @@ pub fn stored_members(service: &seawall_proto::v1::Service) -> Vec<&'static str>
     members::stored_of_service(&value_of(service).unwrap_or_default())
 }
 
-/// Checks the members of `request`, whose shape is called `shape`.
+/// Checks the members of `request`, whose shape is called `shape`. The members that `inert` names are stored where they would
+/// be refused: the operator said so.
 ///
 /// # Errors
 /// `UnsupportedFeatureException` naming a member that this version cannot honour; `InvalidParameterException`
 /// (`ClientException` for a task definition, as ECS answers) naming one that is missing or out of its limits.
-pub fn request<R: Serialize>(shape: &'static str, request: &R) -> Result<(), ApiError> {
+pub fn request<R: Serialize>(shape: &'static str, request: &R, inert: &[String]) -> Result<(), ApiError> {
     let value = value_of(request)?;
     let code = if shape == "RegisterTaskDefinitionRequest" { ErrorCode::Client } else { ErrorCode::InvalidParameter };
-    shape::check(code, shape, &value)
+    shape::check(code, shape, &value, inert)
 }
 
 fn value_of<R: Serialize>(request: &R) -> Result<serde_json::Value, ApiError> {

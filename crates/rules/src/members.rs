@@ -55,6 +55,15 @@ pub(crate) fn stored(name: &str, value: &Value, path: &str, names: &mut Vec<Stri
     }
 }
 
+/// Names of members that are refused, and that an operator may have stored instead.
+pub fn refused() -> Vec<&'static str> {
+    let lines = MEMBERS.iter().filter(|(_, _, rule)| *rule == Refused);
+    let mut names: Vec<&str> = lines.flat_map(|(_, names, _)| *names).copied().collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// Members of a service that are used and only stored, as `CreateServiceRequest` calls them.
 pub fn stored_of_service(service: &Value) -> Vec<&'static str> {
     let is_stored = |(of, _, rule): &&Line| *of == "CreateServiceRequest" && *rule == Stored;

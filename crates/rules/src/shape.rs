@@ -36,23 +36,40 @@ impl Place {
     }
 }
 
-/// Checks `value`, a message called `name`. `code` is for what is missing or out of its limits.
-pub fn check(code: ErrorCode, name: &str, value: &Value) -> Result<(), ApiError> {
-    message(code, name, value, &Place { prefix: String::new(), path: String::new() })
+/// Checks `value`, a message called `name`. `code` is for what is missing or out of its limits; what `inert` names is not
+/// refused.
+pub fn check(code: ErrorCode, name: &str, value: &Value, inert: &[String]) -> Result<(), ApiError> {
+    message(&Rules { code, inert }, name, value, &Place { prefix: String::new(), path: String::new() })
 }
 
-fn message(code: ErrorCode, name: &str, value: &Value, place: &Place) -> Result<(), ApiError> {
+/// What holds for the whole of a request.
+struct Rules<'a> {
+    code: ErrorCode,
+    inert: &'a [String],
+}
+
+impl Rules<'_> {
+    fn of(&self, name: &str, member: &str) -> Rule {
+        match members::rule(name, member) {
+            Rule::Refused if self.inert.iter().any(|accepted| accepted == member) => Rule::Stored,
+            rule => rule,
+        }
+    }
+}
+
+fn message(rules: &Rules<'_>, name: &str, value: &Value, place: &Place) -> Result<(), ApiError> {
+    let code = rules.code;
     let limits = facts(name).map_or(&[][..], |f| f.limits);
     for (member, kind) in shape(name).map_or(&[][..], |s| s.members) {
         let Some(held) = value.get(*member).filter(|v| !v.is_null()) else { continue };
         let at = place.member(member);
-        let rule = members::rule(name, member);
+        let rule = rules.of(name, member);
         if let Some((_, limit)) = limits.iter().find(|(limited, _)| limited == member) {
             within(code, limit, held, &at)?;
         }
         supported(rule, held, &at)?;
         if rule == Rule::Works {
-            inner(code, kind, held, &at)?;
+            inner(rules, kind, held, &at)?;
         }
     }
     present(code, name, value, place)
@@ -78,11 +95,11 @@ fn is_list(name: &str, member: &str) -> bool {
     members.iter().any(|(known, kind)| *known == member && matches!(kind, Kind::List(_)))
 }
 
-fn inner(code: ErrorCode, kind: &Kind, value: &Value, place: &Place) -> Result<(), ApiError> {
+fn inner(rules: &Rules<'_>, kind: &Kind, value: &Value, place: &Place) -> Result<(), ApiError> {
     match (kind, value) {
-        (Kind::Message(name), _) => message(code, name, value, place),
+        (Kind::Message(name), _) => message(rules, name, value, place),
         (Kind::List(Kind::Message(name)), Value::Array(items)) => {
-            items.iter().enumerate().try_for_each(|(i, v)| message(code, name, v, &place.item(name, i, v)))
+            items.iter().enumerate().try_for_each(|(i, v)| message(rules, name, v, &place.item(name, i, v)))
         }
         _ => Ok(()),
     }

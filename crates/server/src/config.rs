@@ -56,6 +56,8 @@ pub struct ServerConfig {
     /// With less room than this on the data folder's disk, writes that grow state are refused; with less than half of it no
     /// snapshot is begun.
     pub disk_reserve_bytes: u64,
+    /// Members of requests that are stored without effect where they would be refused.
+    pub accept_inert: Vec<String>,
     /// Told to the others, for display.
     pub version: String,
 }
@@ -100,6 +102,7 @@ impl ServerConfig {
             forget_after: Duration::from_secs(24 * 3600),
             mass_loss_hold: Duration::from_secs(600),
             disk_reserve_bytes: 512 << 20,
+            accept_inert: Vec::new(),
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }
@@ -146,6 +149,11 @@ impl ServerConfig {
         }
         if self.forget_after > FORGET_AFTER_MAX {
             return Err(format!("--forget-after: at most {} days", FORGET_AFTER_MAX.as_secs() / 86_400));
+        }
+        let refused = seawall_rules::members::refused();
+        if let Some(name) = self.accept_inert.iter().find(|name| !refused.contains(&name.as_str())) {
+            let near = seawall_model::nearest(name, refused.iter().copied(), 3).join(", ");
+            return Err(format!("--accept-inert {name}: no member of that name is refused (nearest: {near})"));
         }
         if self.lease_ms < 3 * self.beat_ms {
             return Err(format!(

@@ -45,6 +45,8 @@ pub(crate) struct TestCluster {
     index: u64,
     ids: Counted,
     sequence: u64,
+    /// As `--accept-inert`.
+    pub(crate) accept_inert: Vec<String>,
 }
 
 /// Ids that are the same in every run.
@@ -105,8 +107,14 @@ macro_rules! call {
 impl TestCluster {
     /// A cluster that was just formed.
     pub(crate) fn new() -> TestCluster {
-        let mut cluster =
-            TestCluster { state: State::new(), now_ms: START_MS, index: 0, ids: Counted::default(), sequence: 0 };
+        let mut cluster = TestCluster {
+            state: State::new(),
+            now_ms: START_MS,
+            index: 0,
+            ids: Counted::default(),
+            sequence: 0,
+            accept_inert: Vec::new(),
+        };
         cluster.apply(command::Kind::InitCluster(InitCluster {
             cluster_id: vec![1; 16].into(),
             region: "us-local-1".into(),
@@ -173,6 +181,7 @@ impl TestCluster {
         let state = self.state.clone();
         let principal = Principal::default();
         let mut ctx = Ctx {
+            accept_inert: &self.accept_inert,
             state: &state,
             principal: &principal,
             ids: &mut self.ids,

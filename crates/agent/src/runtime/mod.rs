@@ -187,3 +187,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// Its log.
     fn logs<'a>(&'a self, container: &'a ContainerSpec, query: LogQuery) -> Call<'a, LogLines>;
 }
+
+/// The first of `members` that is used, but for those that the operator has tasks do without.
+pub(crate) fn first_used(inert: &[String], members: &[(&'static str, bool)]) -> Option<&'static str> {
+    let is_inert = |name: &str| inert.iter().any(|accepted| name.rsplit('.').next() == Some(accepted.as_str()));
+    members.iter().find(|(name, used)| *used && !is_inert(name)).map(|(name, _)| *name)
+}

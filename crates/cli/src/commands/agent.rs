@@ -66,6 +66,7 @@ fn config(cluster: &str, args: AgentArgs) -> Result<AgentConfig, Failure> {
         cpu_units: args.cpu,
         memory_mib: args.memory_mib,
         reserve_memory_mib: args.reserve_memory_mib,
+        accept_inert: args.accept_inert,
         reserve_cpu_units: args.reserve_cpu.unwrap_or(defaults.reserve_cpu_units),
         reserved_ports_udp: reserved.clone(),
         reserved_ports: reserved,

@@ -42,6 +42,7 @@ fn config(args: ServerArgs) -> Result<ServerConfig, Failure> {
         lease_ms: args.lease_ms,
         beat_ms: args.beat_ms,
         forget_after: args.forget_after,
+        accept_inert: args.accept_inert,
         mass_loss_hold: args.mass_loss_hold,
         disk_reserve_bytes: args.disk_reserve_mib << 20,
         ..ServerConfig::new(&args.name, &args.zone, args.data_dir, args.secret_file)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Checked as a caller's request is: its shape, then what depends on several members.
 fn checked(input: Value) -> Result<(Value, TaskSize), ApiError> {
     let request: RegisterTaskDefinitionRequest = serde_json::from_value(input).unwrap();
-    crate::request("RegisterTaskDefinitionRequest", &request)?;
+    crate::request("RegisterTaskDefinitionRequest", &request, &[])?;
     let (definition, size) = super::check(&request)?;
     Ok((serde_json::to_value(definition).unwrap(), size))
 }

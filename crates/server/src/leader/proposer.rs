@@ -314,7 +314,15 @@ impl Loop {
         let mut ids = Ids(&self.node);
         let now_ms = self.node.cluster_time_ms();
         let invocation = request.invocation.clone();
-        let mut ctx = Ctx { state, principal: &principal, ids: &mut ids, forward: request.forward, invocation, now_ms };
+        let mut ctx = Ctx {
+            accept_inert: &self.node.config.accept_inert,
+            state,
+            principal: &principal,
+            ids: &mut ids,
+            forward: request.forward,
+            invocation,
+            now_ms,
+        };
         let Prepared { write, expected_version, render } = ops::prepare(&request.operation, &request.body, &mut ctx)?;
         let mut asked = Asked { render: Some(render), ..Asked::default() };
         let kinds = match write {

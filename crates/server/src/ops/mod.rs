@@ -65,6 +65,8 @@ pub struct Ctx<'a> {
     pub ids: &'a mut dyn IdSource,
     /// The first serial of the write; `None` where nobody may send it again.
     pub forward: Option<ForwardId>,
+    /// Members that the operator has stored where they would be refused.
+    pub accept_inert: &'a [String],
     /// The call of an SDK that this may be a retry of.
     pub invocation: Option<Invocation>,
     /// The proposer's estimate of cluster time.
@@ -205,7 +207,7 @@ pub struct Prepared {
 /// # Errors
 /// What the client is told.
 pub fn answer<Op: ReadOp>(ctx: &ReadCtx<'_>, request: &Op::Request) -> Result<Op::Response, ApiError> {
-    validate::request(shape_of::<Op::Request>(), request)?;
+    validate::request(shape_of::<Op::Request>(), request, &[])?;
     Op::answer(ctx, request)
 }
 
@@ -228,7 +230,7 @@ where
 {
     let request =
         Op::Request::decode(body).map_err(|e| ApiError::client(format!("The request does not decode: {e}")))?;
-    validate::request(shape_of::<Op::Request>(), &request)?;
+    validate::request(shape_of::<Op::Request>(), &request, ctx.accept_inert)?;
     let write = match repeated::<Op>(ctx, &request)? {
         Some(replies) => Write::Repeated(replies),
         None => Op::prepare(ctx, &request)?,

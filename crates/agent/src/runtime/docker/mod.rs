@@ -63,6 +63,7 @@ pub struct DockerRuntime {
     api: Api,
     host_ip: Option<IpAddr>,
     puller: Puller,
+    inert: Vec<String>,
 }
 
 impl DockerRuntime {
@@ -73,7 +74,7 @@ impl DockerRuntime {
     pub async fn connect(env: Env, config: &AgentConfig) -> RuntimeResult<Self> {
         let api = Api::connect(env.clone(), &config.docker_socket).await?;
         let puller = Puller::new(credentials::Credentials::new(env, config.registry_config.clone()));
-        Ok(DockerRuntime { api, host_ip: config.host_ip, puller })
+        Ok(DockerRuntime { api, host_ip: config.host_ip, puller, inert: config.accept_inert.clone() })
     }
 
     async fn describe(&self) -> RuntimeResult<Description> {
@@ -166,7 +167,7 @@ impl Runtime for DockerRuntime {
     }
 
     fn unsupported(&self, task: &TaskSpec) -> Option<String> {
-        unsupported::find(task)
+        unsupported::find(task, &self.inert)
     }
 
     fn pull<'a>(&'a self, image: &'a str, policy: ImagePull) -> Call<'a, Option<String>> {

@@ -5,18 +5,18 @@
 
 use seawall_proto::v1::{ContainerDefinition, TaskDefinition};
 
-use crate::spec::TaskSpec;
+use crate::{runtime::first_used, spec::TaskSpec};
 
 /// The only log driver: it means the agent itself, which keeps every log.
 const OWN_LOG_DRIVER: &str = "awslogs";
 
-/// The first member that cannot be honoured.
-pub fn unsupported(task: &TaskSpec) -> Option<String> {
-    let of_task = task.assignment.definition.as_ref().and_then(of_task).map(str::to_owned);
+/// The first member that cannot be honoured. What `inert` names is left out by the operator's own wish.
+pub fn unsupported(task: &TaskSpec, inert: &[String]) -> Option<String> {
+    let of_task = task.assignment.definition.as_ref().and_then(|of| of_task(of, inert)).map(str::to_owned);
     let of_task = of_task.or_else(|| network_mode(&task.network_mode));
     let of_containers = || {
         task.containers.iter().find_map(|container| {
-            of_container(container).map(|member| format!("{member} of container {}", container.name()))
+            of_container(container, inert).map(|member| format!("{member} of container {}", container.name()))
         })
     };
     of_task.or_else(of_containers).map(|what| format!("{what} is not supported by the process runtime"))
@@ -27,7 +27,7 @@ fn network_mode(mode: &str) -> Option<String> {
     (!matches!(mode, "bridge" | "host")).then(|| format!("networkMode {mode}"))
 }
 
-fn of_task(definition: &TaskDefinition) -> Option<&'static str> {
+fn of_task(definition: &TaskDefinition, inert: &[String]) -> Option<&'static str> {
     let TaskDefinition {
         task_definition_arn: _,
         container_definitions: _,
@@ -59,18 +59,21 @@ fn of_task(definition: &TaskDefinition) -> Option<&'static str> {
         trusted_execution_configuration,
         version: _,
     } = definition;
-    first(&[
-        ("volumes", !volumes.is_empty()),
-        ("inferenceAccelerators", !inference_accelerators.is_empty()),
-        ("pidMode", is_text(pid_mode)),
-        ("ipcMode", is_text(ipc_mode)),
-        ("proxyConfiguration", proxy_configuration.is_some()),
-        ("enableFaultInjection", *enable_fault_injection == Some(true)),
-        ("trustedExecutionConfiguration", trusted_execution_configuration.is_some()),
-    ])
+    first_used(
+        inert,
+        &[
+            ("volumes", !volumes.is_empty()),
+            ("inferenceAccelerators", !inference_accelerators.is_empty()),
+            ("pidMode", is_text(pid_mode)),
+            ("ipcMode", is_text(ipc_mode)),
+            ("proxyConfiguration", proxy_configuration.is_some()),
+            ("enableFaultInjection", *enable_fault_injection == Some(true)),
+            ("trustedExecutionConfiguration", trusted_execution_configuration.is_some()),
+        ],
+    )
 }
 
-fn of_container(container: &ContainerDefinition) -> Option<&'static str> {
+fn of_container(container: &ContainerDefinition, inert: &[String]) -> Option<&'static str> {
     let ContainerDefinition {
         // Honoured, by this runtime or by the engine above it; `pull` looks at the image.
         name: _,
@@ -120,37 +123,36 @@ fn of_container(container: &ContainerDefinition) -> Option<&'static str> {
     } = container;
     let has_range = port_mappings.iter().any(|mapping| is_text(&mapping.container_port_range));
     let driver = log_configuration.as_ref().map(|log| log.log_driver());
-    first(&[
-        ("portMappings.containerPortRange", has_range),
-        ("repositoryCredentials", repository_credentials.is_some()),
-        ("links", !links.is_empty()),
-        ("environmentFiles", !environment_files.is_empty()),
-        ("mountPoints", !mount_points.is_empty()),
-        ("volumesFrom", !volumes_from.is_empty()),
-        ("linuxParameters", linux_parameters.is_some()),
-        ("secrets", !secrets.is_empty()),
-        ("hostname", is_text(hostname)),
-        ("user", is_text(user)),
-        ("disableNetworking", *disable_networking == Some(true)),
-        ("privileged", *privileged == Some(true)),
-        ("readonlyRootFilesystem", *readonly_root_filesystem == Some(true)),
-        ("dnsServers", !dns_servers.is_empty()),
-        ("dnsSearchDomains", !dns_search_domains.is_empty()),
-        ("extraHosts", !extra_hosts.is_empty()),
-        ("dockerSecurityOptions", !docker_security_options.is_empty()),
-        ("interactive", *interactive == Some(true)),
-        ("pseudoTerminal", *pseudo_terminal == Some(true)),
-        ("ulimits", !ulimits.is_empty()),
-        ("logConfiguration.logDriver other than awslogs", driver.is_some_and(|driver| driver != OWN_LOG_DRIVER)),
-        ("systemControls", !system_controls.is_empty()),
-        ("resourceRequirements", !resource_requirements.is_empty()),
-        ("firelensConfiguration", firelens_configuration.is_some()),
-        ("credentialSpecs", !credential_specs.is_empty()),
-    ])
-}
-
-fn first(members: &[(&'static str, bool)]) -> Option<&'static str> {
-    members.iter().find(|(_, is_used)| *is_used).map(|(name, _)| *name)
+    first_used(
+        inert,
+        &[
+            ("portMappings.containerPortRange", has_range),
+            ("repositoryCredentials", repository_credentials.is_some()),
+            ("links", !links.is_empty()),
+            ("environmentFiles", !environment_files.is_empty()),
+            ("mountPoints", !mount_points.is_empty()),
+            ("volumesFrom", !volumes_from.is_empty()),
+            ("linuxParameters", linux_parameters.is_some()),
+            ("secrets", !secrets.is_empty()),
+            ("hostname", is_text(hostname)),
+            ("user", is_text(user)),
+            ("disableNetworking", *disable_networking == Some(true)),
+            ("privileged", *privileged == Some(true)),
+            ("readonlyRootFilesystem", *readonly_root_filesystem == Some(true)),
+            ("dnsServers", !dns_servers.is_empty()),
+            ("dnsSearchDomains", !dns_search_domains.is_empty()),
+            ("extraHosts", !extra_hosts.is_empty()),
+            ("dockerSecurityOptions", !docker_security_options.is_empty()),
+            ("interactive", *interactive == Some(true)),
+            ("pseudoTerminal", *pseudo_terminal == Some(true)),
+            ("ulimits", !ulimits.is_empty()),
+            ("logConfiguration.logDriver other than awslogs", driver.is_some_and(|driver| driver != OWN_LOG_DRIVER)),
+            ("systemControls", !system_controls.is_empty()),
+            ("resourceRequirements", !resource_requirements.is_empty()),
+            ("firelensConfiguration", firelens_configuration.is_some()),
+            ("credentialSpecs", !credential_specs.is_empty()),
+        ],
+    )
 }
 
 fn is_text(member: &Option<String>) -> bool {
@@ -169,7 +171,7 @@ mod tests {
     fn refusal(change: impl FnOnce(&mut ContainerDefinition)) -> Option<String> {
         let mut definition = container("app");
         change(&mut definition);
-        unsupported(&task(vec![container("other"), definition]))
+        unsupported(&task(vec![container("other"), definition]), &[])
     }
 
     #[test]
@@ -199,9 +201,9 @@ mod tests {
         let refused = |what: &str| Some(format!("{what} is not supported by the process runtime"));
         let mut spec = task(vec![container("app")]);
         spec.network_mode = "none".into();
-        assert_eq!(unsupported(&spec), refused("networkMode none"));
+        assert_eq!(unsupported(&spec, &[]), refused("networkMode none"));
         let mut spec = task(vec![container("app")]);
         spec.assignment.definition.as_mut().unwrap().volumes = vec![Volume::default()];
-        assert_eq!(unsupported(&spec), refused("volumes"));
+        assert_eq!(unsupported(&spec, &[]), refused("volumes"));
     }
 }

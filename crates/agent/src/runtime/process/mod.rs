@@ -74,6 +74,8 @@ pub struct ProcessRuntime {
     choosing: tokio::sync::Mutex<()>,
     /// The containers that events are about.
     watched: Arc<Mutex<Watched>>,
+    /// Members that tasks do without.
+    inert: Vec<String>,
 }
 
 type Watched = BTreeMap<Place, Watchee>;
@@ -105,6 +107,7 @@ impl ProcessRuntime {
             shim_exe: config.shim_exe.clone(),
             ip: config.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             reserved: reserved(config),
+            inert: config.accept_inert.clone(),
             choosing: tokio::sync::Mutex::default(),
             watched: Arc::default(),
         })
@@ -242,7 +245,7 @@ impl Runtime for ProcessRuntime {
     }
 
     fn unsupported(&self, task: &TaskSpec) -> Option<String> {
-        check::unsupported(task)
+        check::unsupported(task, &self.inert)
     }
 
     fn pull<'a>(&'a self, image: &'a str, _policy: ImagePull) -> Call<'a, Option<String>> {

@@ -88,3 +88,15 @@ fn a_deleted_revision_leaves_once_no_task_names_it_and_its_number_stays_used() {
     let gone = cluster.refused("DescribeTaskDefinition", json!({"taskDefinition": "other:1"}));
     assert_eq!(gone.message, "Unable to describe task definition.");
 }
+
+#[test]
+fn an_operator_may_have_a_refused_member_stored() {
+    let mut cluster = TestCluster::new();
+    let input = json!({"family": "web", "containerDefinitions": [
+        {"name": "main", "image": "busybox", "memory": 64, "secrets": [{"name": "A", "valueFrom": "arn:of:a"}]}]});
+    assert_eq!(cluster.refused("RegisterTaskDefinition", input.clone()).code, ErrorCode::UnsupportedFeature);
+    cluster.accept_inert = vec!["secrets".into()];
+    let answer = cluster.must("RegisterTaskDefinition", input);
+    let container = &answer["taskDefinition"]["containerDefinitions"][0];
+    assert_eq!(container["secrets"], json!([{"name": "A", "valueFrom": "arn:of:a"}]));
+}
