@@ -14,7 +14,8 @@ use crate::{
 
 /// Name of the profile, and of its services.
 const NAME: &str = "seawall";
-/// Access key and secret where the user has set none: this version takes any signature, and SDKs send nothing without one.
+/// Access key and secret where the user has set none: while the cluster has no access keys any signature is accepted, and SDKs
+/// send nothing without one.
 const DUMMY: &str = "seawall";
 /// The endpoints that a cluster serves.
 const SERVICES: [&str; 2] = ["ecs", "sts"];
