@@ -32,6 +32,7 @@ macro_rules! scenarios {
 scenarios! {
     kill_each_in_turn_during_a_rolling_update,
     a_rolling_update_over_lossy_links,
+    a_breaking_image_is_rolled_back_while_leaders_die,
     a_zone_loses_power,
     a_zone_is_cut_off,
     every_zone_in_turn,
