@@ -265,8 +265,9 @@ mod tests {
 
     #[test]
     fn what_describe_gives_has_its_lines() {
-        let text = "{\"taskDefinition\": {\n\"family\": \"web\",\n\"pidMode\": \"host\"}}";
-        assert!(told(text).starts_with("task definition web: pidMode (line 3) refused"), "{}", told(text));
+        let text = "{\"taskDefinition\": {\n\"family\": \"web\",\n\"proxyConfiguration\": {\"containerName\": \"p\"}}}";
+        let expected = "task definition web: proxyConfiguration (line 3) refused";
+        assert!(told(text).starts_with(expected), "{}", told(text));
     }
 
     #[test]
