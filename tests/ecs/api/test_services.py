@@ -19,6 +19,11 @@ def stable(name):
     return service(name)
 
 
+def completed(name):
+    """Waits until its rollout is one that can be gone back to: that is later than stable."""
+    until("the rollout is completed", lambda: service(name)["deployments"][0]["rolloutState"] == "COMPLETED")
+
+
 def tasks_of(name):
     arns = ecs.list_tasks(serviceName=name)["taskArns"]
     return ecs.describe_tasks(tasks=arns)["tasks"] if arns else []
@@ -223,7 +228,7 @@ def test_the_circuit_breaker_rolls_back():
     family = unique("family")
     good = register(family=family)
     name, _ = create(1, good, deploymentConfiguration={"deploymentCircuitBreaker": {"enable": True, "rollback": True}})
-    stable(name)
+    completed(name)
     bad = register(container(["/no/such/program"]), family=family)
     ecs.update_service(service=name, taskDefinition=bad)
     until("it is rolled back", lambda: service(name)["taskDefinition"] == good)
@@ -285,7 +290,7 @@ def test_a_deployment_is_stopped_and_rolled_back():
     family = unique("family")
     good = register(family=family)
     name, _ = create(1, good)
-    stable(name)
+    completed(name)
     ecs.update_service(service=name, taskDefinition=register(container(["/no/such/program"]), family=family))
     of = {"service": name, "status": ["PENDING", "IN_PROGRESS"]}
     arn = ecs.list_service_deployments(**of)["serviceDeployments"][0]["serviceDeploymentArn"]

@@ -56,7 +56,7 @@ def test_the_port_says_who_the_caller_is():
 
 def test_another_service_is_told_what_this_port_is():
     for service, call in [
-        ("s3", "list_buckets"),
+        ("lambda", "list_functions"),
         ("sqs", "list_queues"),
         ("ec2", "describe_instances"),
         ("dynamodb", "list_tables"),
@@ -68,3 +68,10 @@ def test_another_service_is_told_what_this_port_is():
             assert service in str(refused).lower(), refused
         else:
             raise AssertionError(f"{service} answered")
+
+
+def test_one_that_has_paths_and_methods_too():
+    for method, path in [("GET", "/"), ("PUT", "/bucket"), ("DELETE", "/bucket/key")]:
+        scope = "Credential=anyone/20260101/us-local-1/s3/aws4_request"
+        status, _, body = post(None, None, method=method, path=path, Authorization=f"AWS4-HMAC-SHA256 {scope}")
+        assert status == 501 and b"not s3" in body, (method, path, body)

@@ -9,7 +9,7 @@ from .clients import ENDPOINTS
 TARGET = "AmazonEC2ContainerServiceV20141113."
 
 
-def post(body, target=None, endpoint=None, **headers):
+def post(body, target=None, endpoint=None, method="POST", path="/", **headers):
     """The status, the headers and the body of an answer."""
     address = urllib.parse.urlparse(endpoint or ENDPOINTS[0])
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
@@ -17,7 +17,7 @@ def post(body, target=None, endpoint=None, **headers):
     if target is not None:
         sent["X-Amz-Target"] = target
     sent.update({name.replace("_", "-"): value for name, value in headers.items()})
-    connection.request("POST", "/", body, sent)
+    connection.request(method, path, body, sent)
     answer = connection.getresponse()
     text = answer.read()
     connection.close()

@@ -118,7 +118,8 @@ def test_a_service_from_its_first_day_to_its_last(checked, tmp_path):
     _, printed = terraform.plan()
     assert "must be replaced" not in printed and "0 to add" in printed or "No changes" in printed, printed
 
-    # Nothing of the new revision ever runs: given up, and back to the one before.
+    # Nothing of the new revision ever runs: given up, and back to the last one that was completed.
+    until("there is one", lambda: service()["deployments"][0]["rolloutState"] == "COMPLETED")
     good = service()["taskDefinition"]
     printed = terraform.apply(codes=(0, 1), command=json.dumps(["/no/such/program"]))
     until("it is rolled back", lambda: service()["taskDefinition"] == good and service()["runningCount"] == 3)
