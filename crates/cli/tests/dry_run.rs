@@ -38,6 +38,7 @@ const LOCAL: &[&[&str]] = &[
     &["agent", "--zone", "z", "--data-dir", "DIR", "--servers", "127.0.0.1:1"],
     &["proxy", "--server", "127.0.0.1:1"],
     &["aws", "ecs", "list-clusters"],
+    &["bench"],
     &["dev", "--data-dir", "DIR"],
     &["demo"],
     &["secret", "new", "DIR/secret"],

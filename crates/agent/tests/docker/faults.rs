@@ -67,10 +67,15 @@ async fn events_tell_from_the_moment_of_the_call_and_end_with_the_engine() {
     ground.runtime.stop(&spec, 0).await.unwrap();
     ground.runtime.remove(&spec).await.unwrap();
     ground.runtime.remove(&spec).await.unwrap();
-    for want in [EventKind::Started, EventKind::Exited(Some(137)), EventKind::Removed] {
+    let mut kinds = Vec::new();
+    for _ in 0..3 {
         let event = events.recv().await.unwrap();
-        assert_eq!((event.task, event.index, event.kind), (spec.task.id, 0, want));
+        assert_eq!((event.task, event.index), (spec.task.id, 0));
+        kinds.push(event.kind);
     }
+    // Killed before it has become its program, a container ends with a code of runc's own.
+    let [EventKind::Started, EventKind::Exited(Some(code)), EventKind::Removed] = kinds[..] else { panic!("{kinds:?}") };
+    assert_ne!(code, 0);
     assert!(of_others.try_recv().is_err());
     proxy.cut();
     assert_eq!(events.recv().await, None);

@@ -18,15 +18,15 @@ const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
 pub(crate) enum Form {
     /// AWS JSON 1.1: `{"__type": …, "message": …}`.
     Json,
-    /// The Query protocol of STS and others: an ErrorResponse in XML.
+    /// The Query protocol of STS and others, and REST as S3 speaks it: an ErrorResponse in XML.
     Xml,
 }
 
 /// The form that a request's protocol has.
 pub(crate) fn form_of(headers: &HeaderMap) -> Form {
-    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-    let is_query = kind.starts_with(b"application/x-www-form-urlencoded") && !headers.contains_key(TARGET);
-    if is_query { Form::Xml } else { Form::Json }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_json = headers.contains_key(TARGET) || kind.contains("json");
+    if is_json { Form::Json } else { Form::Xml }
 }
 
 /// ECS declares one fault, ServerException; SDKs try it again. Everything else is the caller's doing.
