@@ -164,7 +164,7 @@ def test_account_settings():
     assert refusal(ecs.put_account_setting, name="nope", value="enabled")[0] == "InvalidParameterException"
     assert refusal(ecs.put_account_setting_default, name="nope", value="enabled")[0] == "InvalidParameterException"
     assert refusal(ecs.delete_account_setting, name="nope")[0] == "InvalidParameterException"
-    assert refusal(ecs.list_account_settings, maxResults=11)[0] == "InvalidParameterException"
+    assert refusal(ecs.list_account_settings, maxResults=101)[0] == "InvalidParameterException"
 
 
 def pages_of_settings(**of):
