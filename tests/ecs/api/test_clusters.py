@@ -1,6 +1,6 @@
 from support.clients import ACCOUNT, REGION, ecs, refusal
 from support.table import needs, needs_member
-from support.work import register, unique
+from support.work import register, unique, wait
 
 
 def arn(name):
@@ -71,6 +71,7 @@ def test_a_cluster_with_something_in_it_is_not_deleted():
     assert code == "ClusterContainsServicesException"
     assert message == "The Cluster cannot be deleted while Services are active."
     ecs.delete_service(cluster=name, service="s", force=True)
+    wait("services_inactive", cluster=name, services=["s"])
     ecs.delete_cluster(cluster=name)
 
 
@@ -164,7 +165,7 @@ def test_account_settings():
     assert refusal(ecs.put_account_setting, name="nope", value="enabled")[0] == "InvalidParameterException"
     assert refusal(ecs.put_account_setting_default, name="nope", value="enabled")[0] == "InvalidParameterException"
     assert refusal(ecs.delete_account_setting, name="nope")[0] == "InvalidParameterException"
-    assert refusal(ecs.list_account_settings, maxResults=11)[0] == "InvalidParameterException"
+    assert refusal(ecs.list_account_settings, maxResults=101)[0] == "InvalidParameterException"
 
 
 def pages_of_settings(**of):

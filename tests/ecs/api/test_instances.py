@@ -1,10 +1,16 @@
 from support.clients import ecs, refusal
 from support.table import needs, needs_member
+from support.waiting import until
 from support.work import register, running, unique
 
 
 def instances():
     return ecs.list_container_instances()["containerInstanceArns"]
+
+
+def connected():
+    described = ecs.describe_container_instances(containerInstances=instances())["containerInstances"]
+    return [one["agentConnected"] for one in described].count(True)
 
 
 def test_instances_are_listed_and_described():
@@ -33,11 +39,9 @@ def test_what_is_wrong_is_refused():
     )
     assert refusal(ecs.describe_container_instances, containerInstances=["x"] * 101)[0] == "InvalidParameterException"
     assert refusal(ecs.list_container_instances, status="NOPE")[0] == "InvalidParameterException"
-    code, message = refusal(ecs.update_container_instances_state, containerInstances=instances()[:1], status="INACTIVE")
-    assert (code, message) == (
-        "InvalidParameterException",
-        "Container instance status should be one of [ACTIVE,DRAINING].",
-    )
+    for status in ("INACTIVE", "DEREGISTERING"):
+        code, _ = refusal(ecs.update_container_instances_state, containerInstances=instances()[:1], status=status)
+        assert code == "InvalidParameterException", status
     assert (
         refusal(ecs.update_container_instances_state, containerInstances=["x"] * 11, status="DRAINING")[0]
         == "InvalidParameterException"
@@ -69,7 +73,11 @@ def test_an_instance_with_tasks_is_deregistered_only_by_force():
     running(started)
     code, message = refusal(ecs.deregister_container_instance, containerInstance=arn)
     assert (code, message) == ("InvalidParameterException", "Found running tasks on the instance.")
-    ecs.stop_task(task=started)
+    gone = ecs.deregister_container_instance(containerInstance=arn, force=True)["containerInstance"]
+    assert (gone["containerInstanceArn"], gone["status"]) == (arn, "INACTIVE")
+    assert arn not in instances()
+    # Its agent lives: it comes back as another instance.
+    until("three are connected", lambda: connected() == 3)
 
 
 def test_attributes_are_put_listed_and_deleted():

@@ -105,7 +105,7 @@ OTHER_VALUES = [
     for operation, shape, member, kind, rule, make in INPUTS
     if rule and only(rule)
     for value in getattr(kind.member if kind.type_name == "list" else kind, "enum", [])
-    if value not in [*only(rule), "NONE"]
+    if value not in [*only(rule), "NONE", "DISABLED"]
 ]
 
 

@@ -41,4 +41,3 @@ def test_the_sizes_of_pages_that_ecs_has():
     assert len(ecs.list_services(cluster=cluster, maxResults=100)["serviceArns"]) == 11
     for index in range(11):
         ecs.delete_service(cluster=cluster, service=f"s{index:02}")
-    ecs.delete_cluster(cluster=cluster)

@@ -109,7 +109,12 @@ pub fn service_name(state: &State, cluster: &ClusterRow, text: &str) -> Result<S
 pub fn service<'a>(state: &'a State, cluster: &ClusterRow, text: &str) -> Result<&'a Arc<ServiceRow>, ApiError> {
     any_service(state, cluster, text)?
         .filter(|row| row.status != i32::from(ServiceStatusCode::Inactive))
-        .ok_or_else(|| ApiError::new(ErrorCode::ServiceNotFound, "Service not found."))
+        .ok_or_else(service_not_found)
+}
+
+/// What a caller is told who names no service.
+pub fn service_not_found() -> ApiError {
+    ApiError::new(ErrorCode::ServiceNotFound, "Service not found.")
 }
 
 /// The revision that a request names: an ARN, `family:revision`, or a family, which means its newest ACTIVE one.

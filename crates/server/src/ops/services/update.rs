@@ -20,7 +20,8 @@ impl WriteOp for UpdateService {
     fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
         let (state, account) = (ctx.state, ctx.principal.account);
         let cluster = resolve::cluster(state, account, request.cluster.as_deref())?;
-        let row = resolve::service(state, cluster, request.service())?;
+        let named = resolve::any_service(state, cluster, request.service())?;
+        let row = named.ok_or_else(resolve::service_not_found)?;
         if row.status != i32::from(ServiceStatusCode::Active) {
             return Err(ApiError::new(ErrorCode::ServiceNotActive, "Service was not ACTIVE."));
         }
