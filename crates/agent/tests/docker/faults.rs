@@ -74,7 +74,9 @@ async fn events_tell_from_the_moment_of_the_call_and_end_with_the_engine() {
         kinds.push(event.kind);
     }
     // Killed before it has become its program, a container ends with a code of runc's own.
-    let [EventKind::Started, EventKind::Exited(Some(code)), EventKind::Removed] = kinds[..] else { panic!("{kinds:?}") };
+    let [EventKind::Started, EventKind::Exited(Some(code)), EventKind::Removed] = kinds[..] else {
+        panic!("{kinds:?}")
+    };
     assert_ne!(code, 0);
     assert!(of_others.try_recv().is_err());
     proxy.cut();
