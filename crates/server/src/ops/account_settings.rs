@@ -92,6 +92,7 @@ impl ReadOp for ListAccountSettings {
 
     /// What was set; with `effectiveSettings` every setting, with the principal's own value, else the account's, else ECS's.
     fn answer(ctx: &ReadCtx<'_>, request: &Self::Request) -> Result<Self::Response, ApiError> {
+        page::check_small(request.max_results)?;
         if request.name.is_some() {
             known(request.name())?;
         }

@@ -80,6 +80,7 @@ impl ReadOp for DescribeCapacityProviders {
 
     fn answer(ctx: &ReadCtx<'_>, request: &Self::Request) -> Result<Self::Response, ApiError> {
         at_most("capacityProviders", request.capacity_providers.len(), page::PAGE)?;
+        page::check_small(request.max_results)?;
         if request.cluster.is_some() {
             resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
         }

@@ -16,6 +16,22 @@ const PAGE_MAX: i32 = 100;
 /// Bytes of the filter's digest in a token.
 const DIGEST_BYTES: usize = 8;
 
+/// The most that a request may ask for of account settings and of capacity providers.
+const SMALL_PAGE_MAX: i32 = 10;
+
+/// Holds the size of a page of account settings or capacity providers against ECS's limit, which is smaller than others'.
+///
+/// # Errors
+/// `InvalidParameterException`
+pub fn check_small(max_results: Option<i32>) -> Result<(), ApiError> {
+    match max_results {
+        Some(n) if n > SMALL_PAGE_MAX => {
+            Err(ApiError::invalid(format!("maxResults is {n}; it must be between 1 and {SMALL_PAGE_MAX}.")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Which page a request asks for.
 #[derive(Debug)]
 pub struct Page {

@@ -24,6 +24,7 @@ fn settings_are_kept_for_principals_and_the_account() {
     let page = cluster.must("ListAccountSettings", json!({"effectiveSettings": true}));
     assert_eq!(page["settings"].as_array().unwrap().len(), 10);
     assert!(page["nextToken"].is_string());
+    assert_eq!(cluster.refused("ListAccountSettings", json!({"maxResults": 11})).code, ErrorCode::InvalidParameter);
 }
 
 #[test]
