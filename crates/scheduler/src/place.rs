@@ -110,8 +110,20 @@ pub(crate) fn failing<'c>(
     failing.into_iter().map(|(_, c, filter)| (c, filter)).collect()
 }
 
+/// The closest matches, and in the last one's words how many more there are, by reason.
 fn failures(size: &TaskSize, candidates: &[Candidate<'_>]) -> Vec<Failure> {
-    failing(size, candidates).into_iter().take(FAILURES_MAX).map(|(c, filter)| failure(filter, size, c)).collect()
+    let all = failing(size, candidates);
+    let (shown, more) = all.split_at(all.len().min(FAILURES_MAX));
+    let mut failures: Vec<Failure> = shown.iter().map(|(c, filter)| failure(*filter, size, c)).collect();
+    if let Some(last) = failures.last_mut().filter(|_| !more.is_empty()) {
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, filter) in more {
+            *reasons.entry(filter.reason()).or_default() += 1;
+        }
+        let counts: Vec<String> = reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        last.detail = format!("{}; {} more instances: {}", last.detail, more.len(), counts.join(", "));
+    }
+    failures
 }
 
 /// ECS's sentence about the instance that came closest.

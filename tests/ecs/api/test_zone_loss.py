@@ -1,54 +1,18 @@
 """One endpoint, `seawall proxy`, while a zone is lost: no call takes long, and none fails in the end."""
 
-import contextlib
-import os
-import socket
-import subprocess
 import threading
 import time
-import urllib.request
 
 import pytest
 
 from support import members
 from support.clients import ENDPOINTS, client
-from support.waiting import until
+from support.program import proxy, seawall
 from support.work import unique
 
-PROGRAM = os.environ["SEAWALL_PROGRAM"]
 CALL_MAX_S = 5
 # Long enough to see an election, the loss of the instance and its return.
 LOST_FOR_S = 3
-
-
-def seawall(*words):
-    subprocess.run([PROGRAM, *words], check=True, capture_output=True, timeout=60)
-
-
-@contextlib.contextmanager
-def proxy():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    servers = ",".join(endpoint.removeprefix("http://") for endpoint in ENDPOINTS)
-    process = subprocess.Popen(
-        [PROGRAM, "proxy", "--listen", address, "--server", servers],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        until("the proxy serves", lambda: answers(f"http://{address}"))
-        yield f"http://{address}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answers(endpoint):
-    try:
-        with urllib.request.urlopen(f"{endpoint}/leader", timeout=2) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
 
 
 class Caller(threading.Thread):

@@ -1,68 +1,20 @@
 """Terraform and its provider as they are: what a team does with a service, from its first day to its last."""
 
 import json
-import os
 import pathlib
 import shutil
-import subprocess
 
 import pytest
 
 from support.checked import Checked
 from support.clients import ACCOUNT, ecs
 from support.table import OPERATIONS, needs_member
+from support.terraform import CHANGE, NO_CHANGE, Terraform
 from support.waiting import until
-from support.work import IMAGE, SLEEP, unique
+from support.work import unique
 
-TERRAFORM = os.environ["SEAWALL_TERRAFORM"]
-PLUGINS = os.environ["SEAWALL_TERRAFORM_PLUGINS"]
 FILES = pathlib.Path(__file__).parent
 NAME = unique("tf")
-NO_CHANGE, CHANGE = 0, 2
-
-
-class Terraform:
-    """Runs commands in a folder of its own."""
-
-    def __init__(self, folder, endpoint):
-        self.folder = folder
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "CHECKPOINT_DISABLE": "1",
-            "TF_IN_AUTOMATION": "1",
-            # The provider's schema is large: most of what it does is to clean up after reading it.
-            "GOGC": "800",
-            "TF_CLI_ARGS": "-no-color",
-            "TF_VAR_endpoint": endpoint,
-            "TF_VAR_name": NAME,
-            "TF_VAR_image": IMAGE,
-            "TF_VAR_command": json.dumps(SLEEP),
-            "TF_VAR_desired_count": "2",
-        }
-
-    def __call__(self, *words, codes=(0,), **variables):
-        """What a command prints and its exit code; `variables` stay what they are from then on."""
-        self.environment.update({f"TF_VAR_{name}": value for name, value in variables.items()})
-        ended = subprocess.run(
-            [TERRAFORM, *words],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-        )
-        assert ended.returncode in codes, f"{' '.join(words)} ended with {ended.returncode}:\n{ended.stdout}"
-        return ended.stdout, ended.returncode
-
-    def apply(self, codes=(0,), **variables):
-        return self("apply", "-auto-approve", codes=codes, **variables)[0]
-
-    def plan(self, *words):
-        printed, code = self("plan", "-detailed-exitcode", *words, codes=(NO_CHANGE, CHANGE))
-        return code, printed
 
 
 @pytest.fixture
@@ -87,8 +39,8 @@ def test_a_service_from_its_first_day_to_its_last(checked, tmp_path):
     shutil.copy(FILES / "main.tf", tmp_path)
     if OPERATIONS.get("CreateCapacityProvider") == "works":
         shutil.copy(FILES / "capacity.tf", tmp_path)
-    terraform = Terraform(tmp_path, checked.endpoint)
-    terraform("init", f"-plugin-dir={PLUGINS}")
+    terraform = Terraform(tmp_path, checked.endpoint, NAME)
+    terraform.init()
 
     printed = terraform.apply()
     assert f'account = "{ACCOUNT}"' in printed
