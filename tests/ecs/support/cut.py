@@ -37,7 +37,11 @@ class Proxy:
 
     def _serve(self, connection):
         with connection, connection.makefile("rb") as reader:
-            while self._pass_one(connection, reader):
+            try:
+                while self._pass_one(connection, reader):
+                    pass
+            except (OSError, http.client.HTTPException):
+                # No member answered: the client finds its connection closed, as it would without a proxy.
                 pass
 
     def _pass_one(self, connection, reader):

@@ -17,6 +17,8 @@ from support.work import unique
 FILES = pathlib.Path(__file__).parent
 NAME = unique("tf-loss")
 CALL_MAX_S = 5
+# Long enough to see an election and the loss of the instance. What it runs is not known to have stopped before it is back.
+LOST_FOR_S = 4
 
 
 class Timed(Proxy):
@@ -35,12 +37,14 @@ class Timed(Proxy):
 
 
 def lost_during(timed, zone, how, work):
-    """Runs `work`, and loses the zone as soon as it has made its first call."""
+    """Runs `work`; as soon as it has made its first call the zone is lost for a while."""
     before = len(timed.took_s)
 
     def lose():
         until("it calls", lambda: len(timed.took_s) > before)
         seawall("zone", how, zone)
+        time.sleep(LOST_FOR_S)
+        seawall("zone", "return", zone)
 
     loss = threading.Thread(target=lose)
     loss.start()
@@ -48,7 +52,6 @@ def lost_during(timed, zone, how, work):
         return work()
     finally:
         loss.join()
-        seawall("zone", "return", zone)
         members.all_serve()
 
 
