@@ -160,11 +160,11 @@ fn notes_stay_under_two_hundred_bytes() {
 fn more_failures_than_are_listed_are_counted_by_reason() {
     let mut world = World::default();
     for number in 0..130 {
-        let cpu = if number < 110 { 128 } else { 1024 };
-        world.instance("a", cpu, 64);
+        let memory = if number < 110 { 64 } else { 4096 };
+        world.instance("a", 128, memory);
     }
     let plan = place(&world.state(), &Overlay::default(), &request(size(512, 128), 1));
     assert_eq!(plan.failures.len(), 100);
     let last = &plan.failures[99].detail;
-    assert!(last.ends_with("; 30 more instances: 30 RESOURCE:CPU"), "{last}");
+    assert!(last.ends_with("; 30 more instances: 30 RESOURCE:MEMORY"), "{last}");
 }
