@@ -17,7 +17,7 @@ use super::{
     ReadCtx, ReadOp, RenderCtx, Write, WriteOp, page, page::Page,
 };
 
-/// ECS's settings: name, default, and the values that it takes; any where none are named.
+/// ECS's settings: name, default, and the values that it takes.
 struct Known(&'static str, &'static str, &'static [&'static str]);
 
 const ON_OFF: &[&str] = &["enabled", "disabled", "on", "off"];
@@ -123,7 +123,7 @@ impl ReadOp for ListAccountSettings {
 
 fn put(principal_arn: &str, name: &str, value: &str) -> Result<Write, ApiError> {
     let Known(_, _, values) = known(name)?;
-    if !values.is_empty() && !values.contains(&value) {
+    if !values.contains(&value) {
         let values = values.join(", ");
         return Err(ApiError::invalid(format!("The value of {name} is '{value}'; it must be one of {values}.")));
     }

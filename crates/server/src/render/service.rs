@@ -12,9 +12,8 @@ use seawall_proto::{
 use seawall_state::State;
 
 use super::{count, service_deployment, task::launch_type, unless_empty, version};
+use crate::validate::task_definition::fargate::FARGATE;
 
-/// The launch type that has platform versions.
-const FARGATE: &str = "FARGATE";
 /// ECS shows this many events.
 const EVENTS_SHOWN: usize = 100;
 

@@ -129,7 +129,7 @@ fn filled(
         deployment_controller: Some(DeploymentController { r#type: Some("ECS".into()) }),
         availability_zone_rebalancing: or(&request.availability_zone_rebalancing, "ENABLED"),
         network_configuration: validate::launch::filled(request.network_configuration.as_ref()),
-        platform_version: spec::platform_version(request),
+        platform_version: render::service::platform_version(request),
         propagate_tags: or(&request.propagate_tags, "NONE"),
         deployment_configuration: Some(DeploymentConfiguration {
             minimum_healthy_percent: i32::try_from(minimum).ok(),

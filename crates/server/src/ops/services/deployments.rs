@@ -36,7 +36,8 @@ impl ReadOp for ListServiceDeployments {
     /// The newest first.
     fn answer(ctx: &ReadCtx<'_>, request: &Self::Request) -> Result<Self::Response, ApiError> {
         let cluster = resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
-        let service = resolve::any_service(ctx.state, cluster, request.service())?.ok_or_else(service_not_found)?;
+        let service =
+            resolve::any_service(ctx.state, cluster, request.service())?.ok_or_else(resolve::service_not_found)?;
         let created = Created::of(request.created_at.as_ref());
         let bounds = format!("{:?} {:?}", created.after_ms, created.before_ms);
         let mut filters = vec!["ListServiceDeployments", &cluster.name, &service.name, &bounds];
@@ -193,10 +194,6 @@ fn service_of<'a>(
         Some(cluster) => resolve::any_service(state, cluster, name),
         None => Ok(None),
     }
-}
-
-fn service_not_found() -> ApiError {
-    ApiError::new(ErrorCode::ServiceNotFound, "Service not found.")
 }
 
 fn deployment_not_found() -> ApiError {

@@ -8,10 +8,7 @@ use seawall_proto::{
 
 use crate::{
     render,
-    validate::{
-        launch::{self, Launch},
-        task_definition::fargate::FARGATE,
-    },
+    validate::launch::{self, Launch},
 };
 
 /// The only scheduling strategy of this version.
@@ -119,12 +116,6 @@ pub fn check_launch(definition: &TaskDefinitionRow, spec: &CreateServiceRequest)
         network: spec.network_configuration.as_ref(),
     };
     definition.definition.as_ref().map_or(Ok(()), |definition| launch::check(definition, &launch))
-}
-
-/// Fargate's platform: the latest unless asked for another. There is none for other launch types.
-pub fn platform_version(spec: &CreateServiceRequest) -> Option<String> {
-    let asked = spec.platform_version.clone().filter(|version| !version.is_empty());
-    asked.or_else(|| (spec.launch_type() == FARGATE).then(|| "LATEST".to_owned()))
 }
 
 /// A desired count within ECS's quota.
