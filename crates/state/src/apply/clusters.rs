@@ -30,18 +30,17 @@ impl Apply<'_> {
             return Err(ApiError::new(ErrorCode::LimitExceeded, message).into());
         }
         self.check_cluster_providers(&it.capacity_providers, &it.default_strategy)?;
-        let id = self.add_cluster(it.account, &it.name, tags);
-        if let Some(row) = self.state.clusters.get(&ClusterId(id)) {
-            let row = ClusterRow {
-                configuration: it.configuration.clone(),
-                settings: it.settings.clone(),
-                service_connect_defaults: it.service_connect_defaults.clone(),
-                capacity_providers: it.capacity_providers.clone(),
-                default_strategy: it.default_strategy.clone(),
-                ..ClusterRow::clone(row)
-            };
-            self.state.put_cluster(row);
-        }
+        let id = self.add_cluster(ClusterRow {
+            account: it.account,
+            name: it.name.clone(),
+            tags,
+            configuration: it.configuration.clone(),
+            settings: it.settings.clone(),
+            service_connect_defaults: it.service_connect_defaults.clone(),
+            capacity_providers: it.capacity_providers.clone(),
+            default_strategy: it.default_strategy.clone(),
+            ..ClusterRow::default()
+        });
         Ok(done(id))
     }
 

@@ -42,7 +42,7 @@ impl Apply<'_> {
         meta.limits = Some(it.limits.unwrap_or(Limits { invocations: 0, ..DEFAULT_LIMITS }));
         self.changed(Change::Meta);
         if self.state.cluster_by_name(ACCOUNT, DEFAULT_CLUSTER).is_none() {
-            self.add_cluster(ACCOUNT, DEFAULT_CLUSTER, Vec::new());
+            self.add_cluster(ClusterRow { account: ACCOUNT, name: DEFAULT_CLUSTER.into(), ..ClusterRow::default() });
         }
         Ok(done(0))
     }
@@ -58,19 +58,11 @@ impl Apply<'_> {
         Ok(done(0))
     }
 
-    /// Puts a new ACTIVE cluster.
-    pub(super) fn add_cluster(&mut self, account: u32, name: &str, tags: Vec<seawall_proto::v1::Tag>) -> u64 {
+    /// Puts a new ACTIVE cluster: what was asked for, under the next id.
+    pub(super) fn add_cluster(&mut self, asked: ClusterRow) -> u64 {
         let id = self.next_id();
-        self.state.put_cluster(ClusterRow {
-            id,
-            account,
-            name: name.to_owned(),
-            active: true,
-            tags,
-            created_at_ms: self.now_ms,
-            changed: self.index,
-            ..ClusterRow::default()
-        });
+        let (created_at_ms, changed) = (self.now_ms, self.index);
+        self.state.put_cluster(ClusterRow { id, active: true, created_at_ms, changed, ..asked });
         self.changed(Change::Cluster(seawall_model::ClusterId(id)));
         id
     }
