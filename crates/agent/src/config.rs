@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use seawall_model::{is_instance_id, is_zone, limits::ATTRIBUTES_MAX};
+use seawall_model::{is_ecs_name, is_instance_id, is_zone, limits::ATTRIBUTES_MAX};
 
 use crate::{error::AgentError, runtime::fake::FakeConfig};
 
@@ -28,6 +28,8 @@ pub struct AgentConfig {
     pub host_ip: Option<IpAddr>,
     /// Custom attributes of the instance.
     pub attributes: Vec<(String, String)>,
+    /// The capacity provider whose instance it is.
+    pub capacity_provider: Option<String>,
     /// CPU units to offer instead of 1,024 a core.
     pub cpu_units: Option<u32>,
     /// Memory to offer instead of the machine's.
@@ -72,6 +74,7 @@ impl AgentConfig {
             runtime: RuntimeKind::Docker,
             host_ip: None,
             attributes: Vec::new(),
+            capacity_provider: None,
             cpu_units: None,
             memory_mib: None,
             accept_inert: Vec::new(),
@@ -101,7 +104,10 @@ impl AgentConfig {
         let instance = self.instance_id.as_ref().filter(|id| !is_instance_id(id)).map(|id| {
             format!("--instance-id {id:?}: use 1 to {CHARS_MAX} letters, digits, hyphens, underscores and dots")
         });
-        match zone.or(instance).or_else(|| wrong_attributes(&self.attributes)) {
+        let provider = self.capacity_provider.as_ref().filter(|name| !is_ecs_name(name)).map(|name| {
+            format!("--capacity-provider {name:?}: a name has 1 to 255 letters, digits, hyphens and underscores")
+        });
+        match zone.or(instance).or(provider).or_else(|| wrong_attributes(&self.attributes)) {
             Some(why) => Err(AgentError::Config(why)),
             None => Ok(()),
         }

@@ -65,6 +65,7 @@ pub(crate) fn describe(
             ports_udp: config.reserved_ports_udp.iter().copied().map(u32::from).collect(),
         }),
         attributes: attributes(config, runtime),
+        capacity_provider: config.capacity_provider.clone().unwrap_or_default(),
         agent_version: config.version.clone(),
         docker_version: if runtime.kind == "docker" { runtime.version.clone() } else { String::new() },
         boot_id: boot_id.unwrap_or_default(),

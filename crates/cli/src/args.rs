@@ -292,6 +292,12 @@ pub struct ServerArgs {
     /// The same on every member, and for a task definition's on the agents.
     #[arg(long, env = "SEAWALL_ACCEPT_INERT", value_delimiter = ',', value_name = "MEMBER")]
     pub accept_inert: Vec<String>,
+    /// What serves tasks for FARGATE: the pool of that name and until there is one every instance (instances), the pool alone
+    /// (pool), or nothing (refuse)
+    ///
+    /// The same on every member. Instances join the pool by `seawall agent --capacity-provider FARGATE`.
+    #[arg(long, env = "SEAWALL_FARGATE", default_value = "instances", value_name = "BY")]
+    pub fargate: FargateBy,
     /// With less free disk than this, writes that grow state are refused
     #[arg(long, env = "SEAWALL_DISK_RESERVE_MIB", default_value_t = 512, value_name = "MIB")]
     pub disk_reserve_mib: u64,
@@ -351,6 +357,9 @@ pub struct AgentArgs {
     /// Attributes of the instance
     #[arg(long, env = "SEAWALL_ATTRIBUTES", value_delimiter = ',', value_parser = key_value, value_name = "NAME=VALUE")]
     pub attributes: Vec<(String, String)>,
+    /// The capacity provider whose tasks the instance takes, such as FARGATE or the name of a group
+    #[arg(long, env = "SEAWALL_CAPACITY_PROVIDER", value_name = "NAME")]
+    pub capacity_provider: Option<String>,
     /// When images are pulled: default, always, once, prefer-cached
     #[arg(long, env = "SEAWALL_IMAGE_PULL", default_value = "default", value_name = "WHEN")]
     pub image_pull: String,
@@ -451,6 +460,18 @@ pub enum LogFormat {
     Text,
     /// For machines.
     Json,
+}
+
+/// What serves tasks for FARGATE.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FargateBy {
+    /// The pool of that name; until an instance has joined it, every instance.
+    Instances,
+    /// The pool of that name alone.
+    Pool,
+    /// Nothing: such tasks are refused.
+    Refuse,
 }
 
 /// What runs tasks.

@@ -13,6 +13,7 @@ pub mod voters;
 use std::fmt;
 
 use seawall_proto::internal::v1::command;
+use seawall_scheduler::Fargate;
 
 /// What the executor knows that the state does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Now {
     pub cluster_time_ms: i64,
     /// Too many agents fell silent at once ([`mass_loss`]): what cannot be reached is not replaced.
     pub hold_replacement: bool,
+    /// What serves tasks for FARGATE.
+    pub fargate: Fargate,
 }
 
 /// What a controller decided.

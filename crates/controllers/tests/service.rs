@@ -482,9 +482,8 @@ fn silent_instances_are_forgotten_in_time() {
     let mut sim = ready(3, 100, 200);
     sim.cut("a");
     let forget_after_ms = 24 * 3600 * 1000;
-    let look = |sim: &Sim| {
-        instances::plan(&sim.state, Now { cluster_time_ms: sim.now_ms, hold_replacement: false }, forget_after_ms)
-    };
+    let look =
+        |sim: &Sim| instances::plan(&sim.state, Now { cluster_time_ms: sim.now_ms, ..Now::default() }, forget_after_ms);
     let lost_at_ms = sim.now_ms;
     sim.now_ms += forget_after_ms - 1;
     let early = look(&sim);

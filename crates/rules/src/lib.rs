@@ -6,6 +6,7 @@
 
 pub mod launch;
 pub mod members;
+pub mod placement;
 mod shape;
 pub mod tags;
 pub mod task_definition;

@@ -1,16 +1,17 @@
 //! One instance, as a planner sees it.
 
-use seawall_model::InstanceId;
+use seawall_model::{ClusterId, InstanceId};
 use seawall_proto::internal::v1::{InstanceRow, Resources, TaskSize};
+use seawall_query::Subject;
 use seawall_state::{State, Usage, fixed_ports};
 
-use crate::{Held, Overlay};
+use crate::{Held, Overlay, ZONE};
 
 /// Full share of a resource: 16 bits after the point.
 const SHARE_ONE: u64 = 1 << 16;
 
 /// An instance with what is left of it: the state's view less what proposals and this plan took.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Candidate<'a> {
     /// Its row.
     pub row: &'a InstanceRow,
@@ -23,6 +24,10 @@ pub struct Candidate<'a> {
     /// Tasks that this plan put there: with a fixed port there is room for one.
     pub placed: u32,
     given_back: Vec<(u16, bool)>,
+    /// Of the tasks that are placed.
+    group: &'a str,
+    state: &'a State,
+    overlay: &'a Overlay,
     usage: Option<&'a Usage>,
     held: Option<&'a Held>,
 }
@@ -42,14 +47,30 @@ impl<'a> Candidate<'a> {
             tasks: 0,
             placed: 0,
             given_back: Vec::new(),
+            group: "",
+            state,
+            overlay,
             usage,
             held,
         }
     }
 
+    /// The same for tasks that count for the spread: how many of them it has.
+    pub fn with_tasks(self, tasks: u32, group: &'a str) -> Self {
+        Candidate { tasks, group, ..self }
+    }
+
     /// Its id.
     pub fn id(&self) -> InstanceId {
         InstanceId(self.row.id)
+    }
+
+    /// The value of an attribute. Its zone is one of them, whatever its agent said.
+    pub fn attribute(&self, name: &str) -> Option<&'a str> {
+        if name == ZONE {
+            return Some(&self.row.zone);
+        }
+        self.row.attributes.iter().find(|a| a.name == name).map(|a| a.value.as_str())
     }
 
     /// Takes what one task needs.
@@ -82,6 +103,11 @@ impl<'a> Candidate<'a> {
         fixed_ports(size).find(|&(port, udp)| self.placed > 0 || self.holds_port(port, udp))
     }
 
+    /// Groups of tasks that are proposed, or put there by this plan.
+    fn not_applied(&self) -> impl Iterator<Item = &str> {
+        self.overlay.groups_on(self.id()).chain((self.placed > 0).then_some(self.group))
+    }
+
     fn holds_port(&self, port: u16, udp: bool) -> bool {
         let reserved = |r: &Resources| if udp { &r.ports_udp } else { &r.ports_tcp }.contains(&u32::from(port));
         let given_back = self.given_back.contains(&(port, udp));
@@ -90,5 +116,42 @@ impl<'a> Candidate<'a> {
         self.row.registered.as_ref().is_some_and(reserved)
             || self.usage.is_some_and(used)
             || self.held.is_some_and(held)
+    }
+}
+
+/// As the cluster query language sees it, with what is proposed for it and what this plan put there.
+impl Subject for Candidate<'_> {
+    fn attribute(&self, name: &str) -> Option<&str> {
+        Candidate::attribute(self, name)
+    }
+
+    fn runs_group(&self, group: &str) -> bool {
+        let cluster = ClusterId(self.row.cluster_id);
+        self.state.group_tasks_on_instance(cluster, group, self.id()) > 0 || self.not_applied().any(|g| g == group)
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &str> {
+        let applied = self.state.tasks_of_instance(self.id()).map(|task| task.group.as_str());
+        applied.chain(self.not_applied())
+    }
+
+    fn agent_connected(&self) -> bool {
+        self.row.connected
+    }
+
+    fn agent_version(&self) -> &str {
+        &self.row.agent_version
+    }
+
+    fn ec2_instance_id(&self) -> &str {
+        &self.row.ec2_instance_id
+    }
+
+    fn registered_at_ms(&self) -> i64 {
+        self.row.registered_at_ms
+    }
+
+    fn running_tasks_count(&self) -> u32 {
+        self.state.instance_counts(self.id()).running
     }
 }

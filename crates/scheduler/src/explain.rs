@@ -39,20 +39,20 @@ pub struct Explanation {
 pub fn explain(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Explanation {
     let candidates = place::candidates(state, overlay, request);
     let zone_tasks = place::zone_tasks(&candidates);
-    let (fitting, counts) = place::fitting(&request.size, &candidates);
-    let failing = |c| filters::first_failing(&filters::PIPELINE, &request.size, c);
+    let (fitting, counts) = place::fitting(&request.requirement, &candidates);
+    let failing = |c| filters::first_failing(&filters::PIPELINE, &request.requirement, c);
     let instances = candidates.iter().map(|c| InstanceExplanation {
         instance: c.id(),
         zone: c.row.zone.clone(),
         zone_tasks: zone_tasks.get(c.row.zone.as_str()).copied().unwrap_or(0),
         instance_tasks: c.tasks,
-        left_out: failing(c).map(|(_, filter)| (filter.reason(), filter.explain(&request.size, c))),
+        left_out: failing(c).map(|(_, filter)| (filter.reason(), filter.explain(&request.requirement, c))),
     });
     let mut lacking = BTreeMap::new();
-    for (candidate, filter) in place::failing(&request.size, &candidates) {
-        lacking.entry(filter.name()).or_insert_with(|| filter.explain(&request.size, candidate));
+    for (candidate, filter) in place::failing(&request.requirement, &candidates) {
+        lacking.entry(filter.name()).or_insert_with(|| filter.explain(&request.requirement, candidate));
     }
-    let closest = fitting.is_empty().then(|| place::closest(&request.size, &candidates));
+    let closest = fitting.is_empty().then(|| place::closest(&request.requirement, &candidates));
     Explanation { instances: instances.collect(), counts, lacking, closest }
 }
 

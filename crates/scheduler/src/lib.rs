@@ -4,22 +4,32 @@
 //! change between versions without replicas diverging, and a stale plan costs another plan, never an overcommitted
 //! instance.
 //!
-//! [`place`] filters the instances ([`filters`]), spreads over the zones and then over the instances of a zone
-//! ([`spread`]), and says why it chose. [`explain`] says for each instance why it would or would not take the task.
+//! [`place`] filters the instances ([`filters`]), takes the best by the strategy ([`Strategy`]), and says why it chose.
+//! [`explain`] says for each instance why it would or would not take the task.
 
 mod candidate;
+mod choose;
+mod constraints;
 mod explain;
 pub mod filters;
+mod mirror;
 mod overlay;
 mod place;
 mod plan;
+mod pool;
 mod request;
 pub mod spread;
+mod strategy;
+mod values;
 
 pub use candidate::Candidate;
+pub use constraints::{CONSTRAINTS_MAX, Constraints};
 pub use explain::{Explanation, InstanceExplanation, explain};
+pub use mirror::{Mirror, Rank};
 pub use overlay::{Held, Overlay, Proposal};
 pub use place::{FAILURES_MAX, NO_INSTANCES, fits_after, place};
 pub use plan::{Failure, FilterCount, Placement, Plan};
-pub use request::{PlaceRequest, Spread};
+pub use pool::{Fargate, Pool, Share, is_fargate};
+pub use request::{PlaceRequest, Requirement, Spread};
 pub use seawall_state::{effective_size, parse_cpu, parse_memory};
+pub use strategy::{Packed, STEPS_MAX, Step, Strategy, ZONE};

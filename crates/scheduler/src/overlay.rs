@@ -41,6 +41,8 @@ pub struct Proposal {
     pub size: TaskSize,
     /// One for each task.
     pub instances: Vec<InstanceId>,
+    /// Capacity providers of the tasks that have one.
+    pub providers: Vec<String>,
 }
 
 /// Who the tasks of a proposal count for.
@@ -57,6 +59,8 @@ pub struct Overlay {
     by_service: OrdSet<(ServiceId, TaskId)>,
     held: OrdMap<InstanceId, Held>,
     counts: OrdMap<(Key, InstanceId), u32>,
+    /// Groups of the proposed tasks, by instance.
+    groups: OrdMap<(InstanceId, String), u32>,
     stopping: OrdMap<TaskId, u32>,
 }
 
@@ -84,6 +88,13 @@ impl Overlay {
             group: place.group.clone(),
             size,
             instances: place.placements.iter().map(|p| InstanceId(p.instance_id)).collect(),
+            providers: place
+                .placements
+                .iter()
+                .map(|p| &p.capacity_provider)
+                .filter(|p| !p.is_empty())
+                .cloned()
+                .collect(),
         };
         self.remove(place);
         for &instance in &proposal.instances {
@@ -91,6 +102,7 @@ impl Overlay {
             for key in keys_of(&proposal) {
                 *self.counts.entry((key, instance)).or_default() += 1;
             }
+            *self.groups.entry((instance, proposal.group.clone())).or_default() += 1;
         }
         if proposal.service != ServiceId(0) {
             self.by_service.insert((proposal.service, base));
@@ -107,6 +119,7 @@ impl Overlay {
             for key in keys_of(&proposal) {
                 decrement(&mut self.counts, &(key, instance));
             }
+            decrement(&mut self.groups, &(instance, proposal.group.clone()));
         }
     }
 
@@ -148,6 +161,21 @@ impl Overlay {
         };
         let range = (key.clone(), InstanceId(0))..=(key, InstanceId(u64::MAX));
         self.counts.range(range).map(|((_, instance), count)| (*instance, *count))
+    }
+
+    /// Proposed tasks on one instance that count for `spread`.
+    pub fn count_on(&self, cluster: ClusterId, spread: &Spread, instance: InstanceId) -> u32 {
+        let key = match spread {
+            Spread::Service(service) => Key::Service(*service),
+            Spread::Group(group) => Key::Group(cluster, group.clone()),
+        };
+        self.counts.get(&(key, instance)).copied().unwrap_or(0)
+    }
+
+    /// Groups of the tasks that are proposed for an instance.
+    pub fn groups_on(&self, instance: InstanceId) -> impl Iterator<Item = &str> {
+        let range = (instance, String::new())..(InstanceId(instance.0 + 1), String::new());
+        self.groups.range(range).map(|((_, group), _)| group.as_str())
     }
 
     fn hold(&mut self, instance: InstanceId, size: &TaskSize) {

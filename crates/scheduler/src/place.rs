@@ -3,13 +3,14 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use seawall_model::{Id128, InstanceId, TaskDefinitionId};
-use seawall_proto::internal::v1::{TaskRow, TaskSize};
+use seawall_proto::internal::v1::TaskRow;
 use seawall_state::{State, fixed_ports, size_of};
 
 use crate::{
-    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan,
+    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement,
+    choose::Chooser,
     filters::{self, Filter},
-    spread::{self, Spreader},
+    pool, spread,
 };
 
 /// The end of ECS's event where there is no instance at all.
@@ -21,31 +22,46 @@ pub const FAILURES_MAX: usize = 100;
 pub fn place(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Plan {
     match &request.only {
         Some(only) => place_chosen(state, overlay, request, only),
-        None => place_spread(state, overlay, request),
+        None => place_best(state, overlay, request),
     }
 }
 
-fn place_spread(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Plan {
+fn place_best(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Plan {
     let mut candidates = candidates(state, overlay, request);
-    let zone_tasks = zone_tasks(&candidates);
-    let (fitting, counts) = fitting(&request.size, &candidates);
-    let mut spreader = Spreader::new(&candidates, &fitting, &zone_tasks);
-    let mut placements = Vec::with_capacity((request.count as usize).min(fitting.len() * 16));
-    let of = (fitting.len(), candidates.len());
-    while placements.len() < request.count as usize {
-        let Some(choice) = spreader.take() else { break };
-        let candidate = &mut candidates[choice.candidate];
-        let note = note(spreader.zone(&choice), candidate.tasks, of);
-        placements.push(Placement { instance: candidate.id(), note });
-        candidate.take(&request.size);
-        let fits = filters::first_failing(&filters::PIPELINE, &request.size, candidate).is_none();
-        spreader.put_back(choice, candidate, fits);
+    if request.shares.is_empty() {
+        return place_some(&mut candidates, request, &request.requirement, request.count);
     }
-    if placements.len() >= request.count as usize {
+    let mut plan = Plan::default();
+    for (share, count) in request.shares.iter().zip(pool::split(&request.shares, request.count)) {
+        if count > 0 {
+            let needs = Requirement { pool: share.pool.clone(), ..request.requirement.clone() };
+            let some = place_some(&mut candidates, request, &needs, count);
+            plan.add(some, &share.provider);
+        }
+    }
+    plan
+}
+
+/// Takes the best of the instances that fit, `count` times.
+fn place_some(candidates: &mut [Candidate<'_>], request: &PlaceRequest, needs: &Requirement, count: u32) -> Plan {
+    let (fitting, counts) = fitting(needs, candidates);
+    let mut chooser = Chooser::new(&request.strategy, candidates, &fitting);
+    let mut placements = Vec::with_capacity((count as usize).min(fitting.len() * 16));
+    let of = format!("{} of {} fit", fitting.len(), candidates.len());
+    while placements.len() < count as usize {
+        let Some(choice) = chooser.take() else { break };
+        let candidate = &mut candidates[choice.candidate];
+        let note = format!("{}; {of}", chooser.why(&choice));
+        placements.push(Placement { instance: candidate.id(), note, provider: String::new() });
+        candidate.take(&needs.size);
+        let fits = filters::first_failing(&filters::PIPELINE, needs, candidate).is_none();
+        chooser.put_back(&choice, candidate, fits);
+    }
+    if placements.len() >= count as usize {
         return Plan { placements, counts, ..Plan::default() };
     }
-    let failures = failures(&request.size, &candidates);
-    Plan { placements, failures, counts, closest: Some(closest(&request.size, &candidates)) }
+    let failures = failures(needs, candidates);
+    Plan { placements, failures, counts, closest: Some(closest(needs, candidates)) }
 }
 
 fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: &[InstanceId]) -> Plan {
@@ -57,21 +73,25 @@ fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: 
             continue;
         };
         let candidate = Candidate::new(state, overlay, row);
-        match filters::first_failing(&filters::CHOSEN, &request.size, &candidate) {
-            None => plan.placements.push(Placement { instance, note: "chosen by the caller".into() }),
-            Some((_, filter)) => plan.failures.push(failure(filter, &request.size, &candidate)),
+        match filters::first_failing(&filters::CHOSEN, &request.requirement, &candidate) {
+            None => plan.placements.push(Placement {
+                instance,
+                note: "chosen by the caller".into(),
+                provider: String::new(),
+            }),
+            Some((_, filter)) => plan.failures.push(failure(filter, &request.requirement, &candidate)),
         }
     }
     plan
 }
 
 /// The instances of the cluster, by id, with their counts.
-pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &PlaceRequest) -> Vec<Candidate<'a>> {
+pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &'a PlaceRequest) -> Vec<Candidate<'a>> {
     let counts = spread::counts(state, overlay, request.cluster, &request.spread);
     let candidate = |row: &'a std::sync::Arc<_>| {
-        let mut candidate = Candidate::new(state, overlay, row);
-        candidate.tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
-        candidate
+        let candidate = Candidate::new(state, overlay, row);
+        let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
+        candidate.with_tasks(tasks, &request.group)
     };
     state.instances_of(request.cluster).map(candidate).collect()
 }
@@ -86,11 +106,11 @@ pub(crate) fn zone_tasks<'a>(candidates: &[Candidate<'a>]) -> BTreeMap<&'a str, 
 }
 
 /// Places of the candidates that fit, and how many each filter left out.
-pub(crate) fn fitting(size: &TaskSize, candidates: &[Candidate<'_>]) -> (Vec<usize>, Vec<FilterCount>) {
+pub(crate) fn fitting(needs: &Requirement, candidates: &[Candidate<'_>]) -> (Vec<usize>, Vec<FilterCount>) {
     let mut left_out = [0u32; filters::PIPELINE.len()];
     let mut fitting = Vec::with_capacity(candidates.len());
     for (i, candidate) in candidates.iter().enumerate() {
-        match filters::first_failing(&filters::PIPELINE, size, candidate) {
+        match filters::first_failing(&filters::PIPELINE, needs, candidate) {
             None => fitting.push(i),
             Some((at, _)) => left_out[at] += 1,
         }
@@ -101,20 +121,20 @@ pub(crate) fn fitting(size: &TaskSize, candidates: &[Candidate<'_>]) -> (Vec<usi
 
 /// The instances that do not fit, the closest matches first: those that got furthest, then the emptiest.
 pub(crate) fn failing<'c>(
-    size: &TaskSize,
+    needs: &Requirement,
     candidates: &'c [Candidate<'c>],
 ) -> Vec<(&'c Candidate<'c>, &'static dyn Filter)> {
-    let objection = |c| filters::first_failing(&filters::PIPELINE, size, c).map(|(at, filter)| (at, c, filter));
+    let objection = |c| filters::first_failing(&filters::PIPELINE, needs, c).map(|(at, filter)| (at, c, filter));
     let mut failing: Vec<_> = candidates.iter().filter_map(objection).collect();
     failing.sort_by_key(|(at, c, _)| (Reverse(*at), Reverse(c.free_share()), c.id()));
     failing.into_iter().map(|(_, c, filter)| (c, filter)).collect()
 }
 
 /// The closest matches, and in the last one's words how many more there are, by reason.
-fn failures(size: &TaskSize, candidates: &[Candidate<'_>]) -> Vec<Failure> {
-    let all = failing(size, candidates);
+fn failures(needs: &Requirement, candidates: &[Candidate<'_>]) -> Vec<Failure> {
+    let all = failing(needs, candidates);
     let (shown, more) = all.split_at(all.len().min(FAILURES_MAX));
-    let mut failures: Vec<Failure> = shown.iter().map(|(c, filter)| failure(*filter, size, c)).collect();
+    let mut failures: Vec<Failure> = shown.iter().map(|(c, filter)| failure(*filter, needs, c)).collect();
     if let Some(last) = failures.last_mut().filter(|_| !more.is_empty()) {
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, filter) in more {
@@ -127,8 +147,8 @@ fn failures(size: &TaskSize, candidates: &[Candidate<'_>]) -> Vec<Failure> {
 }
 
 /// ECS's sentence about the instance that came closest.
-pub(crate) fn closest(size: &TaskSize, candidates: &[Candidate<'_>]) -> String {
-    failing(size, candidates).first().map_or_else(
+pub(crate) fn closest(needs: &Requirement, candidates: &[Candidate<'_>]) -> String {
+    failing(needs, candidates).first().map_or_else(
         || NO_INSTANCES.to_owned(),
         |(c, filter)| {
             let id = Id128::from_halves(c.row.arn_hi, c.row.arn_lo);
@@ -137,28 +157,34 @@ pub(crate) fn closest(size: &TaskSize, candidates: &[Candidate<'_>]) -> String {
     )
 }
 
-/// Whether the instance takes one more task of this size once these tasks of it have stopped.
+/// Whether the instance takes one more task of the request once these tasks have stopped on it.
 pub fn fits_after(
     state: &State,
     overlay: &Overlay,
-    size: &TaskSize,
+    request: &PlaceRequest,
     instance: InstanceId,
     stopped: &[&TaskRow],
 ) -> bool {
     let Some(row) = state.instances.get(&instance) else { return false };
-    let mut candidate = Candidate::new(state, overlay, row);
+    let tasks = spread::count_on(state, overlay, request.cluster, &request.spread, instance);
+    let mut candidate = Candidate::new(state, overlay, row).with_tasks(tasks, &request.group);
     for task in stopped {
         let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
         let ports = size_of(task, definition.map(AsRef::as_ref)).into_iter().flat_map(fixed_ports);
         candidate.give_back(task.cpu, task.memory, ports);
+        candidate.tasks = candidate.tasks.saturating_sub(1);
     }
-    filters::first_failing(&filters::PIPELINE, size, &candidate).is_none()
+    let pools = request.shares.iter().map(|share| &share.pool);
+    let is_refused = |pool: &Pool| {
+        let needs = Requirement { pool: pool.clone(), ..request.requirement.clone() };
+        filters::first_failing(&filters::PIPELINE, &needs, &candidate).is_some()
+    };
+    match request.shares.is_empty() {
+        true => !is_refused(&request.requirement.pool),
+        false => !pools.into_iter().all(is_refused),
+    }
 }
 
-fn failure(filter: &dyn Filter, size: &TaskSize, candidate: &Candidate<'_>) -> Failure {
-    Failure { instance: candidate.id(), reason: filter.reason(), detail: filter.explain(size, candidate) }
-}
-
-fn note((zone, zone_tasks): (&str, u32), instance_tasks: u32, (fitting, all): (usize, usize)) -> String {
-    format!("zone {zone} had {zone_tasks}, the instance {instance_tasks}; {fitting} of {all} fit")
+fn failure(filter: &dyn Filter, needs: &Requirement, candidate: &Candidate<'_>) -> Failure {
+    Failure { instance: candidate.id(), reason: filter.reason(), detail: filter.explain(needs, candidate) }
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 
 use seawall_model::InstanceId;
+use seawall_proto::internal::v1::place_tasks;
+
+use crate::FAILURES_MAX;
 
 /// One task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub struct Placement {
     pub instance: InstanceId,
     /// Why there, in under 200 bytes: stored with the task.
     pub note: String,
+    /// The capacity provider that it is for; empty: none.
+    pub provider: String,
 }
 
 /// An instance that could not take a task.
@@ -46,6 +51,30 @@ pub struct Plan {
     pub closest: Option<String>,
 }
 
+impl From<Placement> for place_tasks::Placement {
+    fn from(placement: Placement) -> Self {
+        let Placement { instance, note, provider } = placement;
+        place_tasks::Placement { instance_id: instance.0, note, capacity_provider: provider }
+    }
+}
+
+impl Plan {
+    /// Adds what was decided for one capacity provider.
+    pub(crate) fn add(&mut self, some: Plan, provider: &str) {
+        let of_provider = |placement| Placement { provider: provider.to_owned(), ..placement };
+        self.placements.extend(some.placements.into_iter().map(of_provider));
+        self.failures.extend(some.failures);
+        self.failures.truncate(FAILURES_MAX);
+        self.closest = self.closest.take().or(some.closest);
+        for count in some.counts {
+            match self.counts.iter_mut().find(|known| known.filter == count.filter) {
+                Some(known) => known.instances = known.instances.max(count.instances),
+                None => self.counts.push(count),
+            }
+        }
+    }
+}
+
 impl fmt::Display for FilterCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} by {}", self.instances, self.filter)
@@ -55,7 +84,8 @@ impl fmt::Display for FilterCount {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for p in &self.placements {
-            writeln!(f, "place on {}: {}", p.instance, p.note)?;
+            let of = if p.provider.is_empty() { String::new() } else { format!(" for {}", p.provider) };
+            writeln!(f, "place on {}{of}: {}", p.instance, p.note)?;
         }
         for failure in &self.failures {
             writeln!(f, "not on {}: {}: {}", failure.instance, failure.reason, failure.detail)?;

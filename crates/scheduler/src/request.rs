@@ -1,7 +1,13 @@
 //! What is asked of the planner.
 
-use seawall_model::{ClusterId, InstanceId, ServiceId};
-use seawall_proto::internal::v1::TaskSize;
+use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId};
+use seawall_proto::{
+    internal::v1::{ServiceRow, TaskDefinitionRow, TaskSize, TaskStatus},
+    v1::CreateServiceRequest,
+};
+use seawall_state::{State, effective_size, service_group};
+
+use crate::{Constraints, Fargate, Overlay, Pool, Share, Strategy};
 
 /// The tasks that count when tasks are spread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,17 +18,86 @@ pub enum Spread {
     Group(String),
 }
 
+/// What an instance must offer to take one task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Requirement {
+    /// What the task takes, overrides applied: [`crate::effective_size`].
+    pub size: TaskSize,
+    /// The definition's and the request's together.
+    pub constraints: Constraints,
+    /// Whose instances.
+    pub pool: Pool,
+}
+
 /// Tasks to place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlaceRequest {
     /// Where.
     pub cluster: ClusterId,
-    /// What each task takes, overrides applied: [`crate::effective_size`].
-    pub size: TaskSize,
+    /// What each task needs.
+    pub requirement: Requirement,
     /// How many. Not looked at where `only` is given.
     pub count: u32,
     /// Among which tasks to spread.
     pub spread: Spread,
-    /// StartTask: one task on each of these, whatever its attributes and the spread.
+    /// The task group that they will have.
+    pub group: String,
+    /// Which of the instances that fit.
+    pub strategy: Strategy,
+    /// Capacity providers among which the tasks are shared out; their pools take the place of the requirement's. Empty: none.
+    pub shares: Vec<Share>,
+    /// StartTask: one task on each of these, whatever its attributes, constraints and strategy.
     pub only: Option<Vec<InstanceId>>,
+}
+
+impl PlaceRequest {
+    /// Tasks of a revision of a service, as the service's spec is now.
+    ///
+    /// # Errors
+    /// What of the spec or the definition makes no request: both are checked when they are taken.
+    pub fn of_service(
+        state: &State,
+        overlay: &Overlay,
+        service: &ServiceRow,
+        definition: TaskDefinitionId,
+        count: u32,
+        fargate: Fargate,
+    ) -> Result<Self, String> {
+        let definition = state.task_definitions.get(&definition).ok_or("the task definition is gone")?;
+        let unasked = CreateServiceRequest::default();
+        let spec = service.spec.as_ref().unwrap_or(&unasked);
+        let (id, cluster) = (ServiceId(service.id), ClusterId(service.cluster_id));
+        let strategy = &spec.capacity_provider_strategy;
+        let launch = if strategy.is_empty() { spec.launch_type() } else { "" };
+        let tasks = |provider: &str| tasks_of_provider(state, overlay, id, provider);
+        Ok(PlaceRequest {
+            cluster,
+            requirement: Requirement {
+                size: effective_size(definition, None).map_err(|e| e.to_string())?,
+                constraints: constraints(definition, spec)?,
+                pool: Pool::of_launch_type(state, cluster, launch, fargate),
+            },
+            count,
+            spread: Spread::Service(id),
+            group: service_group(&service.name),
+            // Another draw for each task: what is placed already differs from what is placed next.
+            strategy: Strategy::parse(&spec.placement_strategy, service.id ^ service.changed)?,
+            shares: Share::of(state, cluster, strategy, fargate, tasks),
+            only: None,
+        })
+    }
+}
+
+fn constraints(definition: &TaskDefinitionRow, spec: &CreateServiceRequest) -> Result<Constraints, String> {
+    let of_definition = definition.definition.as_ref().map_or(&[][..], |d| &d.placement_constraints);
+    Constraints::parse(of_definition, &spec.placement_constraints)
+}
+
+/// Tasks of the service that want to run for the provider, proposed ones included.
+fn tasks_of_provider(state: &State, overlay: &Overlay, service: ServiceId, provider: &str) -> u32 {
+    let tasks = state.tasks_of_service(service).filter(|task| {
+        task.desired_running && task.last_status() != TaskStatus::Stopped && task.capacity_provider == provider
+    });
+    let proposed = overlay.proposals_of(service).flat_map(|proposal| &proposal.providers);
+    (tasks.count() + proposed.filter(|name| *name == provider).count()) as u32
 }

@@ -7,11 +7,7 @@ use seawall_model::InstanceId;
 use seawall_proto::internal::v1::{InstanceStatus, PlaceTasks, PortNeed, TaskRow, TaskSize, place_tasks::Placement};
 use seawall_scheduler::{Overlay, PlaceRequest, Spread, explain, fits_after, place};
 use seawall_state::task_id_message;
-use support::{CLUSTER, World, attribute, size, with_port};
-
-fn request(size: TaskSize, count: u32) -> PlaceRequest {
-    PlaceRequest { cluster: CLUSTER, size, count, spread: Spread::Group("family:web".into()), only: None }
-}
+use support::{CLUSTER, World, attribute, request, size, with_port};
 
 fn three_zones() -> World {
     let mut world = World::default();
@@ -100,7 +96,7 @@ fn a_machine_that_came_back_smaller_takes_nothing_until_its_tasks_fit_again() {
     assert!(place(&world.state(), &Overlay::default(), &request(size(0, 100), 1)).placements.is_empty());
     let state = world.state();
     let held: Vec<&TaskRow> = state.tasks_of_instance(id).map(AsRef::as_ref).collect();
-    let fits = |cpu, stopped| fits_after(&state, &Overlay::default(), &size(cpu, 100), id, stopped);
+    let fits = |cpu, stopped| fits_after(&state, &Overlay::default(), &request(size(cpu, 100), 1), id, stopped);
     assert!(fits(300, &held[..1]));
     assert!(!fits(500, &held[..1]), "what a task gives back was not all there");
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use seawall_model::InstanceId;
 use seawall_proto::internal::v1::{InstanceStatus, TaskSize};
-use seawall_scheduler::{Overlay, PlaceRequest, Plan, Spread, explain, place};
-use support::{CLUSTER, World, size, with_port};
+use seawall_scheduler::{Overlay, Plan, explain, place};
+use support::{World, request, size, with_port};
 
 #[derive(Clone, Debug)]
 struct Machine {
@@ -46,10 +46,6 @@ fn world(machines: &[Machine]) -> World {
         }
     }
     world
-}
-
-fn request(size: TaskSize, count: u32) -> PlaceRequest {
-    PlaceRequest { cluster: CLUSTER, size, count, spread: Spread::Group("family:web".into()), only: None }
 }
 
 fn plan(world: &World, size: &TaskSize, count: u32) -> Plan {

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use seawall_model::{is_region, is_zone};
 use seawall_proto::internal::v1::Limits;
+use seawall_scheduler::Fargate;
 use seawall_state::DEFAULT_LIMITS;
 
 /// Settings of one member.
@@ -58,6 +59,8 @@ pub struct ServerConfig {
     pub disk_reserve_bytes: u64,
     /// Members of requests that are stored without effect where they would be refused.
     pub accept_inert: Vec<String>,
+    /// What serves tasks for FARGATE.
+    pub fargate: Fargate,
     /// Told to the others, for display.
     pub version: String,
 }
@@ -103,6 +106,7 @@ impl ServerConfig {
             mass_loss_hold: Duration::from_secs(600),
             disk_reserve_bytes: 512 << 20,
             accept_inert: Vec::new(),
+            fargate: Fargate::default(),
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }

@@ -5,7 +5,7 @@ use seawall_proto::{
     internal::v1::{InstanceRow, ServiceRow, TaskRow, TaskStatus},
     v1::{ExplainResponse, FilterCount, InstanceVerdict},
 };
-use seawall_scheduler::{Explanation, Overlay, PlaceRequest, Spread};
+use seawall_scheduler::{Explanation, Fargate, Overlay, PlaceRequest};
 use seawall_state::State;
 
 use crate::{render, resolve};
@@ -17,10 +17,15 @@ mod tests;
 const REASONS_MAX: usize = 3;
 
 /// Explains whatever `name` names in the cluster: a service, a task or an instance, in this order.
-pub(crate) fn explain(state: &State, cluster: Option<&str>, name: &str) -> Result<ExplainResponse, ApiError> {
+pub(crate) fn explain(
+    state: &State,
+    cluster: Option<&str>,
+    name: &str,
+    fargate: Fargate,
+) -> Result<ExplainResponse, ApiError> {
     let cluster = resolve::cluster(state, cluster)?;
     if let Some(service) = resolve::service(state, cluster, name) {
-        return Ok(explain_service(state, &service));
+        return Ok(explain_service(state, &service, fargate));
     }
     if let Some(task) = resolve::task(state, cluster, name)? {
         return Ok(explain_task(state, &task));
@@ -34,7 +39,7 @@ pub(crate) fn explain(state: &State, cluster: Option<&str>, name: &str) -> Resul
     Err(ApiError::new(ErrorCode::ResourceNotFound, format!("no service, task or instance is called {name}{hint}")))
 }
 
-fn explain_service(state: &State, row: &ServiceRow) -> ExplainResponse {
+fn explain_service(state: &State, row: &ServiceRow, fargate: Fargate) -> ExplainResponse {
     let id = ServiceId(row.id);
     let counts = state.service_counts(id);
     let name = &row.name;
@@ -61,8 +66,9 @@ fn explain_service(state: &State, row: &ServiceRow) -> ExplainResponse {
         summary.push(format!("task {} stopped: {}", render::task::id(task), reason_of(task)));
     }
     let explanation = seawall_state::primary_deployment(row).and_then(|(_, definition)| {
-        let size = state.task_definitions.get(&definition)?.size.clone()?;
-        Some(placement(state, ClusterId(row.cluster_id), size, Spread::Service(id)))
+        let none = Overlay::default();
+        let request = PlaceRequest::of_service(state, &none, row, definition, 1, fargate).ok()?;
+        Some(seawall_scheduler::explain(state, &none, &request))
     });
     response(state, summary, explanation)
 }
@@ -132,16 +138,6 @@ fn container_name(state: &State, task: &TaskRow, ordinal: usize) -> String {
     let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
     let containers = definition.and_then(|row| row.definition.as_ref()).map(|d| d.container_definitions.as_slice());
     containers.and_then(|all| all.get(ordinal)?.name.clone()).unwrap_or_default()
-}
-
-fn placement(
-    state: &State,
-    cluster: ClusterId,
-    size: seawall_proto::internal::v1::TaskSize,
-    spread: Spread,
-) -> Explanation {
-    let request = PlaceRequest { cluster, size, count: 1, spread, only: None };
-    seawall_scheduler::explain(state, &Overlay::default(), &request)
 }
 
 fn response(state: &State, mut summary: Vec<String>, explanation: Option<Explanation>) -> ExplainResponse {

@@ -28,3 +28,4 @@ use seawall_rules as validate;
 
 pub use config::{ServerConfig, TlsMode};
 pub use member::{ServerError, run};
+pub use seawall_scheduler::Fargate;

@@ -11,12 +11,12 @@ use seawall_model::{ApiError, ErrorCode, Id128, InstanceId, ServiceId, TaskDefin
 use seawall_proto::{
     internal::v1::{
         AgentIdentity, Command, ConnectInstance, ContainerRow, CreateCluster, InitCluster, InstanceAttribute,
-        PlaceTasks, Principal, Reply, ReportTasks, Resources, StopCode, TaskReport, TaskStatus, command, place_tasks,
-        reply, report_tasks,
+        PlaceTasks, Principal, Reply, ReportTasks, Resources, StopCode, TaskReport, TaskStatus, command, reply,
+        report_tasks,
     },
     v1,
 };
-use seawall_scheduler::{Overlay, PlaceRequest};
+use seawall_scheduler::{Fargate, Overlay, PlaceRequest};
 use seawall_state::{Effects, State, task_id_message};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
@@ -47,6 +47,7 @@ pub(crate) struct TestCluster {
     sequence: u64,
     /// As `--accept-inert`.
     pub(crate) accept_inert: Vec<String>,
+    pub(crate) fargate: Fargate,
 }
 
 /// Ids that are the same in every run.
@@ -114,6 +115,7 @@ impl TestCluster {
             ids: Counted::default(),
             sequence: 0,
             accept_inert: Vec::new(),
+            fargate: Fargate::default(),
         };
         cluster.apply(command::Kind::InitCluster(InitCluster {
             cluster_id: vec![1; 16].into(),
@@ -182,6 +184,7 @@ impl TestCluster {
         let principal = Principal::default();
         let mut ctx = Ctx {
             accept_inert: &self.accept_inert,
+            fargate: self.fargate,
             state: &state,
             principal: &principal,
             ids: &mut self.ids,
@@ -227,17 +230,30 @@ impl TestCluster {
 
     /// A connected instance of this size.
     pub(crate) fn instance_with(&mut self, name: &str, zone: &str, cpu: u32, memory: u32) -> InstanceId {
-        let architecture =
-            InstanceAttribute { name: "ecs.cpu-architecture".into(), value: "x86_64".into(), custom: false };
+        self.connect(AgentIdentity {
+            ec2_instance_id: name.into(),
+            zone: zone.into(),
+            total: Some(Resources { cpu, memory, ports_tcp: vec![22], ports_udp: Vec::new() }),
+            attributes: vec![attribute("ecs.cpu-architecture", "x86_64")],
+            ..AgentIdentity::default()
+        })
+    }
+
+    /// A connected instance of a capacity provider, whose tasks can have addresses of their own. Empty: of none.
+    pub(crate) fn instance_of(&mut self, name: &str, zone: &str, provider: &str) -> InstanceId {
+        self.connect(AgentIdentity {
+            ec2_instance_id: name.into(),
+            zone: zone.into(),
+            total: Some(Resources { cpu: CPU, memory: MEMORY_MIB, ..Resources::default() }),
+            attributes: vec![attribute("ecs.capability.task-eni", "")],
+            capacity_provider: provider.into(),
+            ..AgentIdentity::default()
+        })
+    }
+
+    fn connect(&mut self, identity: AgentIdentity) -> InstanceId {
         let (reply, _) = self.apply(command::Kind::ConnectInstance(ConnectInstance {
-            identity: Some(AgentIdentity {
-                ec2_instance_id: name.into(),
-                zone: zone.into(),
-                total: Some(Resources { cpu, memory, ports_tcp: vec![22], ports_udp: Vec::new() }),
-                attributes: vec![architecture],
-                boot_id: "first".into(),
-                ..AgentIdentity::default()
-            }),
+            identity: Some(AgentIdentity { boot_id: "first".into(), ..identity }),
             member_id: 1,
             new_arn_hi: 7,
             new_arn_lo: self.index,
@@ -319,7 +335,7 @@ impl TestCluster {
             let services: Vec<ServiceId> = self.state.services.iter().map(|(id, _)| *id).collect();
             let mut quiet = true;
             for service in services {
-                let now = Now { cluster_time_ms: self.now_ms, hold_replacement: false };
+                let now = self.now();
                 let plan = seawall_controllers::service::plan(&self.state, &Overlay::default(), service, now);
                 for kind in plan.commands {
                     quiet = false;
@@ -340,13 +356,17 @@ impl TestCluster {
     pub(crate) fn plan_once(&mut self) {
         let services: Vec<ServiceId> = self.state.services.iter().map(|(id, _)| *id).collect();
         for service in services {
-            let now = Now { cluster_time_ms: self.now_ms, hold_replacement: false };
+            let now = self.now();
             let plan = seawall_controllers::service::plan(&self.state, &Overlay::default(), service, now);
             for kind in plan.commands {
                 let kind = self.with_base(kind);
                 self.apply(kind);
             }
         }
+    }
+
+    fn now(&self) -> Now {
+        Now { cluster_time_ms: self.now_ms, hold_replacement: false, fargate: self.fargate }
     }
 
     fn with_base(&mut self, mut kind: command::Kind) -> command::Kind {
@@ -368,6 +388,10 @@ impl TestCluster {
     }
 }
 
+fn attribute(name: &str, value: &str) -> InstanceAttribute {
+    InstanceAttribute { name: name.into(), value: value.into(), custom: false }
+}
+
 fn place(
     state: &State,
     request: &PlaceRequest,
@@ -376,9 +400,7 @@ fn place(
 ) -> Option<command::Kind> {
     let plan = seawall_scheduler::place(state, &Overlay::default(), request);
     let failures = plan.failures.iter().map(|failure| render::placement_failure(state, failure)).collect();
-    let placements = plan.placements.into_iter();
-    template.placements =
-        placements.map(|p| place_tasks::Placement { instance_id: p.instance.0, note: p.note }).collect();
+    template.placements = plan.placements.into_iter().map(Into::into).collect();
     if template.placements.is_empty() {
         outcome.failures = failures;
         return None;

@@ -30,6 +30,8 @@ pub struct Indexes {
     pub(crate) instance_arns: OrdMap<u128, InstanceId>,
     pub(crate) instance_ec2_ids: OrdMap<String, InstanceId>,
     pub(crate) instances_by_cluster: OrdSet<(ClusterId, InstanceId)>,
+    /// Instances of a capacity provider, where there are any.
+    pub(crate) provider_instances: OrdMap<(ClusterId, String), u32>,
     pub(crate) revisions: OrdMap<(u32, String, u32), TaskDefinitionId>,
     pub(crate) service_names: OrdMap<(ClusterId, String), ServiceId>,
     /// (cluster, changed, service): the first deleted leaves first.
@@ -147,8 +149,13 @@ impl State {
         for task in &moved {
             self.index.tally(None, Some(task), Some(&row.zone));
         }
-        if self.instances.get(&id).is_none() {
-            self.index.add_instance(&row);
+        match self.instances.get(&id) {
+            None => self.index.add_instance(&row),
+            Some(old) if old.capacity_provider != row.capacity_provider => {
+                self.index.count_provider(old, false);
+                self.index.count_provider(&row, true);
+            }
+            Some(_) => {}
         }
         self.instances.put(id, Arc::new(row));
     }
@@ -160,6 +167,7 @@ impl State {
             self.index.instance_ec2_ids.remove(&row.ec2_instance_id);
         }
         self.index.instances_by_cluster.remove(&(ClusterId(row.cluster_id), id));
+        self.index.count_provider(&row, false);
         self.index.usage.remove(&id);
         if let Some(counts) = self.index.cluster_counts.get_mut(&ClusterId(row.cluster_id)) {
             counts.instances = counts.instances.wrapping_sub(1);
@@ -277,8 +285,21 @@ impl Indexes {
         self.instance_arns.insert(arn_of(row), id);
         self.instance_ec2_ids.insert(row.ec2_instance_id.clone(), id);
         self.instances_by_cluster.insert((ClusterId(row.cluster_id), id));
+        self.count_provider(row, true);
         self.usage.insert(id, Arc::default());
         self.cluster_counts.entry(ClusterId(row.cluster_id)).or_default().instances += 1;
+    }
+
+    fn count_provider(&mut self, row: &InstanceRow, more: bool) {
+        if row.capacity_provider.is_empty() {
+            return;
+        }
+        let key = (ClusterId(row.cluster_id), row.capacity_provider.clone());
+        let count = self.provider_instances.get(&key).copied().unwrap_or(0);
+        match if more { count + 1 } else { count.saturating_sub(1) } {
+            0 => self.provider_instances.remove(&key),
+            count => self.provider_instances.insert(key, count),
+        };
     }
 
     fn add_service(&mut self, row: &ServiceRow) {

@@ -33,6 +33,11 @@ impl State {
         self.index.instances_by_cluster.range(range).filter_map(|(_, id)| self.instances.get(id))
     }
 
+    /// Whether an instance of the cluster has joined the capacity provider, connected or not.
+    pub fn has_instances_of_provider(&self, cluster: ClusterId, provider: &str) -> bool {
+        self.index.provider_instances.contains_key(&(cluster, provider.to_owned()))
+    }
+
     /// The instance whose ARN ends in these 32 hex digits.
     pub fn instance_by_arn_id(&self, id: Id128) -> Option<&Arc<InstanceRow>> {
         self.instances.get(self.index.instance_arns.get(&id.0)?)

@@ -63,6 +63,7 @@ fn config(cluster: &str, args: AgentArgs) -> Result<AgentConfig, Failure> {
         },
         host_ip: args.host_ip.as_deref().map(host_ip).transpose()?,
         attributes: args.attributes,
+        capacity_provider: args.capacity_provider,
         cpu_units: args.cpu,
         memory_mib: args.memory_mib,
         reserve_memory_mib: args.reserve_memory_mib,

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use seawall_env::Env;
-use seawall_server::{ServerConfig, ServerError, TlsMode};
+use seawall_server::{Fargate, ServerConfig, ServerError, TlsMode};
 
 use crate::{
-    args::ServerArgs,
+    args::{FargateBy, ServerArgs},
     failure::{Exit, Failure},
     process,
 };
@@ -43,6 +43,11 @@ fn config(args: ServerArgs) -> Result<ServerConfig, Failure> {
         beat_ms: args.beat_ms,
         forget_after: args.forget_after,
         accept_inert: args.accept_inert,
+        fargate: match args.fargate {
+            FargateBy::Instances => Fargate::Instances,
+            FargateBy::Pool => Fargate::Pool,
+            FargateBy::Refuse => Fargate::Refuse,
+        },
         mass_loss_hold: args.mass_loss_hold,
         disk_reserve_bytes: args.disk_reserve_mib << 20,
         ..ServerConfig::new(&args.name, &args.zone, args.data_dir, args.secret_file)

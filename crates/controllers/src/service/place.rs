@@ -1,11 +1,10 @@
 //! Starting tasks: asks the planner and turns its plan into a command.
 
-use seawall_model::ClusterId;
 use seawall_proto::{
-    internal::v1::{PlaceTasks, ServiceEventCode, TaskDefinitionRow, command, place_tasks},
+    internal::v1::{PlaceTasks, ServiceEventCode, TaskDefinitionRow, command},
     v1::Tag,
 };
-use seawall_scheduler::{PlaceRequest, Plan, Spread, effective_size};
+use seawall_scheduler::Plan;
 use seawall_state::service_group;
 
 use super::{PLACEMENTS_PER_PASS, RETRY_MS, step::Step, view::View};
@@ -20,17 +19,13 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
         return 0;
     }
     let Some(definition) = view.definition() else { return 0 };
-    let Ok(size) = effective_size(definition, None) else { return 0 };
     let now = (count as u32).min(PLACEMENTS_PER_PASS);
     if (now as usize) < count {
         plan.wake(view.now.cluster_time_ms);
     }
-    let request = PlaceRequest {
-        cluster: ClusterId(view.service.cluster_id),
-        size,
-        count: now,
-        spread: Spread::Service(view.id()),
-        only: None,
+    let request = match view.request(now) {
+        Ok(request) => request,
+        Err(why) => return cannot_be_asked(view, now, why, step),
     };
     let placed = seawall_scheduler::place(view.state, view.overlay, &request);
     let unplaced = now as usize - placed.placements.len();
@@ -45,6 +40,15 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
         plan.commands.push(command::Kind::PlaceTasks(command(view, definition, placed)));
     }
     unplaced
+}
+
+/// What it asks for was checked when it was taken: another version of the checks is at work.
+fn cannot_be_asked(view: &View<'_>, count: u32, why: String, step: &mut Step) -> usize {
+    if step.unplaced_reason != why {
+        step.event(view, ServiceEventCode::UnableToPlace, count, why.clone());
+        step.unplaced_reason = why;
+    }
+    count as usize
 }
 
 /// The event comes once, and again when another filter is in the way: which instance comes closest changes all the time.
@@ -71,11 +75,7 @@ fn command(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan) -> Pla
         deployment_id: view.primary.id,
         service_version: view.service.changed,
         base: None,
-        placements: placed
-            .placements
-            .into_iter()
-            .map(|p| place_tasks::Placement { instance_id: p.instance.0, note: p.note })
-            .collect(),
+        placements: placed.placements.into_iter().map(Into::into).collect(),
         group: service_group(&view.service.name),
         started_by: format!("ecs-svc/{}", view.primary.id),
         overrides: None,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use seawall_model::InstanceId;
 use seawall_proto::internal::v1::{ServiceRow, TaskRow};
-use seawall_scheduler::{effective_size, fits_after};
+use seawall_scheduler::fits_after;
 
 use super::{
     Stops, breaker, scale,
@@ -112,12 +112,12 @@ fn early_stops(view: &View<'_>, limits: Limits, starts: Starts) -> usize {
 /// Tasks on instances that have no room for a new one and would have it without them: stopping others would cost health and
 /// gain nothing.
 fn in_the_way<'a>(view: &View<'a>, running: &[Member<'a>]) -> Vec<Member<'a>> {
-    let Some(size) = view.definition().and_then(|d| effective_size(d, None).ok()) else { return Vec::new() };
+    let Ok(request) = view.request(1) else { return Vec::new() };
     let mut by_instance: BTreeMap<u64, Vec<Member<'a>>> = BTreeMap::new();
     for member in running {
         by_instance.entry(member.task.instance_id).or_default().push(*member);
     }
-    let fits = |id: u64, stopped: &[&TaskRow]| fits_after(view.state, view.overlay, &size, InstanceId(id), stopped);
+    let fits = |id: u64, stopped: &[&TaskRow]| fits_after(view.state, view.overlay, &request, InstanceId(id), stopped);
     by_instance.retain(|id, members| {
         let tasks: Vec<&TaskRow> = members.iter().map(|m| m.task).collect();
         !fits(*id, &[]) && fits(*id, &tasks)

@@ -7,7 +7,7 @@ use seawall_proto::internal::v1::{
     DeploymentRow, Health, InstanceRow, InstanceStatus, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
     TaskStatus,
 };
-use seawall_scheduler::Overlay;
+use seawall_scheduler::{Overlay, PlaceRequest, Strategy};
 use seawall_state::{State, task_id};
 
 use super::{backoff::STABLE_MS, breaker};
@@ -31,7 +31,6 @@ pub(crate) enum Condition {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member<'a> {
     pub task: &'a TaskRow,
-    pub zone: &'a str,
     pub condition: Condition,
 }
 
@@ -133,6 +132,21 @@ impl<'a> View<'a> {
         self.state.task_definitions.get(&TaskDefinitionId(self.primary.task_definition_id)).map(AsRef::as_ref)
     }
 
+    /// Asks the planner for `count` tasks of the primary deployment.
+    ///
+    /// # Errors
+    /// As [`PlaceRequest::of_service`].
+    pub fn request(&self, count: u32) -> Result<PlaceRequest, String> {
+        let definition = TaskDefinitionId(self.primary.task_definition_id);
+        PlaceRequest::of_service(self.state, self.overlay, self.service, definition, count, self.now.fargate)
+    }
+
+    /// The service's placement strategy; the default for one that was checked by other rules.
+    pub fn strategy(&self) -> Strategy {
+        let asked = self.service.spec.as_ref().map_or(&[][..], |spec| &spec.placement_strategy);
+        Strategy::parse(asked, self.service.id).unwrap_or_default()
+    }
+
     fn count_proposals(&mut self) {
         for proposal in self.overlay.proposals_of(self.id()) {
             let count = proposal.instances.len() as u32;
@@ -171,7 +185,7 @@ impl<'a> View<'a> {
         let has_check = *checked
             .entry(task.task_definition_id)
             .or_insert_with(|| has_essential_check(self.state, TaskDefinitionId(task.task_definition_id)));
-        let member = Member { task, zone: &instance.zone, condition: self.condition(task, has_check) };
+        let member = Member { task, condition: self.condition(task, has_check) };
         let stays = task.deployment_id == self.primary.id
             && instance.status() == InstanceStatus::Active
             && member.condition != Condition::Unhealthy;

@@ -272,7 +272,7 @@ impl Sim {
 
     /// What the controller would do now.
     pub fn plan(&self) -> ControllerPlan {
-        let now = Now { cluster_time_ms: self.now_ms, hold_replacement: self.hold };
+        let now = Now { cluster_time_ms: self.now_ms, hold_replacement: self.hold, ..Now::default() };
         service::plan(&self.state, &self.overlay, self.service, now)
     }
 

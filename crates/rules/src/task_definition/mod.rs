@@ -29,6 +29,7 @@ use seawall_proto::{
     internal::v1::TaskSize,
     v1::{ContainerDefinition, RegisterTaskDefinitionRequest, TaskDefinition},
 };
+use seawall_scheduler::Constraints;
 
 /// `networkMode` where a definition names none.
 pub const BRIDGE: &str = "bridge";
@@ -63,6 +64,7 @@ pub fn check(request: &RegisterTaskDefinitionRequest) -> Result<(TaskDefinition,
     let task = memory::check(request.cpu.as_deref(), request.memory.as_deref(), containers)?;
     containers.iter().try_for_each(|container| linux::check(container, task.memory.is_some()))?;
     fargate::check(network_mode, task, request)?;
+    Constraints::parse(&request.placement_constraints, &[]).map_err(ApiError::client)?;
     let definition = defaults::fill(request, network_mode, task);
     let size = size::of(&definition, task);
     Ok((defaults::with_attributes(definition), size))

@@ -1,9 +1,7 @@
 //! The instance's agent is connected: nothing starts where nobody listens.
 
-use seawall_proto::internal::v1::TaskSize;
-
 use super::Filter;
-use crate::Candidate;
+use crate::{Candidate, Requirement};
 
 /// See the module.
 pub struct Agent;
@@ -21,11 +19,11 @@ impl Filter for Agent {
         "encountered error \"AGENT\"."
     }
 
-    fn check(&self, _size: &TaskSize, candidate: &Candidate<'_>) -> bool {
+    fn check(&self, _needs: &Requirement, candidate: &Candidate<'_>) -> bool {
         candidate.row.connected
     }
 
-    fn explain(&self, _size: &TaskSize, _candidate: &Candidate<'_>) -> String {
+    fn explain(&self, _needs: &Requirement, _candidate: &Candidate<'_>) -> String {
         "its agent is not connected".into()
     }
 }

@@ -1,9 +1,7 @@
 //! The instance has the attributes that the task definition asks for.
 
-use seawall_proto::internal::v1::TaskSize;
-
 use super::Filter;
-use crate::Candidate;
+use crate::{Candidate, Requirement};
 
 /// See the module.
 pub struct Attributes;
@@ -21,16 +19,16 @@ impl Filter for Attributes {
         "is missing an attribute required by your task."
     }
 
-    fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool {
-        first_missing(size, candidate).is_none()
+    fn check(&self, needs: &Requirement, candidate: &Candidate<'_>) -> bool {
+        first_missing(needs, candidate).is_none()
     }
 
-    fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {
-        format!("lacks the attribute {}", first_missing(size, candidate).unwrap_or_default())
+    fn explain(&self, needs: &Requirement, candidate: &Candidate<'_>) -> String {
+        format!("lacks the attribute {}", first_missing(needs, candidate).unwrap_or_default())
     }
 }
 
-fn first_missing<'s>(size: &'s TaskSize, candidate: &Candidate<'_>) -> Option<&'s str> {
+fn first_missing<'s>(needs: &'s Requirement, candidate: &Candidate<'_>) -> Option<&'s str> {
     let has = |name: &&String| candidate.row.attributes.iter().any(|a| a.name == **name);
-    size.required_attributes.iter().find(|name| !has(name)).map(String::as_str)
+    needs.size.required_attributes.iter().find(|name| !has(name)).map(String::as_str)
 }

@@ -1,9 +1,7 @@
 //! The instance has the task's CPU units left.
 
-use seawall_proto::internal::v1::TaskSize;
-
 use super::Filter;
-use crate::Candidate;
+use crate::{Candidate, Requirement};
 
 /// See the module. As `apply` has it: where more is held than there is, a task that needs none does not go either.
 pub struct Cpu;
@@ -21,11 +19,11 @@ impl Filter for Cpu {
         "has insufficient CPU units available."
     }
 
-    fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool {
-        i64::from(size.cpu) <= candidate.cpu_free
+    fn check(&self, needs: &Requirement, candidate: &Candidate<'_>) -> bool {
+        i64::from(needs.size.cpu) <= candidate.cpu_free
     }
 
-    fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {
-        format!("needs {} CPU units; has {}", size.cpu, candidate.cpu_free)
+    fn explain(&self, needs: &Requirement, candidate: &Candidate<'_>) -> String {
+        format!("needs {} CPU units; has {}", needs.size.cpu, candidate.cpu_free)
     }
 }

@@ -1,9 +1,7 @@
 //! The instance has the task's memory left.
 
-use seawall_proto::internal::v1::TaskSize;
-
 use super::Filter;
-use crate::Candidate;
+use crate::{Candidate, Requirement};
 
 /// See the module. As `apply` has it: where more is held than there is, a task that needs none does not go either.
 pub struct Memory;
@@ -21,11 +19,11 @@ impl Filter for Memory {
         "has insufficient memory available."
     }
 
-    fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool {
-        i64::from(size.memory) <= candidate.memory_free
+    fn check(&self, needs: &Requirement, candidate: &Candidate<'_>) -> bool {
+        i64::from(needs.size.memory) <= candidate.memory_free
     }
 
-    fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {
-        format!("needs {} MiB; has {}", size.memory, candidate.memory_free)
+    fn explain(&self, needs: &Requirement, candidate: &Candidate<'_>) -> String {
+        format!("needs {} MiB; has {}", needs.size.memory, candidate.memory_free)
     }
 }

@@ -3,13 +3,14 @@
 mod agent;
 mod attributes;
 mod cpu;
+mod distinct_instance;
+mod member_of;
 mod memory;
+mod pool;
 mod ports;
 mod status;
 
-use seawall_proto::internal::v1::TaskSize;
-
-use crate::Candidate;
+use crate::{Candidate, Requirement};
 
 /// One requirement.
 pub trait Filter: Sync {
@@ -20,23 +21,32 @@ pub trait Filter: Sync {
     /// The end of ECS's event after "The closest matching (container-instance ID) ".
     fn closest(&self) -> &'static str;
     /// Whether the instance passes.
-    fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool;
+    fn check(&self, needs: &Requirement, candidate: &Candidate<'_>) -> bool;
     /// Why it does not, with figures.
-    fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String;
+    fn explain(&self, needs: &Requirement, candidate: &Candidate<'_>) -> String;
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 6] =
-    [&status::Status, &agent::Agent, &attributes::Attributes, &memory::Memory, &cpu::Cpu, &ports::Ports];
+pub const PIPELINE: [&dyn Filter; 9] = [
+    &status::Status,
+    &agent::Agent,
+    &pool::InPool,
+    &attributes::Attributes,
+    &member_of::MemberOf,
+    &distinct_instance::DistinctInstance,
+    &memory::Memory,
+    &cpu::Cpu,
+    &ports::Ports,
+];
 
-/// StartTask chooses the instance, so attributes are not asked for.
+/// StartTask chooses the instance, so attributes and constraints are not asked for.
 pub const CHOSEN: [&dyn Filter; 5] = [&status::Status, &agent::Agent, &memory::Memory, &cpu::Cpu, &ports::Ports];
 
 /// The place and the filter of `pipeline` that leaves the instance out; `None` where it fits.
 pub fn first_failing<'f>(
     pipeline: &[&'f dyn Filter],
-    size: &TaskSize,
+    needs: &Requirement,
     candidate: &Candidate<'_>,
 ) -> Option<(usize, &'f dyn Filter)> {
-    pipeline.iter().copied().enumerate().find(|(_, filter)| !filter.check(size, candidate))
+    pipeline.iter().copied().enumerate().find(|(_, filter)| !filter.check(needs, candidate))
 }

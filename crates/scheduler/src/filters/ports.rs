@@ -1,9 +1,7 @@
 //! The host ports that the task asks for by number are free on the instance, TCP and UDP apart.
 
-use seawall_proto::internal::v1::TaskSize;
-
 use super::Filter;
-use crate::Candidate;
+use crate::{Candidate, Requirement};
 
 /// See the module.
 pub struct Ports;
@@ -21,12 +19,12 @@ impl Filter for Ports {
         "is already using a port required by your task."
     }
 
-    fn check(&self, size: &TaskSize, candidate: &Candidate<'_>) -> bool {
-        candidate.port_in_use(size).is_none()
+    fn check(&self, needs: &Requirement, candidate: &Candidate<'_>) -> bool {
+        candidate.port_in_use(&needs.size).is_none()
     }
 
-    fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {
-        let (port, udp) = candidate.port_in_use(size).unwrap_or_default();
+    fn explain(&self, needs: &Requirement, candidate: &Candidate<'_>) -> String {
+        let (port, udp) = candidate.port_in_use(&needs.size).unwrap_or_default();
         format!("needs host port {port}/{}; it is taken", if udp { "udp" } else { "tcp" })
     }
 }

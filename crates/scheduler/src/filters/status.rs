@@ -1,9 +1,9 @@
 //! The instance is ACTIVE: neither draining nor on its way out.
 
-use seawall_proto::internal::v1::{InstanceStatus, TaskSize};
+use seawall_proto::internal::v1::InstanceStatus;
 
 use super::Filter;
-use crate::Candidate;
+use crate::{Candidate, Requirement};
 
 /// See the module.
 pub struct Status;
@@ -21,11 +21,11 @@ impl Filter for Status {
         "is not ACTIVE."
     }
 
-    fn check(&self, _size: &TaskSize, candidate: &Candidate<'_>) -> bool {
+    fn check(&self, _needs: &Requirement, candidate: &Candidate<'_>) -> bool {
         candidate.row.status() == InstanceStatus::Active
     }
 
-    fn explain(&self, _size: &TaskSize, candidate: &Candidate<'_>) -> String {
+    fn explain(&self, _needs: &Requirement, candidate: &Candidate<'_>) -> String {
         let name = candidate.row.status().as_str_name();
         format!("is {}", name.trim_start_matches("INSTANCE_STATUS_"))
     }

@@ -11,6 +11,7 @@ use seawall_proto::{
     },
     v1::{ContainerDefinition, TaskDefinition},
 };
+use seawall_scheduler::{PlaceRequest, Requirement, Spread, Strategy};
 use seawall_state::{Chunk, Restore, State, task_id_message};
 
 /// The cluster that everything is in.
@@ -106,6 +107,20 @@ impl World {
             ..TaskRow::default()
         };
         self.tasks.entry(id.0).or_insert(row)
+    }
+}
+
+/// Tasks of the group `family:web`, placed as they are by default.
+pub fn request(size: TaskSize, count: u32) -> PlaceRequest {
+    PlaceRequest {
+        cluster: CLUSTER,
+        requirement: Requirement { size, ..Requirement::default() },
+        count,
+        spread: Spread::Group("family:web".into()),
+        group: "family:web".into(),
+        strategy: Strategy::default(),
+        shares: Vec::new(),
+        only: None,
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) use for_each_control;
 
 pub(crate) async fn explain(node: &Arc<Node>, call: &Call, ask: &ExplainRequest) -> Result<ExplainResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
-    explanation::explain(&state, ask.cluster.as_deref(), &ask.resource)
+    explanation::explain(&state, ask.cluster.as_deref(), &ask.resource, node.config.fargate)
 }
 
 pub(crate) async fn list_endpoints(

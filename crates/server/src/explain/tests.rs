@@ -12,7 +12,7 @@ fn cluster() -> TestCluster {
 }
 
 fn summary(cluster: &TestCluster, name: &str) -> Vec<String> {
-    explain(&cluster.state, None, name).unwrap().summary
+    explain(&cluster.state, None, name, Fargate::default()).unwrap().summary
 }
 
 #[test]
@@ -20,7 +20,7 @@ fn a_service_says_what_it_lacks_and_why_each_instance_does_not_do() {
     let mut cluster = cluster();
     cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 5}));
     cluster.reconcile();
-    let answer = explain(&cluster.state, None, "web").unwrap();
+    let answer = explain(&cluster.state, None, "web", Fargate::default()).unwrap();
     assert_eq!(answer.summary[0], "service web: 4 of 5 running, 0 pending");
     assert!(answer.summary[1].ends_with("has insufficient CPU units available."), "{:?}", answer.summary);
     assert!(answer.summary.last().unwrap().contains("one more task fits nowhere now"), "{:?}", answer.summary);
@@ -66,10 +66,13 @@ fn an_instance_says_what_it_holds() {
 fn what_is_not_there_is_answered_with_what_is() {
     let mut cluster = cluster();
     cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 0}));
-    let error = explain(&cluster.state, None, "wbe").unwrap_err();
+    let error = explain(&cluster.state, None, "wbe", Fargate::default()).unwrap_err();
     assert_eq!(
         (error.code, error.message.as_str()),
         (ErrorCode::ResourceNotFound, "no service, task or instance is called wbe (services: web)")
     );
-    assert_eq!(explain(&cluster.state, Some("nope"), "web").unwrap_err().code, ErrorCode::ClusterNotFound);
+    assert_eq!(
+        explain(&cluster.state, Some("nope"), "web", Fargate::default()).unwrap_err().code,
+        ErrorCode::ClusterNotFound
+    );
 }

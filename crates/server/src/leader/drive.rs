@@ -57,7 +57,11 @@ async fn forget(node: &Arc<Node>) {
     let began = node.env.now();
     let state = node.consensus.state();
     let forget_after_ms = node.config.forget_after.as_millis() as i64;
-    let now = Now { cluster_time_ms: node.cluster_time_ms(), hold_replacement: node.liveness.holds_replacement() };
+    let now = Now {
+        cluster_time_ms: node.cluster_time_ms(),
+        hold_replacement: node.liveness.holds_replacement(),
+        fargate: node.config.fargate,
+    };
     let plan = instances::plan(&state.state, now, forget_after_ms);
     let mut failed = None;
     for kind in plan.commands {

@@ -17,8 +17,7 @@ use seawall_model::{
 };
 use seawall_proto::{
     internal::v1::{
-        Command, ForwardId, ForwardRequest, Invocation, PlaceTasks, Principal, Reply, command, place_tasks, principal,
-        reply,
+        Command, ForwardId, ForwardRequest, Invocation, PlaceTasks, Principal, Reply, command, principal, reply,
     },
     v1::Failure,
 };
@@ -316,6 +315,7 @@ impl Loop {
         let invocation = request.invocation.clone();
         let mut ctx = Ctx {
             accept_inert: &self.node.config.accept_inert,
+            fargate: self.node.config.fargate,
             state,
             principal: &principal,
             ids: &mut ids,
@@ -360,11 +360,7 @@ impl Loop {
     ) -> Option<PlaceTasks> {
         let plan = seawall_scheduler::place(state, &self.overlay, request);
         asked.rests_on_flight = !plan.failures.is_empty() && self.would_fit_more(state, request, &plan);
-        template.placements = plan
-            .placements
-            .into_iter()
-            .map(|p| place_tasks::Placement { instance_id: p.instance.0, note: p.note })
-            .collect();
+        template.placements = plan.placements.into_iter().map(Into::into).collect();
         let failures: Vec<Failure> =
             plan.failures.iter().map(|failure| render::placement_failure(state, failure)).collect();
         if template.placements.is_empty() {
@@ -390,7 +386,11 @@ impl Loop {
         if std::mem::replace(&mut self.held_replacement, hold_replacement) && !hold_replacement {
             self.wake.everything();
         }
-        let now = seawall_controllers::Now { cluster_time_ms: self.node.cluster_time_ms(), hold_replacement };
+        let now = seawall_controllers::Now {
+            cluster_time_ms: self.node.cluster_time_ms(),
+            hold_replacement,
+            fargate: self.node.config.fargate,
+        };
         for _ in 0..SERVICES_A_ROUND {
             if batch.is_full() {
                 return;

@@ -12,6 +12,7 @@ use seawall_proto::{
         UpdateCapacityProviderResponse,
     },
 };
+use seawall_scheduler::{Fargate, is_fargate};
 use seawall_state::{PREDEFINED_CAPACITY_PROVIDERS, State, check_strategy};
 
 use super::{
@@ -198,7 +199,8 @@ pub fn strategy(
     given.iter().map(named).collect()
 }
 
-/// A strategy that a task or service of `cluster` may be given, beside the launch type that it names.
+/// The strategy of a task or service of `cluster`, beside the launch type that it names: the cluster's own where it names
+/// neither.
 ///
 /// # Errors
 /// `InvalidParameterException` where the two exclude each other, or the cluster has no such provider.
@@ -213,6 +215,9 @@ pub fn strategy_in(
             "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
         ));
     }
+    if given.is_empty() && launch_type.is_empty() {
+        return Ok(cluster.default_strategy.clone());
+    }
     let strategy = strategy(state, given)?;
     check_strategy(&strategy, &cluster.capacity_providers)?;
     Ok(strategy)
@@ -220,9 +225,20 @@ pub fn strategy_in(
 
 /// The launch type of tasks that a strategy places: FARGATE's providers have FARGATE's.
 pub fn launch_type(strategy: &[CapacityProviderStrategyItem]) -> &'static str {
-    let is_fargate =
-        |item: &CapacityProviderStrategyItem| PREDEFINED_CAPACITY_PROVIDERS.contains(&item.capacity_provider());
-    if strategy.iter().any(is_fargate) { FARGATE } else { "" }
+    if strategy.iter().any(|item| is_fargate(item.capacity_provider())) { FARGATE } else { "" }
+}
+
+/// Whether the operator has tasks of the launch type run at all.
+///
+/// # Errors
+/// `InvalidParameterException` for FARGATE where the members run with `--fargate=refuse`.
+pub fn check_served(launch_type: &str, fargate: Fargate) -> Result<(), ApiError> {
+    if launch_type == FARGATE && fargate == Fargate::Refuse {
+        return Err(ApiError::invalid(
+            "FARGATE is not served by this cluster: its members run with --fargate=refuse. Use the launch type EC2.",
+        ));
+    }
+    Ok(())
 }
 
 fn name_of(state: &State, text: &str) -> Result<String, ApiError> {

@@ -31,7 +31,7 @@ use seawall_proto::{
     internal::v1::{ClientToken, Done, ForwardId, Invocation, PlaceTasks, Principal, Reply, command, reply},
     v1::Failure,
 };
-use seawall_scheduler::PlaceRequest;
+use seawall_scheduler::{Fargate, PlaceRequest};
 use seawall_state::State;
 
 use crate::{api::SERIALS_A_WRITE, validate};
@@ -67,6 +67,8 @@ pub struct Ctx<'a> {
     pub forward: Option<ForwardId>,
     /// Members that the operator has stored where they would be refused.
     pub accept_inert: &'a [String],
+    /// What serves tasks for FARGATE.
+    pub fargate: Fargate,
     /// The call of an SDK that this may be a retry of.
     pub invocation: Option<Invocation>,
     /// The proposer's estimate of cluster time.

@@ -46,6 +46,7 @@ pub fn render(state: &State, row: &InstanceRow, include: Include) -> ContainerIn
     ContainerInstance {
         container_instance_arn: Some(arn(state, row)),
         ec2_instance_id: Some(row.ec2_instance_id.clone()),
+        capacity_provider_name: unless_empty(&row.capacity_provider),
         version: version(row.changed),
         version_info: Some(VersionInfo {
             agent_version: unless_empty(&row.agent_version),

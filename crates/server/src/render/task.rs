@@ -74,6 +74,7 @@ pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Tas
     let (connectivity, connectivity_at) = connectivity(row);
     Task {
         attributes: attributes(instance.as_ref()),
+        capacity_provider_name: unless_empty(&row.capacity_provider),
         availability_zone: instance.as_ref().map(|i| i.zone.into()),
         cluster_arn: Some(arns.cluster(cluster)),
         connectivity: Some(connectivity.into()),

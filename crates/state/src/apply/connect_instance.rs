@@ -1,7 +1,7 @@
 //! An agent connected.
 
 use seawall_model::{
-    ApiError, ClusterId, DEFAULT_CLUSTER, ErrorCode, Id128, InstanceId, is_instance_id, is_zone, nearest,
+    ApiError, ClusterId, DEFAULT_CLUSTER, ErrorCode, Id128, InstanceId, is_ecs_name, is_instance_id, is_zone, nearest,
 };
 use seawall_proto::internal::v1::{
     AgentIdentity, ConnectInstance, Connected, InstanceAttribute, InstanceRow, InstanceStatus, Resources, TaskRow,
@@ -110,6 +110,12 @@ fn check_identity(identity: &AgentIdentity) -> Result<(), ApiError> {
             identity.zone
         )));
     }
+    let provider = &identity.capacity_provider;
+    if !provider.is_empty() && !is_ecs_name(provider) {
+        return Err(ApiError::invalid(format!(
+            "Invalid capacity provider {provider:?}: it must have 1 to 255 letters, digits, hyphens and underscores."
+        )));
+    }
     Ok(())
 }
 
@@ -117,6 +123,7 @@ fn check_identity(identity: &AgentIdentity) -> Result<(), ApiError> {
 fn update(row: &mut InstanceRow, identity: &AgentIdentity) {
     row.ec2_instance_id = identity.ec2_instance_id.clone();
     row.zone = identity.zone.clone();
+    row.capacity_provider = identity.capacity_provider.clone();
     row.registered = Some(registered(identity.total.as_ref()));
     row.attributes = attributes(&identity.attributes, &row.attributes);
     row.connected = true;

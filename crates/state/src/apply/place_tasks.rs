@@ -134,6 +134,7 @@ impl Apply<'_> {
                 id: Some(id),
                 instance_id: placement.instance_id,
                 placement_note: cut(&placement.note, NOTE_BYTES_MAX).to_owned(),
+                capacity_provider: placement.capacity_provider.clone(),
                 ..template.clone()
             });
             tasks.push(id);

@@ -135,7 +135,11 @@ impl World {
 
     pub fn placing(&mut self, definition: TaskDefinitionId, instances: &[InstanceId]) -> PlaceTasks {
         self.next_base += 1;
-        let placement = |id: &InstanceId| place_tasks::Placement { instance_id: id.0, note: "the emptiest".to_owned() };
+        let placement = |id: &InstanceId| place_tasks::Placement {
+            instance_id: id.0,
+            note: "the emptiest".to_owned(),
+            ..Default::default()
+        };
         PlaceTasks {
             cluster_id: self.cluster().0,
             task_definition_id: definition.0,

@@ -110,8 +110,11 @@ impl Maker<'_> {
         let service = self.one(1, services, ServiceId(0));
         let row = self.state.services.get(&service);
         let deployment = row.and_then(|row| row.deployments.first());
-        let placement =
-            |i: usize| place_tasks::Placement { instance_id: self.instance(3 + i % 5), note: "é".repeat(150) };
+        let placement = |i: usize| place_tasks::Placement {
+            instance_id: self.instance(3 + i % 5),
+            note: "é".repeat(150),
+            ..Default::default()
+        };
         PlaceTasks {
             cluster_id: row.map_or(self.cluster(2), |row| row.cluster_id),
             task_definition_id: deployment.map_or_else(|| self.definition(1), |d| d.task_definition_id),

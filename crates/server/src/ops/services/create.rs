@@ -42,7 +42,8 @@ impl WriteOp for CreateService {
         let (minimum, maximum) = spec::percents(request.deployment_configuration.as_ref(), None)?;
         let token = Self::token(state, account, request)?;
         let definition = definition(state, account, cluster, request)?;
-        spec::check_launch(definition, request)?;
+        spec::check_tasks(definition, request)?;
+        capacity_providers::check_served(request.launch_type(), ctx.fargate)?;
         let command = internal::CreateService {
             cluster_id: cluster.id,
             spec: Some(filled(state, cluster, definition, request, (minimum, maximum))),
@@ -91,7 +92,6 @@ fn check(request: &CreateServiceRequest) -> Result<(), ApiError> {
         .ok_or_else(|| ApiError::invalid("desiredCount is required with the scheduling strategy REPLICA."))?;
     spec::desired_count(count)?;
     spec::check_grace_period(request.health_check_grace_period_seconds)?;
-    spec::check_strategy(&request.placement_strategy)?;
     spec::check_breaker(request.deployment_configuration.as_ref())?;
     validate::tags::check(&request.tags)
 }

@@ -3,12 +3,15 @@
 use seawall_model::{ApiError, limits::SERVICE_TASKS_MAX};
 use seawall_proto::{
     internal::v1::TaskDefinitionRow,
-    v1::{CreateServiceRequest, DeploymentConfiguration, PlacementStrategy},
+    v1::{CreateServiceRequest, DeploymentConfiguration},
 };
 
 use crate::{
     render,
-    validate::launch::{self, Launch},
+    validate::{
+        launch::{self, Launch},
+        placement::{self, Placement},
+    },
 };
 
 /// The only scheduling strategy of this version.
@@ -19,8 +22,6 @@ const MINIMUM_HEALTHY_PERCENT: u32 = 100;
 const MAXIMUM_PERCENT: u32 = 200;
 /// Below it a service could never have its desired count.
 const MAXIMUM_PERCENT_MIN: u32 = 100;
-/// Zones come first, whatever else a strategy says.
-const ZONE_FIELD: &str = "attribute:ecs.availability-zone";
 
 /// minimumHealthyPercent and maximumPercent: what is asked for, else `before`.
 ///
@@ -86,36 +87,20 @@ pub fn check_breaker(asked: Option<&DeploymentConfiguration>) -> Result<(), ApiE
     )))
 }
 
-/// Spreading over zones, then over instances, is what every service does; a strategy may say so and nothing else.
-///
-/// # Errors
-/// `UnsupportedFeatureException`
-pub fn check_strategy(strategies: &[PlacementStrategy]) -> Result<(), ApiError> {
-    let fields: Vec<&str> = strategies.iter().map(|s| s.field()).collect();
-    match fields.as_slice() {
-        [] | [ZONE_FIELD] | [ZONE_FIELD, "instanceId" | "host"] => Ok(()),
-        _ => Err(ApiError::new(
-            seawall_model::ErrorCode::UnsupportedFeature,
-            format!(
-                "placementStrategy {} is not supported by this version; it may be spread over {ZONE_FIELD}, then over \
-                 instanceId.",
-                fields.join(", ")
-            ),
-        )),
-    }
-}
-
-/// Launch type, platform version and network configuration fit the definition.
+/// Launch type, platform version, network configuration and placement fit the definition.
 ///
 /// # Errors
 /// `InvalidParameterException`
-pub fn check_launch(definition: &TaskDefinitionRow, spec: &CreateServiceRequest) -> Result<(), ApiError> {
+pub fn check_tasks(definition: &TaskDefinitionRow, spec: &CreateServiceRequest) -> Result<(), ApiError> {
     let launch = Launch {
         launch_type: render::task::launch_type(spec.launch_type()),
         platform_version: spec.platform_version(),
         network: spec.network_configuration.as_ref(),
     };
-    definition.definition.as_ref().map_or(Ok(()), |definition| launch::check(definition, &launch))
+    let Some(definition) = &definition.definition else { return Ok(()) };
+    launch::check(definition, &launch)?;
+    let asked = Placement { strategy: &spec.placement_strategy, constraints: &spec.placement_constraints };
+    placement::check(definition, launch.launch_type, &asked).map(drop)
 }
 
 /// A desired count within ECS's quota.
@@ -156,18 +141,5 @@ mod tests {
         for (minimum, maximum) in [(100, 100), (101, 200), (-1, 200), (50, 99)] {
             assert!(percents(Some(&asked(Some(minimum), Some(maximum))), None).is_err(), "{minimum} {maximum}");
         }
-    }
-
-    #[test]
-    fn only_spreading_over_zones_first_is_a_strategy() {
-        let spread = |fields: &[&str]| {
-            let strategy =
-                |field: &&str| PlacementStrategy { r#type: Some("spread".into()), field: Some((*field).to_owned()) };
-            check_strategy(&fields.iter().map(strategy).collect::<Vec<_>>())
-        };
-        assert_eq!(spread(&[]), Ok(()));
-        assert_eq!(spread(&[ZONE_FIELD, "instanceId"]), Ok(()));
-        assert!(spread(&["instanceId"]).is_err());
-        assert!(spread(&["instanceId", ZONE_FIELD]).is_err());
     }
 }

@@ -26,7 +26,6 @@ impl WriteOp for UpdateService {
             return Err(ApiError::new(ErrorCode::ServiceNotActive, "Service was not ACTIVE."));
         }
         spec::check_grace_period(request.health_check_grace_period_seconds)?;
-        spec::check_strategy(request.placement_strategy.as_ref().map_or(&[], |list| &list.items))?;
         spec::check_breaker(request.deployment_configuration.as_ref())?;
         let before = (row.minimum_healthy_percent, row.maximum_percent);
         let percents = spec::percents(request.deployment_configuration.as_ref(), Some(before))?;
@@ -36,6 +35,7 @@ impl WriteOp for UpdateService {
             changed.capacity_provider_strategy = capacity_providers::strategy_in(state, cluster, &list.items, "")?;
             let meant = capacity_providers::launch_type(&changed.capacity_provider_strategy);
             changed.launch_type = Some(render::task::launch_type(meant).into());
+            capacity_providers::check_served(meant, ctx.fargate)?;
         }
         let task_definition_id = match task_definition_asked(request) {
             None => 0,
@@ -47,14 +47,14 @@ impl WriteOp for UpdateService {
                     return Err(ApiError::client("TaskDefinition is inactive"));
                 }
                 changed.task_definition = Some(render::task_definition::arn(state, definition));
-                spec::check_launch(definition, &changed)?;
+                spec::check_tasks(definition, &changed)?;
                 definition.id
             }
         };
         if task_definition_id == 0
             && let Some(definition) = primary_deployment(row).and_then(|(_, id)| state.task_definitions.get(&id))
         {
-            spec::check_launch(definition, &changed)?;
+            spec::check_tasks(definition, &changed)?;
         }
         // Other subnets, other tasks.
         let moves = row.spec.as_ref().is_some_and(|old| {

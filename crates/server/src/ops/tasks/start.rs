@@ -8,7 +8,7 @@ use seawall_proto::{
     internal::v1::{self as internal, ClientToken, ClusterRow, InstanceStatus, TaskDefinitionRow, TaskSize, reply},
     v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
 };
-use seawall_scheduler::{PlaceRequest, Spread, effective_size};
+use seawall_scheduler::{Constraints, PlaceRequest, Pool, Requirement, Share, Spread, Strategy, effective_size};
 use seawall_state::{State, task_id, task_id_message};
 
 use super::overrides;
@@ -18,7 +18,7 @@ use crate::{
         resolve, token,
     },
     render,
-    validate::{self, launch::Launch, task_definition::fargate},
+    validate::{self, launch::Launch, placement::Placement, task_definition::fargate},
 };
 
 /// Longest `startedBy` of a RunTask.
@@ -40,9 +40,21 @@ struct Asked<'a> {
     overrides: Option<TaskOverride>,
     tags: Vec<Tag>,
     launch: Launch<'a>,
+    strategy: Strategy,
+    constraints: Constraints,
+    pool: Pool,
+    shares: Vec<Share>,
 }
 
 impl Asked<'_> {
+    fn placed_by(mut self, placement: &Placement<'_>) -> Result<Self, ApiError> {
+        if let Some(definition) = &self.definition.definition {
+            (self.strategy, self.constraints) =
+                validate::placement::check(definition, self.launch.launch_type, placement)?;
+        }
+        Ok(self)
+    }
+
     fn template(self, ctx: &mut Ctx<'_>, chosen: bool) -> Box<internal::PlaceTasks> {
         Box::new(internal::PlaceTasks {
             cluster_id: self.cluster.id,
@@ -63,9 +75,16 @@ impl Asked<'_> {
     fn place_request(&self, count: u32, only: Option<Vec<InstanceId>>) -> PlaceRequest {
         PlaceRequest {
             cluster: ClusterId(self.cluster.id),
-            size: self.size.clone(),
+            requirement: Requirement {
+                size: self.size.clone(),
+                constraints: self.constraints.clone(),
+                pool: self.pool.clone(),
+            },
             count,
             spread: Spread::Group(self.group.clone()),
+            group: self.group.clone(),
+            strategy: self.strategy.clone(),
+            shares: self.shares.clone(),
             only,
         }
     }
@@ -102,6 +121,8 @@ impl WriteOp for RunTask {
             true => request.launch_type(),
             false => capacity_providers::launch_type(&strategy),
         };
+        capacity_providers::check_served(launch_type, ctx.fargate)?;
+        let (of, fargate) = (ClusterId(cluster.id), ctx.fargate);
         let asked = Asked {
             cluster,
             definition: resolve::active_task_definition(state, ctx.principal.account, request.task_definition())?,
@@ -115,14 +136,22 @@ impl WriteOp for RunTask {
                 platform_version: request.platform_version(),
                 network: request.network_configuration.as_ref(),
             },
+            strategy: Strategy::default(),
+            constraints: Constraints::default(),
+            pool: Pool::of_launch_type(state, of, request.launch_type(), fargate),
+            shares: Share::of(state, of, &strategy, fargate, |_| 0),
         };
         let asked = completed(asked, request.propagate_tags())?;
+        let placement =
+            Placement { strategy: &request.placement_strategy, constraints: &request.placement_constraints };
+        let asked = asked.placed_by(&placement)?;
         let has_active = state.instances_of(ClusterId(cluster.id)).any(|row| is_active(row.status));
         if !has_active {
             return Err(ApiError::invalid("No Container Instances were found in your cluster."));
         }
-        let place = asked.place_request(count, None);
+        let mut place = asked.place_request(count, None);
         let template = asked.template(ctx, false);
+        place.strategy.seed = template.base.map_or(0, |base| base.lo);
         Ok(Write::Place { request: place, template, token })
     }
 
@@ -153,6 +182,10 @@ impl WriteOp for StartTask {
                 platform_version: "",
                 network: request.network_configuration.as_ref(),
             },
+            strategy: Strategy::default(),
+            constraints: Constraints::default(),
+            pool: Pool::Open,
+            shares: Vec::new(),
         };
         let asked = completed(asked, request.propagate_tags())?;
         let mut chosen = Vec::new();

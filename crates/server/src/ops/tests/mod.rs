@@ -7,6 +7,7 @@ mod clusters;
 mod history;
 mod instances;
 mod paging;
+mod placement;
 mod protection;
 mod service_deployments;
 mod services;

@@ -67,12 +67,17 @@ fn bad_services_are_refused() {
         ("desiredCount", json!(5001), ErrorCode::InvalidParameter, "5000"),
         ("schedulingStrategy", json!("DAEMON"), ErrorCode::UnsupportedFeature, "schedulingStrategy"),
         ("launchType", json!("FARGATE"), ErrorCode::InvalidParameter, "does not support launch_type FARGATE"),
-        ("placementStrategy", json!([{"type": "random"}]), ErrorCode::UnsupportedFeature, "placementStrategy"),
+        (
+            "placementStrategy",
+            json!([{"type": "binpack", "field": "disk"}]),
+            ErrorCode::InvalidParameter,
+            "placementStrategy[0].field is \"disk\"",
+        ),
         (
             "placementConstraints",
-            json!([{"type": "distinctInstance"}]),
-            ErrorCode::UnsupportedFeature,
-            "placementConstraints",
+            json!([{"type": "distinctInstance"}, {"type": "memberOf", "expression": "attribute:a =="}]),
+            ErrorCode::InvalidParameter,
+            "placementConstraints[1].expression: ",
         ),
         (
             "deploymentConfiguration",

@@ -1,0 +1,189 @@
+//! Placement strategies, constraints and whose instances take a task, through the operations.
+
+use seawall_model::ErrorCode;
+use seawall_scheduler::Fargate;
+use serde_json::{Value, json};
+
+use crate::testing::TestCluster;
+
+/// Two zones of two instances each; the first of each has an SSD.
+fn cluster() -> TestCluster {
+    let mut cluster = TestCluster::new();
+    for (name, zone) in [("i-1", "a"), ("i-2", "a"), ("i-3", "b"), ("i-4", "b")] {
+        cluster.instance(name, zone);
+    }
+    for name in ["i-1", "i-3"] {
+        let disk = json!({"name": "disk", "value": "ssd", "targetId": arn(&mut cluster, name)});
+        cluster.must("PutAttributes", json!({"attributes": [disk]}));
+    }
+    cluster.register("web", 100, 100);
+    cluster
+}
+
+fn instances(cluster: &mut TestCluster) -> Vec<Value> {
+    let arns = cluster.must("ListContainerInstances", json!({}))["containerInstanceArns"].clone();
+    let all = cluster.must("DescribeContainerInstances", json!({"containerInstances": arns}));
+    all["containerInstances"].as_array().unwrap().clone()
+}
+
+fn arn(cluster: &mut TestCluster, name: &str) -> Value {
+    let all = instances(cluster);
+    all.iter().find(|i| i["ec2InstanceId"] == name).unwrap()["containerInstanceArn"].clone()
+}
+
+/// The names of the instances that tasks stand on, sorted.
+fn on(cluster: &mut TestCluster, tasks: &Value) -> Vec<String> {
+    let all = instances(cluster);
+    let name = |task: &Value| {
+        let of = all.iter().find(|i| i["containerInstanceArn"] == task["containerInstanceArn"]).unwrap();
+        of["ec2InstanceId"].as_str().unwrap().to_owned()
+    };
+    let mut names: Vec<String> = tasks.as_array().unwrap().iter().map(name).collect();
+    names.sort();
+    names
+}
+
+fn tasks_of(cluster: &mut TestCluster, service: &str) -> Value {
+    let arns = cluster.must("ListTasks", json!({"serviceName": service}))["taskArns"].clone();
+    cluster.must("DescribeTasks", json!({"tasks": arns}))["tasks"].clone()
+}
+
+#[test]
+fn run_task_goes_where_it_is_told() {
+    let mut cluster = cluster();
+    let run = |more: Value| {
+        let mut input = json!({"taskDefinition": "web", "count": 2});
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        input
+    };
+    let ssd = run(json!({"placementConstraints": [{"type": "memberOf", "expression": "attribute:disk == ssd"}]}));
+    let placed = cluster.must("RunTask", ssd);
+    assert_eq!(on(&mut cluster, &placed["tasks"]), ["i-1", "i-3"]);
+    let packed = run(json!({"placementStrategy": [{"type": "binpack", "field": "memory"}], "group": "batch"}));
+    let placed = cluster.must("RunTask", packed);
+    assert_eq!(on(&mut cluster, &placed["tasks"]), ["i-1", "i-1"], "the fullest takes both");
+    let apart = run(json!({"count": 5, "group": "one-each", "placementConstraints": [{"type": "distinctInstance"}]}));
+    let placed = cluster.must("RunTask", apart);
+    assert_eq!(placed["tasks"].as_array().unwrap().len(), 4);
+    let reason = placed["failures"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("DistinctInstance"), "{reason}");
+}
+
+#[test]
+fn a_definition_s_constraints_hold_for_services_and_new_ones_only_for_new_tasks() {
+    let mut cluster = cluster();
+    let mut definition = json!({"family": "db", "containerDefinitions": [
+        {"name": "main", "image": "busybox", "cpu": 100, "memory": 100}]});
+    definition["placementConstraints"] = json!([{"type": "memberOf", "expression": "attribute:disk == ssd"}]);
+    let made = cluster.must("RegisterTaskDefinition", definition.clone());
+    assert_eq!(made["taskDefinition"]["placementConstraints"], definition["placementConstraints"]);
+    cluster.must(
+        "CreateService",
+        json!({"serviceName": "db", "taskDefinition": "db", "desiredCount": 4,
+               "placementStrategy": [{"type": "spread", "field": "instanceId"}]}),
+    );
+    cluster.reconcile();
+    let tasks = tasks_of(&mut cluster, "db");
+    assert_eq!(on(&mut cluster, &tasks), ["i-1", "i-1", "i-3", "i-3"]);
+    let zone_b = json!([{"type": "memberOf", "expression": "attribute:ecs.availability-zone == b"}]);
+    cluster.must("UpdateService", json!({"service": "db", "placementConstraints": zone_b, "desiredCount": 6}));
+    cluster.reconcile();
+    let tasks = tasks_of(&mut cluster, "db");
+    assert_eq!(on(&mut cluster, &tasks), ["i-1", "i-1", "i-3", "i-3", "i-3", "i-3"]);
+    let bad = json!({"family": "bad", "containerDefinitions": definition["containerDefinitions"],
+                     "placementConstraints": [{"type": "memberOf", "expression": "disk is ssd"}]});
+    let error = cluster.refused("RegisterTaskDefinition", bad);
+    assert!(error.code == ErrorCode::Client && error.message.starts_with("placementConstraints[0].expression"));
+}
+
+#[test]
+fn a_service_that_fits_nowhere_says_which_constraint_is_in_the_way() {
+    let mut cluster = cluster();
+    cluster.must(
+        "CreateService",
+        json!({"serviceName": "gpu", "taskDefinition": "web", "desiredCount": 1,
+               "placementConstraints": [{"type": "memberOf", "expression": "attribute:gpu exists"}]}),
+    );
+    cluster.plan_once();
+    let service = cluster.must("DescribeServices", json!({"services": ["gpu"]}))["services"][0].clone();
+    let message = service["events"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("MemberOf placement constraint unsatisfied."), "{message}");
+}
+
+fn fargate(cluster: &mut TestCluster) -> Value {
+    cluster.must(
+        "RegisterTaskDefinition",
+        json!({"family": "small", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
+               "memory": "512", "containerDefinitions": [{"name": "main", "image": "busybox"}]}),
+    );
+    json!({"taskDefinition": "small", "launchType": "FARGATE",
+           "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}})
+}
+
+#[test]
+fn fargate_is_served_by_everybody_until_it_has_a_pool() {
+    let mut cluster = cluster();
+    let run = fargate(&mut cluster);
+    cluster.instance_of("e-1", "a", "");
+    let placed = cluster.must("RunTask", run.clone());
+    assert_eq!(on(&mut cluster, &placed["tasks"]), ["e-1"]);
+    cluster.instance_of("f-1", "a", "FARGATE");
+    for _ in 0..2 {
+        let placed = cluster.must("RunTask", run.clone());
+        assert_eq!(on(&mut cluster, &placed["tasks"]), ["f-1"]);
+    }
+    let other = cluster.must("RunTask", json!({"taskDefinition": "web", "count": 10}));
+    assert!(!on(&mut cluster, &other["tasks"]).contains(&"f-1".to_owned()), "the pool takes its own tasks only");
+}
+
+#[test]
+fn fargate_waits_for_its_pool_or_is_refused_where_the_operator_says_so() {
+    let mut cluster = cluster();
+    let run = fargate(&mut cluster);
+    cluster.fargate = Fargate::Pool;
+    let placed = cluster.must("RunTask", run.clone());
+    assert_eq!(placed["failures"][0]["reason"], "CAPACITY");
+    cluster.fargate = Fargate::Refuse;
+    let error = cluster.refused("RunTask", run.clone());
+    assert!(
+        error.code == ErrorCode::InvalidParameter && error.message.contains("--fargate=refuse"),
+        "{}",
+        error.message
+    );
+    let mut create = run;
+    create["serviceName"] = json!("small");
+    create["desiredCount"] = json!(1);
+    assert!(cluster.refused("CreateService", create).message.contains("--fargate=refuse"));
+}
+
+#[test]
+fn a_service_is_shared_out_among_its_providers_and_keeps_its_shares() {
+    let mut cluster = cluster();
+    cluster.instance_of("o-1", "a", "steady");
+    cluster.instance_of("s-1", "b", "cheap");
+    let group = "arn:aws:autoscaling:us-local-1:000000000000:autoScalingGroup:1:autoScalingGroupName/g";
+    for name in ["steady", "cheap"] {
+        let input = json!({"name": name, "autoScalingGroupProvider": {"autoScalingGroupArn": group}});
+        cluster.must("CreateCapacityProvider", input);
+    }
+    let strategy =
+        json!([{"capacityProvider": "steady", "weight": 1, "base": 1}, {"capacityProvider": "cheap", "weight": 2}]);
+    cluster.must(
+        "PutClusterCapacityProviders",
+        json!({"cluster": "default", "capacityProviders": ["steady", "cheap"],
+               "defaultCapacityProviderStrategy": strategy}),
+    );
+    let made = cluster.must("CreateService", json!({"serviceName": "s", "taskDefinition": "web", "desiredCount": 4}));
+    assert_eq!(made["service"]["capacityProviderStrategy"].as_array().unwrap().len(), 2, "the cluster's own");
+    cluster.reconcile();
+    let count = |cluster: &mut TestCluster, provider: &str| {
+        let tasks = tasks_of(cluster, "s");
+        tasks.as_array().unwrap().iter().filter(|t| t["capacityProviderName"] == provider).count()
+    };
+    assert_eq!((count(&mut cluster, "steady"), count(&mut cluster, "cheap")), (2, 2));
+    cluster.must("UpdateService", json!({"service": "s", "desiredCount": 7}));
+    cluster.reconcile();
+    assert_eq!((count(&mut cluster, "steady"), count(&mut cluster, "cheap")), (3, 4));
+    let tasks = tasks_of(&mut cluster, "s");
+    assert!(on(&mut cluster, &tasks).iter().all(|name| name == "o-1" || name == "s-1"));
+}
