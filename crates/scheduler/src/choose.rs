@@ -12,12 +12,9 @@ use std::{
 
 use crate::{
     Candidate, Strategy,
-    strategy::{self, Packed, STEPS_MAX, Step, ZONE},
+    key::{self, Key},
     values::{Of, Values},
 };
-
-/// One number a step, then how many tasks the instance has and how full it is.
-type Key = [u64; STEPS_MAX + 2];
 
 /// The instances that fit, ready to be taken from in order.
 pub(crate) struct Chooser<'a, 's> {
@@ -53,7 +50,7 @@ impl<'a, 's> Chooser<'a, 's> {
         chooser.group(candidates);
         let mut heaps: Vec<Vec<Reverse<(Key, usize)>>> = vec![Vec::new(); chooser.groups.len()];
         for &i in fitting {
-            heaps[chooser.group_of[i]].push(Reverse((chooser.key(&candidates[i]), i)));
+            heaps[chooser.group_of[i]].push(Reverse((key::own(strategy, &candidates[i]), i)));
         }
         for (group, heap) in chooser.groups.iter_mut().zip(heaps) {
             group.instances = heap.into();
@@ -65,7 +62,8 @@ impl<'a, 's> Chooser<'a, 's> {
     pub fn take(&mut self) -> Option<Choice> {
         let best = |(i, group): (usize, &Group)| {
             let Reverse((key, candidate)) = *group.instances.peek()?;
-            Some((self.with_counts(key, &group.of), candidate, i))
+            let counts = self.values.counted(&group.of).map(|value| value.tasks);
+            Some((key::with_counts(self.strategy, key, counts), candidate, i))
         };
         let (key, candidate, group) = self.groups.iter().enumerate().filter_map(best).min()?;
         self.groups[group].instances.pop();
@@ -74,7 +72,7 @@ impl<'a, 's> Chooser<'a, 's> {
 
     /// Counts a placement and returns the instance, as it is now, to the others if it still `fits`.
     pub fn put_back(&mut self, choice: &Choice, now: &Candidate<'_>, fits: bool) {
-        let key = self.key(now);
+        let key = key::own(self.strategy, now);
         let group = &mut self.groups[self.group_of[choice.candidate]];
         self.values.add(&group.of, 1);
         if fits {
@@ -82,21 +80,10 @@ impl<'a, 's> Chooser<'a, 's> {
         }
     }
 
-    /// Why it was chosen: what each step saw of it.
+    /// Why it was chosen.
     pub fn why(&self, choice: &Choice) -> String {
         let group = &self.groups[self.group_of[choice.candidate]];
-        let mut values = self.values.counted(&group.of);
-        let says = |(step, seen): (&Step, u64)| match step {
-            Step::SpreadAttribute(name) => {
-                let name = if name == ZONE { "zone" } else { name };
-                format!("{name} {} had {seen}", values.next().map_or("", |value| value.name))
-            }
-            Step::SpreadInstance => format!("the instance {seen}"),
-            Step::Binpack(Packed::Cpu) => format!("{seen} CPU units were left"),
-            Step::Binpack(Packed::Memory) => format!("{seen} MiB were left"),
-            Step::Random => "drawn".to_owned(),
-        };
-        self.strategy.steps.iter().zip(choice.key).map(says).collect::<Vec<_>>().join(", ")
+        key::why(self.strategy, &choice.key, self.values.counted(&group.of).map(|value| value.name))
     }
 
     /// Sorts the candidates by the values of the attributes that are spread over, and counts the tasks of each value.
@@ -113,36 +100,4 @@ impl<'a, 's> Chooser<'a, 's> {
             self.group_of.push(group);
         }
     }
-
-    /// What the steps say of the instance alone. Among equals the one with the fewest tasks, then the emptiest.
-    fn key(&self, candidate: &Candidate<'_>) -> Key {
-        let mut key = Key::default();
-        for (slot, step) in key.iter_mut().zip(&self.strategy.steps) {
-            *slot = match step {
-                Step::SpreadAttribute(_) => 0,
-                Step::SpreadInstance => candidate.tasks.into(),
-                Step::Binpack(Packed::Cpu) => left(candidate.cpu_free),
-                Step::Binpack(Packed::Memory) => left(candidate.memory_free),
-                Step::Random => strategy::draw(self.strategy.seed, candidate.row.id, candidate.placed),
-            };
-        }
-        if !self.strategy.packs() {
-            key[STEPS_MAX] = candidate.tasks.into();
-            key[STEPS_MAX + 1] = u64::MAX - u64::from(candidate.free_share());
-        }
-        key
-    }
-
-    fn with_counts(&self, mut key: Key, of: &Of) -> Key {
-        let mut values = self.values.counted(of);
-        for (slot, _) in key.iter_mut().zip(&self.strategy.steps).filter(|(_, step)| step.attribute().is_some()) {
-            *slot = values.next().map_or(0, |value| value.tasks.into());
-        }
-        key
-    }
-}
-
-/// More may be held than there is.
-fn left(free: i64) -> u64 {
-    free.max(0).unsigned_abs()
 }

@@ -9,8 +9,8 @@ use seawall_model::InstanceId;
 use seawall_state::State;
 
 use crate::{
-    Candidate, Overlay, Strategy,
-    strategy::{self, Packed, STEPS_MAX, Step},
+    Candidate, Overlay, Strategy, key,
+    strategy::{self, STEPS_MAX, Step},
     values::{Of, Values},
 };
 
@@ -60,8 +60,7 @@ impl<'a, 's> Mirror<'a, 's> {
             *slot = match step {
                 Step::SpreadAttribute(_) => values.next().map_or(0, |value| value.tasks.into()),
                 Step::SpreadInstance => candidate.tasks.into(),
-                Step::Binpack(Packed::Cpu) => candidate.cpu_free.max(0).unsigned_abs(),
-                Step::Binpack(Packed::Memory) => candidate.memory_free.max(0).unsigned_abs(),
+                Step::Binpack(packed) => key::left(candidate, *packed),
                 Step::Random => strategy::draw(self.strategy.seed, candidate.row.id, candidate.tasks),
             };
         }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{PlaceTasks, StopTasks, TaskSize};
 use seawall_state::{State, effective_size, fixed_ports, task_id};
@@ -140,6 +140,13 @@ impl Overlay {
     /// What proposals hold of an instance.
     pub fn held(&self, instance: InstanceId) -> Option<&Held> {
         self.held.get(&instance)
+    }
+
+    /// Instances of which proposals hold something else than they did `before`.
+    pub fn held_changed_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = InstanceId> {
+        before.held.diff(&self.held).map(|item| match item {
+            DiffItem::Add(id, _) | DiffItem::Remove(id, _) | DiffItem::Update { new: (id, _), .. } => *id,
+        })
     }
 
     /// Whether a stop of this task is on its way.

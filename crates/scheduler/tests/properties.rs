@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use seawall_model::InstanceId;
-use seawall_proto::internal::v1::{InstanceStatus, TaskSize};
-use seawall_scheduler::{Overlay, Plan, explain, place};
+use seawall_proto::{
+    internal::v1::{InstanceStatus, TaskSize},
+    v1::PlacementStrategy,
+};
+use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Plan, Strategy as Placement, explain, place};
 use support::{World, request, size, with_port};
 
 #[derive(Clone, Debug)]
@@ -170,4 +173,50 @@ proptest! {
         prop_assert_eq!(at_once.placements.iter().map(|p| p.instance).collect::<Vec<_>>(), one_by_one);
         prop_assert_eq!(plan(&world, &size, count), at_once, "deterministic");
     }
+
+    /// The orders that are kept up lead to the same instances as a look at every one, after any change.
+    #[test]
+    fn a_fleet_decides_as_a_look_at_every_instance(
+        machines in prop::collection::vec(machine(), 1..12), cpu in 1u32..500, memory in 1u32..500, count in 1u32..12,
+        chain in 0usize..STRATEGIES.len(), distinct in any::<bool>(),
+        steps in prop::collection::vec((0usize..12, 0u8..6, 1u32..300), 0..6),
+    ) {
+        let strategy = Placement::parse(&STRATEGIES[chain].iter().map(step).collect::<Vec<_>>(), 3).unwrap();
+        let needs = size(cpu, memory);
+        let mut request = PlaceRequest { strategy, ..request(needs, count) };
+        request.requirement.constraints.distinct_instance = distinct;
+        let mut world = world(&machines);
+        let mut fleet = Fleet::new(&world.state(), &Overlay::default());
+        for (which, change, amount) in steps {
+            let id = InstanceId(1 + (which % machines.len()) as u64);
+            match change {
+                0 => world.instance_mut(id).set_status(InstanceStatus::Draining),
+                1 => world.instance_mut(id).set_status(InstanceStatus::Active),
+                2 => world.instance_mut(id).connected ^= true,
+                3 => world.instance_mut(id).zone = format!("zone-{}", amount % 5),
+                4 => drop(world.task(id, "family:web", &size(amount, amount))),
+                _ => drop(world.task(id, "family:other", &size(amount, amount))),
+            }
+            let (state, none) = (world.state(), Overlay::default());
+            fleet.sync(&state, &none);
+            let (kept, looked) = (fleet.place(&request), place(&state, &none, &request));
+            let instances = |plan: &Plan| plan.placements.iter().map(|p| p.instance).collect::<Vec<_>>();
+            prop_assert_eq!(instances(&kept), instances(&looked));
+            prop_assert_eq!(kept.failures, looked.failures);
+        }
+    }
+}
+
+/// Chains that are found in order, and some that are not.
+const STRATEGIES: [&[(&str, &str)]; 6] = [
+    &[],
+    &[("spread", "attribute:ecs.availability-zone"), ("binpack", "memory")],
+    &[("binpack", "cpu")],
+    &[("spread", "instanceId"), ("spread", "attribute:ecs.availability-zone")],
+    &[("spread", "instanceId")],
+    &[("random", "")],
+];
+
+fn step((kind, field): &(&str, &str)) -> PlacementStrategy {
+    PlacementStrategy { r#type: Some((*kind).into()), field: (!field.is_empty()).then(|| (*field).into()) }
 }

@@ -2,6 +2,7 @@
 
 use std::{ops::Bound, sync::Arc};
 
+use imbl::ordmap::DiffItem;
 use seawall_model::{ArnScope, ClusterId, DeploymentId, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
     ClusterRow, InstanceRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow,
@@ -36,6 +37,14 @@ impl State {
     /// Whether an instance of the cluster has joined the capacity provider, connected or not.
     pub fn has_instances_of_provider(&self, cluster: ClusterId, provider: &str) -> bool {
         self.index.provider_instances.contains_key(&(cluster, provider.to_owned()))
+    }
+
+    /// Instances whose row, or what their tasks take of them, is not as it was `before`; one may come twice. Costs what changed.
+    pub fn instances_changed_since<'a>(&'a self, before: &'a State) -> impl Iterator<Item = InstanceId> {
+        let used = before.index.usage.diff(&self.index.usage).map(|item| match item {
+            DiffItem::Add(id, _) | DiffItem::Remove(id, _) | DiffItem::Update { new: (id, _), .. } => *id,
+        });
+        self.instances.changed_since(&before.instances).copied().chain(used)
     }
 
     /// The instance whose ARN ends in these 32 hex digits.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Borrow, sync::Arc};
 
-use imbl::OrdMap;
+use imbl::{OrdMap, ordmap::DiffItem};
 use prost::Message;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -61,6 +61,16 @@ impl<K: Ord + Clone, V: Message + Default> Table<K, V> {
     /// Rows in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &Arc<V>)> {
         self.rows.iter()
+    }
+
+    /// Keys whose rows are not those of `before`. Costs what changed: what two versions share is passed over.
+    pub fn changed_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a K>
+    where
+        V: PartialEq,
+    {
+        before.rows.diff(&self.rows).map(|item| match item {
+            DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
+        })
     }
 
     /// Rows in key order, from `range`.

@@ -1,0 +1,295 @@
+//! The instances of every cluster in the orders that plans ask for, kept up as they change.
+//!
+//! [`place`](crate::place()) looks at every instance for each request: at 10,000 of them that is milliseconds for one task. A
+//! fleet takes what changed since it was last asked (persistent maps say so at the cost of the changes), keeps the instances
+//! of each zone sorted, and looks only at those that come first. It decides the same, which a property test holds it to.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, btree_set},
+    sync::Arc,
+};
+
+use seawall_model::{ClusterId, InstanceId};
+use seawall_proto::internal::v1::{InstanceRow, InstanceStatus};
+use seawall_state::State;
+
+use crate::{
+    Candidate, Overlay, PlaceRequest, Placement, Plan, Strategy, filters,
+    key::{self, Key},
+    spread,
+    strategy::{Packed, Step, ZONE},
+};
+
+/// The first is taken first.
+type Sorted = BTreeSet<(u64, InstanceId)>;
+
+/// Every instance that may take tasks, of every cluster.
+#[derive(Default)]
+pub struct Fleet {
+    state: State,
+    overlay: Overlay,
+    clusters: BTreeMap<ClusterId, Yard>,
+    stands: HashMap<InstanceId, Stand>,
+}
+
+/// The instances of one cluster, by zone.
+#[derive(Default)]
+struct Yard {
+    zones: BTreeMap<String, Zone>,
+    instances: usize,
+}
+
+/// The instances of one zone, once in each order.
+#[derive(Default)]
+struct Zone {
+    emptiest: Sorted,
+    least_cpu: Sorted,
+    least_memory: Sorted,
+}
+
+/// Where an instance stands in these.
+struct Stand {
+    cluster: ClusterId,
+    zone: String,
+    emptiest: u64,
+    cpu: u64,
+    memory: u64,
+}
+
+/// In which order a strategy looks at instances without tasks of the request.
+#[derive(Clone, Copy)]
+enum Order {
+    Emptiest,
+    Least(Packed),
+}
+
+impl Fleet {
+    /// The fleet of a state and of what is proposed.
+    pub fn new(state: &State, overlay: &Overlay) -> Self {
+        let mut fleet = Fleet::default();
+        fleet.sync(state, overlay);
+        fleet
+    }
+
+    /// What it plans on.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What it takes for proposed.
+    pub fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// Takes over what changed. Costs what changed.
+    pub fn sync(&mut self, state: &State, overlay: &Overlay) {
+        let mut changed: BTreeSet<InstanceId> = state.instances_changed_since(&self.state).collect();
+        changed.extend(overlay.held_changed_since(&self.overlay));
+        self.state = state.clone();
+        self.overlay = overlay.clone();
+        for id in changed {
+            self.remove(id);
+            if let Some(row) = state.instances.get(&id) {
+                self.insert(row);
+            }
+        }
+    }
+
+    /// As [`place`](crate::place()).
+    pub fn place(&self, request: &PlaceRequest) -> Plan {
+        let sorted = order_of(&request.strategy).filter(|_| request.only.is_none() && request.shares.is_empty());
+        let plan = sorted.and_then(|order| Search::new(self, request, order)?.place());
+        plan.unwrap_or_else(|| crate::place(&self.state, &self.overlay, request))
+    }
+
+    fn remove(&mut self, id: InstanceId) {
+        let Some(stand) = self.stands.remove(&id) else { return };
+        let Some(yard) = self.clusters.get_mut(&stand.cluster) else { return };
+        yard.instances -= 1;
+        let Some(zone) = yard.zones.get_mut(&stand.zone) else { return };
+        zone.emptiest.remove(&(stand.emptiest, id));
+        zone.least_cpu.remove(&(stand.cpu, id));
+        zone.least_memory.remove(&(stand.memory, id));
+        if zone.emptiest.is_empty() {
+            yard.zones.remove(&stand.zone);
+        }
+    }
+
+    /// One that takes no tasks now stands nowhere.
+    fn insert(&mut self, row: &Arc<InstanceRow>) {
+        if row.status() != InstanceStatus::Active || !row.connected {
+            return;
+        }
+        let candidate = Candidate::new(&self.state, &self.overlay, row);
+        let stand = Stand {
+            cluster: ClusterId(row.cluster_id),
+            zone: row.zone.clone(),
+            emptiest: key::fullness(&candidate),
+            cpu: key::left(&candidate, Packed::Cpu),
+            memory: key::left(&candidate, Packed::Memory),
+        };
+        let id = candidate.id();
+        let yard = self.clusters.entry(stand.cluster).or_default();
+        yard.instances += 1;
+        let zone = yard.zones.entry(stand.zone.clone()).or_default();
+        zone.emptiest.insert((stand.emptiest, id));
+        zone.least_cpu.insert((stand.cpu, id));
+        zone.least_memory.insert((stand.memory, id));
+        self.stands.insert(id, stand);
+    }
+}
+
+/// `None` for strategies that look at every instance.
+fn order_of(strategy: &Strategy) -> Option<Order> {
+    let mut order = None;
+    for step in &strategy.steps {
+        match step {
+            Step::SpreadAttribute(name) if name == ZONE && order.is_none() => {}
+            Step::SpreadInstance if order.is_none() => {}
+            Step::Binpack(packed) if order.is_none() => order = Some(Order::Least(*packed)),
+            _ => return None,
+        }
+    }
+    Some(order.unwrap_or(Order::Emptiest))
+}
+
+/// One request, looked for in the orders of the fleet.
+struct Search<'f> {
+    fleet: &'f Fleet,
+    request: &'f PlaceRequest,
+    groups: Vec<Group<'f>>,
+    /// Instances that have tasks of the request, before or by this plan.
+    touched: HashMap<InstanceId, Candidate<'f>>,
+    looked_at: u32,
+    instances: usize,
+}
+
+/// The instances of a zone where zones are spread over, else all of them.
+struct Group<'f> {
+    name: &'f str,
+    tasks: u32,
+    /// Those without tasks of the request, in order; one list a zone.
+    untouched: Vec<Untouched<'f>>,
+    touched: BinaryHeap<Reverse<(Key, InstanceId)>>,
+}
+
+struct Untouched<'f> {
+    rest: btree_set::Range<'f, (u64, InstanceId)>,
+    /// The first of the rest that fits, once it was looked for.
+    next: Option<(Key, InstanceId)>,
+}
+
+impl<'f> Search<'f> {
+    /// `None` where the cluster has no instance that takes tasks.
+    fn new(fleet: &'f Fleet, request: &'f PlaceRequest, order: Order) -> Option<Self> {
+        let yard = fleet.clusters.get(&request.cluster)?;
+        let by_zone = request.strategy.steps.iter().any(|step| step.attribute().is_some());
+        let mut groups: Vec<Group<'f>> = Vec::new();
+        for (name, zone) in &yard.zones {
+            if by_zone || groups.is_empty() {
+                groups.push(Group { name, tasks: 0, untouched: Vec::new(), touched: BinaryHeap::new() });
+            }
+            let rest = zone.from(order, request);
+            groups.last_mut()?.untouched.push(Untouched { rest, next: None });
+        }
+        let instances = yard.instances;
+        let mut search = Search { fleet, request, groups, touched: HashMap::new(), looked_at: 0, instances };
+        search.count(by_zone);
+        Some(search)
+    }
+
+    /// Takes in the instances that have tasks of the request.
+    fn count(&mut self, by_zone: bool) {
+        let Fleet { state, overlay, .. } = self.fleet;
+        for (id, tasks) in spread::counts(state, overlay, self.request.cluster, &self.request.spread) {
+            let Some(row) = state.instances.get(&id) else { continue };
+            let group = self.groups.iter_mut().find(|group| !by_zone || group.name == row.zone);
+            let Some(group) = group else { continue };
+            group.tasks += tasks;
+            let candidate = Candidate::new(state, overlay, row).with_tasks(tasks, &self.request.group);
+            if filters::first_failing(&filters::PIPELINE, &self.request.requirement, &candidate).is_none() {
+                group.touched.push(Reverse((key::own(&self.request.strategy, &candidate), id)));
+            }
+            self.touched.insert(id, candidate);
+        }
+    }
+
+    /// `None` where not all find a place: why is for a look at every instance to say.
+    fn place(mut self) -> Option<Plan> {
+        let mut placements = Vec::with_capacity(self.request.count as usize);
+        while placements.len() < self.request.count as usize {
+            placements.push(self.take()?);
+        }
+        Some(Plan { placements, ..Plan::default() })
+    }
+
+    fn take(&mut self) -> Option<Placement> {
+        let mut best: Option<(Key, InstanceId, usize)> = None;
+        for at in 0..self.groups.len() {
+            self.look(at);
+            let group = &self.groups[at];
+            let counts = std::iter::repeat(group.tasks);
+            let untouched = group.untouched.iter().filter_map(|list| list.next);
+            let first = group.touched.peek().map(|Reverse(first)| *first).into_iter().chain(untouched).min();
+            let with_counts = first.map(|(own, id)| (key::with_counts(&self.request.strategy, own, counts), id, at));
+            best = best.into_iter().chain(with_counts).min();
+        }
+        let (key, id, at) = best?;
+        let note = self.note(&key, at);
+        self.put(id, at);
+        Some(Placement { instance: id, note, provider: String::new() })
+    }
+
+    /// Finds the first untouched instance of each list of the group that fits.
+    fn look(&mut self, at: usize) {
+        let Search { fleet, request, groups, touched, looked_at, .. } = self;
+        for list in &mut groups[at].untouched {
+            while list.next.is_none() {
+                let Some((_, id)) = list.rest.next() else { break };
+                let Some(row) = fleet.state.instances.get(id).filter(|_| !touched.contains_key(id)) else { continue };
+                *looked_at += 1;
+                let candidate = Candidate::new(&fleet.state, &fleet.overlay, row).with_tasks(0, &request.group);
+                if filters::first_failing(&filters::PIPELINE, &request.requirement, &candidate).is_none() {
+                    list.next = Some((key::own(&request.strategy, &candidate), *id));
+                }
+            }
+        }
+    }
+
+    /// Puts a task on the instance and returns it to its group while it still fits.
+    fn put(&mut self, id: InstanceId, at: usize) {
+        let Search { fleet, request, groups, touched, .. } = self;
+        let group = &mut groups[at];
+        group.tasks += 1;
+        match group.untouched.iter_mut().find(|list| list.next.is_some_and(|(_, next)| next == id)) {
+            Some(list) => list.next = None,
+            None => drop(group.touched.pop()),
+        }
+        let Some(row) = fleet.state.instances.get(&id) else { return };
+        let candidate = touched
+            .entry(id)
+            .or_insert_with(|| Candidate::new(&fleet.state, &fleet.overlay, row).with_tasks(0, &request.group));
+        candidate.take(&request.requirement.size);
+        if filters::first_failing(&filters::PIPELINE, &request.requirement, candidate).is_none() {
+            group.touched.push(Reverse((key::own(&request.strategy, candidate), id)));
+        }
+    }
+
+    fn note(&self, key: &Key, at: usize) -> String {
+        let why = key::why(&self.request.strategy, key, std::iter::repeat(self.groups[at].name));
+        format!("{why}; of {} looked at {}", self.instances, self.looked_at)
+    }
+}
+
+impl Zone {
+    /// From the first that may have room.
+    fn from(&self, order: Order, request: &PlaceRequest) -> btree_set::Range<'_, (u64, InstanceId)> {
+        let first = |least: u32| (u64::from(least), InstanceId(0))..;
+        match order {
+            Order::Emptiest => self.emptiest.range(..),
+            Order::Least(Packed::Cpu) => self.least_cpu.range(first(request.requirement.size.cpu)),
+            Order::Least(Packed::Memory) => self.least_memory.range(first(request.requirement.size.memory)),
+        }
+    }
+}
