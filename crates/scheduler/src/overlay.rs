@@ -79,7 +79,8 @@ impl Overlay {
         }
     }
 
-    fn add_sized(&mut self, size: TaskSize, place: &PlaceTasks) {
+    /// The same with what each task takes.
+    pub fn add_sized(&mut self, size: TaskSize, place: &PlaceTasks) {
         let base = base_of(place);
         let proposal = Proposal {
             cluster: ClusterId(place.cluster_id),

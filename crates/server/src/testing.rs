@@ -16,7 +16,7 @@ use seawall_proto::{
     },
     v1,
 };
-use seawall_scheduler::{Fargate, Overlay, PlaceRequest};
+use seawall_scheduler::{Fargate, Fleet, Overlay, PlaceRequest};
 use seawall_state::{Effects, State, task_id_message};
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
@@ -336,7 +336,7 @@ impl TestCluster {
             let mut quiet = true;
             for service in services {
                 let now = self.now();
-                let plan = seawall_controllers::service::plan(&self.state, &Overlay::default(), service, now);
+                let plan = seawall_controllers::service::plan(&self.fleet(), service, now);
                 for kind in plan.commands {
                     quiet = false;
                     let kind = self.with_base(kind);
@@ -357,12 +357,16 @@ impl TestCluster {
         let services: Vec<ServiceId> = self.state.services.iter().map(|(id, _)| *id).collect();
         for service in services {
             let now = self.now();
-            let plan = seawall_controllers::service::plan(&self.state, &Overlay::default(), service, now);
+            let plan = seawall_controllers::service::plan(&self.fleet(), service, now);
             for kind in plan.commands {
                 let kind = self.with_base(kind);
                 self.apply(kind);
             }
         }
+    }
+
+    fn fleet(&self) -> Fleet {
+        Fleet::new(&self.state, &Overlay::default())
     }
 
     fn now(&self) -> Now {

@@ -21,8 +21,7 @@ mod view;
 
 use seawall_model::ServiceId;
 use seawall_proto::internal::v1::{ServiceStatusCode, StopCode, StopTasks, TaskRow, command};
-use seawall_scheduler::Overlay;
-use seawall_state::State;
+use seawall_scheduler::Fleet;
 
 use crate::{ControllerPlan, Now};
 use step::Step;
@@ -36,8 +35,8 @@ pub const STOPS_PER_PASS: usize = 256;
 pub const RETRY_MS: i64 = 15_000;
 
 /// What the service needs now.
-pub fn plan(state: &State, overlay: &Overlay, service: ServiceId, now: Now) -> ControllerPlan {
-    let Some(view) = View::new(state, overlay, service, now) else { return ControllerPlan::default() };
+pub fn plan(fleet: &Fleet, service: ServiceId, now: Now) -> ControllerPlan {
+    let Some(view) = View::new(fleet, service, now) else { return ControllerPlan::default() };
     match view.service.status() {
         ServiceStatusCode::Active => reconcile(&view),
         ServiceStatusCode::Draining => delete::plan(&view),

@@ -27,7 +27,7 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
         Ok(request) => request,
         Err(why) => return cannot_be_asked(view, now, why, step),
     };
-    let placed = seawall_scheduler::place(view.state, view.overlay, &request);
+    let placed = view.fleet.place(&request);
     let unplaced = now as usize - placed.placements.len();
     note_unplaced(view, &placed, unplaced, step, plan);
     for placement in &placed.placements {

@@ -7,7 +7,7 @@ use seawall_proto::internal::v1::{
     DeploymentRow, Health, InstanceRow, InstanceStatus, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
     TaskStatus,
 };
-use seawall_scheduler::{Overlay, PlaceRequest, Strategy};
+use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Strategy};
 use seawall_state::{State, task_id};
 
 use super::{backoff::STABLE_MS, breaker};
@@ -39,6 +39,7 @@ const PULL_MAX_MS: i64 = 15 * 60 * 1000;
 
 /// One look at a service.
 pub(crate) struct View<'a> {
+    pub fleet: &'a Fleet,
     pub state: &'a State,
     pub overlay: &'a Overlay,
     pub now: Now,
@@ -66,13 +67,15 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     /// `None` where there is no such service or it is deleted.
-    pub fn new(state: &'a State, overlay: &'a Overlay, service: ServiceId, now: Now) -> Option<Self> {
+    pub fn new(fleet: &'a Fleet, service: ServiceId, now: Now) -> Option<Self> {
+        let (state, overlay) = (fleet.state(), fleet.overlay());
         let service = state.services.get(&service)?;
         let primary = service.deployments.iter().find(|d| d.primary)?;
         if service.status() == ServiceStatusCode::Inactive {
             return None;
         }
         let mut view = View {
+            fleet,
             state,
             overlay,
             now,

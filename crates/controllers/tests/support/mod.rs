@@ -17,7 +17,7 @@ use seawall_proto::{
         TaskDefinition,
     },
 };
-use seawall_scheduler::Overlay;
+use seawall_scheduler::{Fleet, Overlay};
 use seawall_state::{State, task_id, task_id_message};
 
 /// Passes without a change of the world after which a controller that still writes is taken to be stuck in a loop.
@@ -273,7 +273,7 @@ impl Sim {
     /// What the controller would do now.
     pub fn plan(&self) -> ControllerPlan {
         let now = Now { cluster_time_ms: self.now_ms, hold_replacement: self.hold, ..Now::default() };
-        service::plan(&self.state, &self.overlay, self.service, now)
+        service::plan(&Fleet::new(&self.state, &self.overlay), self.service, now)
     }
 
     /// Proposes a plan as one entry. Replies in order.

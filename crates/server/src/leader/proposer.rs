@@ -21,7 +21,7 @@ use seawall_proto::{
     },
     v1::Failure,
 };
-use seawall_scheduler::{Overlay, PlaceRequest, Plan};
+use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Plan};
 use seawall_state::{State, error_of, task_id_message};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
@@ -158,6 +158,8 @@ struct Loop {
     node: Arc<Node>,
     term: u64,
     overlay: Overlay,
+    /// What plans look at: brought up to the applied state and the overlay before each.
+    fleet: Fleet,
     in_flight: usize,
     wake: Wake,
     again: Vec<Job>,
@@ -178,6 +180,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
         node,
         term: 0,
         overlay: Overlay::default(),
+        fleet: Fleet::default(),
         in_flight: 0,
         wake,
         again: Vec::new(),
@@ -271,6 +274,7 @@ impl Loop {
             );
             return job.fail(WriteError::Refused(ApiError::new(ErrorCode::Overloaded, why)));
         }
+        self.fleet.sync(&applied.state, &self.overlay);
         match self.prepare(&applied.state, &job) {
             Err(Refused(refusal)) => self.answer_by_read(applied, job, Unchanged::Refused(refusal)),
             Ok(asked) if asked.rests_on_flight => self.held.push(job),
@@ -358,7 +362,7 @@ impl Loop {
         mut template: PlaceTasks,
         asked: &mut Asked,
     ) -> Option<PlaceTasks> {
-        let plan = seawall_scheduler::place(state, &self.overlay, request);
+        let plan = self.fleet.place(request);
         asked.rests_on_flight = !plan.failures.is_empty() && self.would_fit_more(state, request, &plan);
         template.placements = plan.placements.into_iter().map(Into::into).collect();
         let failures: Vec<Failure> =
@@ -397,7 +401,8 @@ impl Loop {
             }
             let Some(service) = self.wake.next(&applied.state, now.cluster_time_ms) else { return };
             let began = self.node.env.now();
-            let plan = seawall_controllers::service::plan(&applied.state, &self.overlay, service, now);
+            self.fleet.sync(&applied.state, &self.overlay);
+            let plan = seawall_controllers::service::plan(&self.fleet, service, now);
             self.node.liveness.status("service", self.node.env.wall_ms(), self.node.env.now() - began, None);
             if let Some(at) = plan.wake_at_ms {
                 self.wake.at(service, at);

@@ -1,0 +1,203 @@
+//! Placement alone on one core: `cargo bench -p seawall-scheduler`. Prints one JSON object.
+//!
+//! 10,000 instances and the "borg-like" workload, seeded: sizes of machines and tasks as in published traces, 6 % of the jobs
+//! with an attribute constraint, 15 % spread over zones by name (all are by default), 5 % on distinct instances. What is placed is
+//! taken from the fleet before the next request is planned, as the proposer does it.
+
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, reason = "each user takes its part")]
+mod support;
+
+use std::time::Instant;
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use seawall_model::{Id128, InstanceId, TaskDefinitionId};
+use seawall_proto::{
+    internal::v1::{InstanceAttribute, PlaceTasks, TaskSize},
+    v1::{PlacementConstraint, PlacementStrategy},
+};
+use seawall_scheduler::{Constraints, Fleet, Overlay, PlaceRequest, Requirement, Spread, Strategy};
+use seawall_state::{State, task_id_message};
+use support::{CLUSTER, World, size};
+
+const INSTANCES: u64 = 10_000;
+const DECISIONS: usize = 200_000;
+const SERVICE_TASKS: u32 = 5_000;
+const SEED: u64 = 1;
+const ZONES: [&str; 3] = ["a", "b", "c"];
+/// One machine: 64 vCPU and 256 GiB.
+const CPU: f64 = 65_536.0;
+const MEMORY_MIB: f64 = 262_144.0;
+/// Share of CPU, share of memory, weight.
+const MACHINES: [(f64, f64, u32); 6] =
+    [(0.5, 0.5, 6732), (0.5, 0.25, 3863), (0.5, 0.75, 1001), (1.0, 1.0, 795), (0.25, 0.25, 126), (0.5, 0.12, 52)];
+
+fn main() {
+    let mut random = StdRng::seed_from_u64(SEED);
+    let world = machines(&mut random);
+    let (mixed, placed, unplaced) = mixed_jobs(&world, &mut random);
+    let (one_service, imbalance) = one_service(&world);
+    let (packed, bound) = packing(&mut random);
+    println!(
+        "{{\"instances\":{INSTANCES},\"decisions\":{placed},\"unplaced\":{unplaced},\"decisions_per_s\":{:.0},\
+         \"service_of_{SERVICE_TASKS}_ms\":{:.1},\"zone_imbalance\":{imbalance},\"packing_machines\":{packed},\
+         \"packing_lower_bound\":{bound},\"packing_over_bound\":{:.4}}}",
+        placed as f64 / mixed,
+        one_service * 1000.0,
+        f64::from(packed) / f64::from(bound) - 1.0,
+    );
+}
+
+fn machines(random: &mut StdRng) -> World {
+    let mut world = World::default();
+    for at in 0..INSTANCES {
+        let (cpu, memory) = machine(random);
+        let id = world.instance(ZONES[at as usize % ZONES.len()], cpu, memory);
+        // One in five has what the constraints of some jobs ask for.
+        let disk = if at % 5 == 0 { "ssd" } else { "hdd" };
+        let disk = InstanceAttribute { name: "disk".into(), value: disk.into(), custom: false };
+        world.instance_mut(id).attributes.push(disk);
+    }
+    world
+}
+
+fn machine(random: &mut StdRng) -> (u32, u32) {
+    let all: u32 = MACHINES.iter().map(|(_, _, weight)| weight).sum();
+    let mut drawn = random.random_range(0..all);
+    for (cpu, memory, weight) in MACHINES {
+        if drawn < weight {
+            return ((cpu * CPU) as u32, (memory * MEMORY_MIB) as u32);
+        }
+        drawn -= weight;
+    }
+    unreachable!("the weights add up to what was drawn from")
+}
+
+/// A normal deviate (Box and Muller).
+fn normal(random: &mut StdRng) -> f64 {
+    let (u, v): (f64, f64) = (random.random_range(f64::EPSILON..1.0), random.random());
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+/// CPU lognormal around .02 of a machine, memory around 4 GiB a vCPU.
+fn task(random: &mut StdRng) -> TaskSize {
+    let cpu = (0.02 * CPU * normal(random).exp()).clamp(128.0, CPU / 4.0);
+    let memory = (cpu / 1024.0 * 4096.0 * (0.7 * normal(random)).exp()).clamp(128.0, MEMORY_MIB / 8.0);
+    size(cpu as u32, (memory / 512.0).ceil() as u32 * 512)
+}
+
+/// One task with a probability of .75, else Pareto (alpha 1).
+fn tasks_of_job(random: &mut StdRng) -> u32 {
+    if random.random_bool(0.75) { 1 } else { (1.0 / random.random_range(1e-4..1.0f64)) as u32 }
+}
+
+fn request(random: &mut StdRng, job: usize) -> PlaceRequest {
+    let share: f64 = random.random();
+    let constraint = |kind: &str, expression: Option<&str>| PlacementConstraint {
+        r#type: Some(kind.into()),
+        expression: expression.map(Into::into),
+    };
+    let constraints = match share {
+        s if s < 0.06 => vec![constraint("memberOf", Some("attribute:disk == ssd"))],
+        s if s < 0.11 => vec![constraint("distinctInstance", None)],
+        _ => Vec::new(),
+    };
+    let group = format!("family:job-{job}");
+    PlaceRequest {
+        requirement: Requirement {
+            size: task(random),
+            constraints: Constraints::parse(&[], &constraints).expect("constraints of ours"),
+            ..Requirement::default()
+        },
+        count: tasks_of_job(random).min(1000),
+        spread: Spread::Group(group.clone()),
+        group,
+        ..support::request(size(1, 1), 1)
+    }
+}
+
+/// Seconds, decisions, and tasks that found no place.
+fn mixed_jobs(world: &World, random: &mut StdRng) -> (f64, usize, usize) {
+    let mut world = world.clone();
+    let definition = world.definition(size(1, 1));
+    let state = world.state();
+    let mut overlay = Overlay::default();
+    let mut fleet = Fleet::new(&state, &overlay);
+    let requests: Vec<PlaceRequest> = (0..).map(|job| request(random, job)).take(DECISIONS / 3).collect();
+    let (mut placed, mut unplaced) = (0, 0);
+    let began = Instant::now();
+    for (job, request) in requests.iter().enumerate() {
+        let plan = fleet.place(request);
+        placed += plan.placements.len();
+        unplaced += request.count as usize - plan.placements.len();
+        take(&state, &mut overlay, &mut fleet, request, plan, (definition, job));
+        if placed >= DECISIONS {
+            break;
+        }
+    }
+    (began.elapsed().as_secs_f64(), placed, unplaced)
+}
+
+/// Proposes a plan, as the proposer does before it plans on.
+fn take(
+    state: &State,
+    overlay: &mut Overlay,
+    fleet: &mut Fleet,
+    request: &PlaceRequest,
+    plan: seawall_scheduler::Plan,
+    (definition, job): (TaskDefinitionId, usize),
+) {
+    let place = PlaceTasks {
+        cluster_id: CLUSTER.0,
+        task_definition_id: definition.0,
+        base: Some(task_id_message(Id128((job as u128 + 1) << 32))),
+        group: request.group.clone(),
+        placements: plan.placements.into_iter().map(Into::into).collect(),
+        ..PlaceTasks::default()
+    };
+    overlay.add_sized(request.requirement.size.clone(), &place);
+    fleet.sync(state, overlay);
+}
+
+/// Seconds for one service, and by how many tasks its zones differ.
+fn one_service(world: &World) -> (f64, u32) {
+    let state = world.state();
+    let fleet = Fleet::new(&state, &Overlay::default());
+    let request = support::request(size(256, 512), SERVICE_TASKS);
+    let began = Instant::now();
+    let plan = fleet.place(&request);
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(plan.placements.len() as u32, SERVICE_TASKS);
+    let mut zones = [0u32; ZONES.len()];
+    for placement in &plan.placements {
+        zones[(placement.instance.0 - 1) as usize % ZONES.len()] += 1;
+    }
+    (seconds, zones.iter().max().unwrap_or(&0) - zones.iter().min().unwrap_or(&0))
+}
+
+/// Machines that binpack opens for the tasks of a tenth of the fleet, and the least that could hold them.
+fn packing(random: &mut StdRng) -> (u32, u32) {
+    let mut world = World::default();
+    for _ in 0..2_000 {
+        world.instance("a", (0.5 * CPU) as u32, (0.5 * MEMORY_MIB) as u32);
+    }
+    let definition = world.definition(size(1, 1));
+    let state = world.state();
+    let mut overlay = Overlay::default();
+    let mut fleet = Fleet::new(&state, &overlay);
+    let by_memory = PlacementStrategy { r#type: Some("binpack".into()), field: Some("memory".into()) };
+    let strategy = Strategy::parse(&[by_memory], 0).expect("a strategy of ours");
+    let (mut used, mut cpu, mut memory) = (std::collections::BTreeSet::<InstanceId>::new(), 0u64, 0u64);
+    for job in 0..30_000 {
+        let needs = task(random);
+        let request = PlaceRequest { strategy: strategy.clone(), ..support::request(needs.clone(), 1) };
+        let plan = fleet.place(&request);
+        let Some(placement) = plan.placements.first() else { break };
+        used.insert(placement.instance);
+        cpu += u64::from(needs.cpu);
+        memory += u64::from(needs.memory);
+        take(&state, &mut overlay, &mut fleet, &request, plan, (definition, job));
+    }
+    let bound = cpu.div_ceil((0.5 * CPU) as u64).max(memory.div_ceil((0.5 * MEMORY_MIB) as u64));
+    (used.len() as u32, bound as u32)
+}
