@@ -6,6 +6,7 @@
 //!
 //! [`place`] filters the instances ([`filters`]), spreads over the zones and then over the instances of a zone
 //! ([`spread`]), and says why it chose. [`explain`] says for each instance why it would or would not take the task.
+//! [`InstanceSubject`] is what expressions of the cluster query language are asked of.
 
 mod candidate;
 mod explain;
@@ -15,6 +16,7 @@ mod place;
 mod plan;
 mod request;
 pub mod spread;
+mod subject;
 
 pub use candidate::Candidate;
 pub use explain::{Explanation, InstanceExplanation, explain};
@@ -23,3 +25,4 @@ pub use place::{FAILURES_MAX, NO_INSTANCES, fits_after, place};
 pub use plan::{Failure, FilterCount, Placement, Plan};
 pub use request::{PlaceRequest, Spread};
 pub use seawall_state::{effective_size, parse_cpu, parse_memory};
+pub use subject::{InstanceSubject, ZONE_ATTRIBUTE};
