@@ -4,8 +4,8 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::{
     ast::{Check, Condition, Node, Test},
+    cursor::{is_bare, is_bare_pattern},
     operator::{Operator, sign},
-    parse::{is_bare, is_bare_pattern},
 };
 
 impl Display for Node {

@@ -31,6 +31,7 @@
 //! - **Words** (`and`, `not_in`) are read in either case; subjects and values are not.
 
 mod ast;
+mod cursor;
 mod display;
 mod error;
 mod literal;

@@ -46,6 +46,11 @@ pub fn decimal(text: &str) -> Option<f64> {
     (is_number(whole) && is_number(fraction)).then(|| text.parse().ok())?
 }
 
+/// Whether the name of an attribute may have the character.
+pub fn is_in_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-./\\".contains(c)
+}
+
 /// `agentConnected`'s word.
 pub fn boolean(text: &str) -> Option<&'static str> {
     ["true", "false"].into_iter().find(|word| text.eq_ignore_ascii_case(word))

@@ -1,11 +1,11 @@
 //! One instance, as a planner sees it.
 
-use seawall_model::{ClusterId, InstanceId};
+use seawall_model::InstanceId;
 use seawall_proto::internal::v1::{InstanceRow, Resources, TaskSize};
 use seawall_query::Subject;
 use seawall_state::{State, Usage, fixed_ports};
 
-use crate::{Held, Overlay, ZONE};
+use crate::{Held, InstanceSubject, Overlay, subject::attribute};
 
 /// Full share of a resource: 16 bits after the point.
 const SHARE_ONE: u64 = 1 << 16;
@@ -65,12 +65,9 @@ impl<'a> Candidate<'a> {
         InstanceId(self.row.id)
     }
 
-    /// The value of an attribute. Its zone is one of them, whatever its agent said.
-    pub fn attribute(&self, name: &str) -> Option<&'a str> {
-        if name == ZONE {
-            return Some(&self.row.zone);
-        }
-        self.row.attributes.iter().find(|a| a.name == name).map(|a| a.value.as_str())
+    /// The value of an attribute, for spreading.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&'a str> {
+        attribute(self.row, name)
     }
 
     /// Takes what one task needs.
@@ -103,6 +100,10 @@ impl<'a> Candidate<'a> {
         fixed_ports(size).find(|&(port, udp)| self.placed > 0 || self.holds_port(port, udp))
     }
 
+    fn applied(&self) -> InstanceSubject<'a> {
+        InstanceSubject::new(self.state, self.row)
+    }
+
     /// Groups of tasks that are proposed, or put there by this plan.
     fn not_applied(&self) -> impl Iterator<Item = &str> {
         self.overlay.groups_on(self.id()).chain((self.placed > 0).then_some(self.group))
@@ -122,17 +123,15 @@ impl<'a> Candidate<'a> {
 /// As the cluster query language sees it, with what is proposed for it and what this plan put there.
 impl Subject for Candidate<'_> {
     fn attribute(&self, name: &str) -> Option<&str> {
-        Candidate::attribute(self, name)
+        attribute(self.row, name)
     }
 
     fn runs_group(&self, group: &str) -> bool {
-        let cluster = ClusterId(self.row.cluster_id);
-        self.state.group_tasks_on_instance(cluster, group, self.id()) > 0 || self.not_applied().any(|g| g == group)
+        self.applied().runs_group(group) || self.not_applied().any(|g| g == group)
     }
 
     fn groups(&self) -> impl Iterator<Item = &str> {
-        let applied = self.state.tasks_of_instance(self.id()).map(|task| task.group.as_str());
-        applied.chain(self.not_applied())
+        self.state.groups_on_instance(self.id()).chain(self.not_applied())
     }
 
     fn agent_connected(&self) -> bool {
@@ -152,6 +151,6 @@ impl Subject for Candidate<'_> {
     }
 
     fn running_tasks_count(&self) -> u32 {
-        self.state.instance_counts(self.id()).running
+        self.applied().running_tasks_count()
     }
 }

@@ -15,10 +15,10 @@ use seawall_proto::internal::v1::{InstanceRow, InstanceStatus};
 use seawall_state::State;
 
 use crate::{
-    Candidate, Overlay, PlaceRequest, Placement, Plan, Strategy, filters,
+    Candidate, Overlay, PlaceRequest, Placement, Plan, Strategy, ZONE_ATTRIBUTE, filters,
     key::{self, Key},
     spread,
-    strategy::{Packed, Step, ZONE},
+    strategy::{Packed, Step},
 };
 
 /// The first is taken first.
@@ -145,7 +145,7 @@ fn order_of(strategy: &Strategy) -> Option<Order> {
     let mut order = None;
     for step in &strategy.steps {
         match step {
-            Step::SpreadAttribute(name) if name == ZONE && order.is_none() => {}
+            Step::SpreadAttribute(name) if name == ZONE_ATTRIBUTE && order.is_none() => {}
             Step::SpreadInstance if order.is_none() => {}
             Step::Binpack(packed) if order.is_none() => order = Some(Order::Least(*packed)),
             _ => return None,

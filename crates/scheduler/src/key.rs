@@ -1,8 +1,8 @@
 //! What a strategy says of an instance, as numbers: the smallest is taken.
 
 use crate::{
-    Candidate, Strategy,
-    strategy::{Packed, STEPS_MAX, Step, ZONE, draw},
+    Candidate, Strategy, ZONE_ATTRIBUTE,
+    strategy::{Packed, STEPS_MAX, Step, draw},
 };
 
 /// One number a step, then how many tasks the instance has and how full it is.
@@ -38,7 +38,7 @@ pub(crate) fn with_counts(strategy: &Strategy, mut key: Key, mut counts: impl It
 pub(crate) fn why<'a>(strategy: &Strategy, key: &Key, mut names: impl Iterator<Item = &'a str>) -> String {
     let says = |(step, seen): (&Step, &u64)| match step {
         Step::SpreadAttribute(name) => {
-            let name = if name == ZONE { "zone" } else { name };
+            let name = if name == ZONE_ATTRIBUTE { "zone" } else { name };
             format!("{name} {} had {seen}", names.next().unwrap_or_default())
         }
         Step::SpreadInstance => format!("the instance {seen}"),

@@ -4,8 +4,9 @@
 //! change between versions without replicas diverging, and a stale plan costs another plan, never an overcommitted
 //! instance.
 //!
-//! [`place`] filters the instances ([`filters`]), takes the best by the strategy ([`Strategy`]), and says why it chose.
-//! [`explain`] says for each instance why it would or would not take the task.
+//! [`place()`] filters the instances ([`filters`]), takes the best by the strategy ([`Strategy`]), and says why it chose; a
+//! [`Fleet`] decides the same without looking at every instance. [`explain()`] says for each instance why it would or would not
+//! take the task. [`InstanceSubject`] is what expressions of the cluster query language are asked of.
 
 mod candidate;
 mod choose;
@@ -22,6 +23,7 @@ mod pool;
 mod request;
 pub mod spread;
 mod strategy;
+mod subject;
 mod values;
 
 pub use candidate::Candidate;
@@ -35,4 +37,5 @@ pub use plan::{Failure, FilterCount, Placement, Plan};
 pub use pool::{Fargate, Pool, Share, is_fargate};
 pub use request::{PlaceRequest, Requirement, Spread};
 pub use seawall_state::{effective_size, parse_cpu, parse_memory};
-pub use strategy::{Packed, STEPS_MAX, Step, Strategy, ZONE};
+pub use strategy::{Packed, STEPS_MAX, Step, Strategy};
+pub use subject::{InstanceSubject, ZONE_ATTRIBUTE};

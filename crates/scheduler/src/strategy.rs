@@ -6,8 +6,8 @@
 
 use seawall_proto::v1::PlacementStrategy;
 
-/// The attribute by which tasks are spread unless asked for otherwise.
-pub const ZONE: &str = "ecs.availability-zone";
+use crate::ZONE_ATTRIBUTE;
+
 /// Steps that ECS takes.
 pub const STEPS_MAX: usize = 5;
 
@@ -45,7 +45,7 @@ pub struct Strategy {
 impl Default for Strategy {
     /// Over zones, then over instances.
     fn default() -> Self {
-        Strategy { steps: vec![Step::SpreadAttribute(ZONE.into()), Step::SpreadInstance], seed: 0 }
+        Strategy { steps: vec![Step::SpreadAttribute(ZONE_ATTRIBUTE.into()), Step::SpreadInstance], seed: 0 }
     }
 }
 
@@ -68,7 +68,7 @@ impl Strategy {
 
     /// Whether zones come first: what keeps a service up when one is lost.
     pub fn spreads_zones_first(&self) -> bool {
-        self.steps.first() == Some(&Step::SpreadAttribute(ZONE.into()))
+        self.steps.first() == Some(&Step::SpreadAttribute(ZONE_ATTRIBUTE.into()))
     }
 
     /// Whether some step says which of two instances with equally many tasks is taken. Otherwise the emptiest is.
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn steps_are_ecs_s() {
-        let zone = Step::SpreadAttribute(ZONE.into());
+        let zone = Step::SpreadAttribute(ZONE_ATTRIBUTE.into());
         assert_eq!(parse(&[]), Ok(vec![zone.clone(), Step::SpreadInstance]));
         assert_eq!(
             parse(&[("spread", "attribute:ecs.availability-zone"), ("binpack", "MEMORY"), ("random", "")]),

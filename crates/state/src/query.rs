@@ -10,6 +10,7 @@ use seawall_proto::internal::v1::{
 
 use crate::{
     ClusterCounts, Counts, State, Usage,
+    index::counts_of,
     tally::{SpreadKey, Tally},
 };
 
@@ -151,6 +152,11 @@ impl State {
     pub fn tasks_of_instance(&self, instance: InstanceId) -> impl Iterator<Item = &Arc<TaskRow>> {
         let range = (instance, TaskId::default())..=(instance, LAST);
         self.index.tasks_by_instance.range(range).filter_map(|(_, id)| self.tasks.get(id))
+    }
+
+    /// Groups of the wanted tasks of an instance, one for each task.
+    pub fn groups_on_instance(&self, instance: InstanceId) -> impl Iterator<Item = &str> {
+        self.tasks_of_instance(instance).filter(|row| counts_of(row).wanted > 0).map(|row| row.group.as_str())
     }
 
     /// Tasks of a task group ("family:web", "service:web") that are not known to have stopped.

@@ -72,7 +72,7 @@ fn a_subject_takes_its_own_operators_and_values() {
     says("agentVersion exists", 13, &format!("'exists' {orders}"));
     let texts = "does not go with this subject, which takes ==, !=, in, !in, =~, !~";
     says("agentConnected exists", 15, &format!("'exists' {texts}"));
-    says("ec2InstanceId greater_than i-1", 14, &format!("'greater_than' {texts}"));
+    says("ec2InstanceId greater_than i-1", 14, &format!("'>' {texts}"));
     let groups = "does not go with this subject, which takes ==, !=, exists, !exists, in, !in, =~, !~";
     says("task:group < a", 11, &format!("'<' {groups}"));
     says("runningTasksCount == -1", 21, "expected a count of tasks, found '-1'");

@@ -8,12 +8,10 @@ use seawall_proto::{
         Attribute, ContainerInstance, ContainerInstanceHealthStatus, InstanceHealthCheckResult, Resource, VersionInfo,
     },
 };
+use seawall_scheduler::ZONE_ATTRIBUTE;
 use seawall_state::{State, Usage};
 
 use super::{count, unless_empty, version};
-
-/// The attribute that names an instance's zone.
-pub const ZONE_ATTRIBUTE: &str = "ecs.availability-zone";
 
 /// What `include` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
