@@ -20,6 +20,10 @@ use std::process::ExitCode;
 
 use failure::Failure;
 
+/// See docs/decisions/0011.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Holds one process task of an agent: a program of its own that needs none of the rest, without a runtime's threads and on
 /// this one, to which the kernel ties the task.
 const SHIM: &str = "shim";
