@@ -4,6 +4,8 @@
 //! with an attribute constraint, 15 % spread over zones by name (all are by default), 5 % on distinct instances. What is placed is
 //! taken from the fleet before the next request is planned, as the proposer does it.
 
+#![allow(clippy::disallowed_methods, reason = "it measures the time that passes")]
+
 #[path = "../tests/support/mod.rs"]
 #[allow(dead_code, reason = "each user takes its part")]
 mod support;

@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, btree_set},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, btree_set},
     sync::Arc,
 };
 
@@ -30,7 +30,7 @@ pub struct Fleet {
     state: State,
     overlay: Overlay,
     clusters: BTreeMap<ClusterId, Yard>,
-    stands: HashMap<InstanceId, Stand>,
+    stands: BTreeMap<InstanceId, Stand>,
 }
 
 /// The instances of one cluster, by zone.
@@ -160,7 +160,7 @@ struct Search<'f> {
     request: &'f PlaceRequest,
     groups: Vec<Group<'f>>,
     /// Instances that have tasks of the request, before or by this plan.
-    touched: HashMap<InstanceId, Candidate<'f>>,
+    touched: BTreeMap<InstanceId, Candidate<'f>>,
     looked_at: u32,
     instances: usize,
 }
@@ -194,7 +194,7 @@ impl<'f> Search<'f> {
             groups.last_mut()?.untouched.push(Untouched { rest, next: None });
         }
         let instances = yard.instances;
-        let mut search = Search { fleet, request, groups, touched: HashMap::new(), looked_at: 0, instances };
+        let mut search = Search { fleet, request, groups, touched: BTreeMap::new(), looked_at: 0, instances };
         search.count(by_zone);
         Some(search)
     }
@@ -204,6 +204,7 @@ impl<'f> Search<'f> {
         let Fleet { state, overlay, .. } = self.fleet;
         for (id, tasks) in spread::counts(state, overlay, self.request.cluster, &self.request.spread) {
             let Some(row) = state.instances.get(&id) else { continue };
+            self.looked_at += 1;
             let group = self.groups.iter_mut().find(|group| !by_zone || group.name == row.zone);
             let Some(group) = group else { continue };
             group.tasks += tasks;
@@ -278,7 +279,7 @@ impl<'f> Search<'f> {
 
     fn note(&self, key: &Key, at: usize) -> String {
         let why = key::why(&self.request.strategy, key, std::iter::repeat(self.groups[at].name));
-        format!("{why}; of {} looked at {}", self.instances, self.looked_at)
+        format!("{why}; {} of {} looked at", self.looked_at, self.instances)
     }
 }
 
