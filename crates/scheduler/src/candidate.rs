@@ -36,7 +36,17 @@ impl<'a> Candidate<'a> {
     /// The instance as the state and the overlay have it.
     pub fn new(state: &'a State, overlay: &'a Overlay, row: &'a InstanceRow) -> Self {
         let usage = state.usage(InstanceId(row.id)).map(AsRef::as_ref);
-        let held = overlay.held(InstanceId(row.id));
+        Candidate::known(state, overlay, row, usage, overlay.held(InstanceId(row.id)))
+    }
+
+    /// The same where it is known already what its tasks and the proposals take of it.
+    pub(crate) fn known(
+        state: &'a State,
+        overlay: &'a Overlay,
+        row: &'a InstanceRow,
+        usage: Option<&'a Usage>,
+        held: Option<&'a Held>,
+    ) -> Self {
         let (cpu, memory) = row.registered.as_ref().map_or((0, 0), |r| (r.cpu, r.memory));
         let used = usage.map_or((0, 0), |u| (u.cpu, u.memory));
         let held_now = held.map_or((0, 0), |h| (h.cpu, h.memory));

@@ -12,10 +12,10 @@ use std::{
 
 use seawall_model::{ClusterId, InstanceId};
 use seawall_proto::internal::v1::{InstanceRow, InstanceStatus};
-use seawall_state::State;
+use seawall_state::{State, Usage};
 
 use crate::{
-    Candidate, Overlay, PlaceRequest, Placement, Plan, Strategy, ZONE_ATTRIBUTE, filters,
+    Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Strategy, ZONE_ATTRIBUTE, filters,
     key::{self, Key},
     spread,
     strategy::{Packed, Step},
@@ -48,8 +48,11 @@ struct Zone {
     least_memory: Sorted,
 }
 
-/// Where an instance stands in these.
+/// An instance, and where it stands in these.
 struct Stand {
+    row: Arc<InstanceRow>,
+    usage: Option<Arc<Usage>>,
+    held: Option<Held>,
     cluster: ClusterId,
     zone: String,
     emptiest: u64,
@@ -122,14 +125,17 @@ impl Fleet {
             return;
         }
         let candidate = Candidate::new(&self.state, &self.overlay, row);
+        let id = candidate.id();
         let stand = Stand {
+            row: row.clone(),
+            usage: self.state.usage(id).cloned(),
+            held: self.overlay.held(id).cloned(),
             cluster: ClusterId(row.cluster_id),
             zone: row.zone.clone(),
             emptiest: key::fullness(&candidate),
             cpu: key::left(&candidate, Packed::Cpu),
             memory: key::left(&candidate, Packed::Memory),
         };
-        let id = candidate.id();
         let yard = self.clusters.entry(stand.cluster).or_default();
         yard.instances += 1;
         let zone = yard.zones.entry(stand.zone.clone()).or_default();
@@ -248,9 +254,9 @@ impl<'f> Search<'f> {
         for list in &mut groups[at].untouched {
             while list.next.is_none() {
                 let Some((_, id)) = list.rest.next() else { break };
-                let Some(row) = fleet.state.instances.get(id).filter(|_| !touched.contains_key(id)) else { continue };
+                let Some(stand) = fleet.stands.get(id).filter(|_| !touched.contains_key(id)) else { continue };
                 *looked_at += 1;
-                let candidate = Candidate::new(&fleet.state, &fleet.overlay, row).with_tasks(0, &request.group);
+                let candidate = stand.candidate(fleet).with_tasks(0, &request.group);
                 if filters::first_failing(&filters::PIPELINE, &request.requirement, &candidate).is_none() {
                     list.next = Some((key::own(&request.strategy, &candidate), *id));
                 }
@@ -267,10 +273,8 @@ impl<'f> Search<'f> {
             Some(list) => list.next = None,
             None => drop(group.touched.pop()),
         }
-        let Some(row) = fleet.state.instances.get(&id) else { return };
-        let candidate = touched
-            .entry(id)
-            .or_insert_with(|| Candidate::new(&fleet.state, &fleet.overlay, row).with_tasks(0, &request.group));
+        let Some(stand) = fleet.stands.get(&id) else { return };
+        let candidate = touched.entry(id).or_insert_with(|| stand.candidate(fleet).with_tasks(0, &request.group));
         candidate.take(&request.requirement.size);
         if filters::first_failing(&filters::PIPELINE, &request.requirement, candidate).is_none() {
             group.touched.push(Reverse((key::own(&request.strategy, candidate), id)));
@@ -280,6 +284,12 @@ impl<'f> Search<'f> {
     fn note(&self, key: &Key, at: usize) -> String {
         let why = key::why(&self.request.strategy, key, std::iter::repeat(self.groups[at].name));
         format!("{why}; {} of {} looked at", self.looked_at, self.instances)
+    }
+}
+
+impl Stand {
+    fn candidate<'f>(&'f self, fleet: &'f Fleet) -> Candidate<'f> {
+        Candidate::known(&fleet.state, &fleet.overlay, &self.row, self.usage.as_deref(), self.held.as_ref())
     }
 }
 

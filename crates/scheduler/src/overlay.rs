@@ -36,7 +36,7 @@ pub struct Proposal {
     /// The deployment; 0 for standalone tasks.
     pub deployment: DeploymentId,
     /// The task group.
-    pub group: String,
+    pub group: Arc<str>,
     /// What each task takes.
     pub size: TaskSize,
     /// One for each task.
@@ -49,7 +49,7 @@ pub struct Proposal {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Service(ServiceId),
-    Group(ClusterId, String),
+    Group(ClusterId, Arc<str>),
 }
 
 /// Placements and stops that are proposed but not applied. Dropped when they are applied or lost. Cloning is cheap.
@@ -60,7 +60,7 @@ pub struct Overlay {
     held: OrdMap<InstanceId, Held>,
     counts: OrdMap<(Key, InstanceId), u32>,
     /// Groups of the proposed tasks, by instance.
-    groups: OrdMap<(InstanceId, String), u32>,
+    groups: OrdMap<(InstanceId, Arc<str>), u32>,
     stopping: OrdMap<TaskId, u32>,
 }
 
@@ -86,7 +86,7 @@ impl Overlay {
             cluster: ClusterId(place.cluster_id),
             service: ServiceId(place.service_id),
             deployment: DeploymentId(place.deployment_id),
-            group: place.group.clone(),
+            group: place.group.as_str().into(),
             size,
             instances: place.placements.iter().map(|p| InstanceId(p.instance_id)).collect(),
             providers: place
@@ -165,7 +165,7 @@ impl Overlay {
     pub fn counts(&self, cluster: ClusterId, spread: &Spread) -> impl Iterator<Item = (InstanceId, u32)> {
         let key = match spread {
             Spread::Service(service) => Key::Service(*service),
-            Spread::Group(group) => Key::Group(cluster, group.clone()),
+            Spread::Group(group) => Key::Group(cluster, group.as_str().into()),
         };
         let range = (key.clone(), InstanceId(0))..=(key, InstanceId(u64::MAX));
         self.counts.range(range).map(|((_, instance), count)| (*instance, *count))
@@ -175,15 +175,15 @@ impl Overlay {
     pub fn count_on(&self, cluster: ClusterId, spread: &Spread, instance: InstanceId) -> u32 {
         let key = match spread {
             Spread::Service(service) => Key::Service(*service),
-            Spread::Group(group) => Key::Group(cluster, group.clone()),
+            Spread::Group(group) => Key::Group(cluster, group.as_str().into()),
         };
         self.counts.get(&(key, instance)).copied().unwrap_or(0)
     }
 
     /// Groups of the tasks that are proposed for an instance.
     pub fn groups_on(&self, instance: InstanceId) -> impl Iterator<Item = &str> {
-        let range = (instance, String::new())..(InstanceId(instance.0 + 1), String::new());
-        self.groups.range(range).map(|((_, group), _)| group.as_str())
+        let range = (instance, Arc::from(""))..(InstanceId(instance.0 + 1), Arc::from(""));
+        self.groups.range(range).map(|((_, group), _)| &**group)
     }
 
     fn hold(&mut self, instance: InstanceId, size: &TaskSize) {
