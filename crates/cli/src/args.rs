@@ -927,12 +927,35 @@ pub enum WaitFor {
 /// `seawall zone`.
 #[derive(Subcommand, Debug)]
 pub enum ZoneCommand {
-    /// Power loss: member, agents and tasks of the zone are killed
-    Kill(ZoneArgs),
-    /// Cut off: they live on and are silent
-    Cut(ZoneArgs),
-    /// Bring it back
+    /// List zones: members, instances, tasks, and which are fenced
+    Ls,
+    /// Would everything fit if a zone were lost now? Exits 1 where something would be short
+    Check {
+        /// Names, or unique ends of them [default: every zone, one at a time]
+        zones: Vec<String>,
+    },
+    /// Place nothing new there; what runs stays
+    Fence {
+        /// Its name, or a unique end of it (b)
+        zone: String,
+        /// For people who look
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Fence it, and move services' tasks off: replacements first, within the services' percentages
+    Evacuate {
+        /// Its name, or a unique end of it (b)
+        zone: String,
+        /// For people who look
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Open a fenced zone again, and in dev bring back one that was lost
     Return(ZoneArgs),
+    /// dev: power loss; member, agents and tasks of the zone are killed
+    Kill(ZoneArgs),
+    /// dev: cut off; they live on and are silent
+    Cut(ZoneArgs),
 }
 
 /// A zone of dev.

@@ -29,6 +29,8 @@ const READS: &[&str] = &[
     "wait",
     "completion",
     "version",
+    "zone ls",
+    "zone check",
     "env",
     "check",
 ];
@@ -44,7 +46,6 @@ const LOCAL: &[&[&str]] = &[
     &["secret", "new", "DIR/secret"],
     &["zone", "kill", "a"],
     &["zone", "cut", "a"],
-    &["zone", "return", "a"],
 ];
 /// Commands that change the cluster, in which TASK, TOKEN, DEFINITION and SERVICE stand for what there is.
 const WRITES: &[&[&str]] = &[
@@ -78,6 +79,9 @@ const WRITES: &[&[&str]] = &[
     &["service", "set", "web", "desiredCount=3"],
     &["service", "rm", "web", "--force"],
     &["scale", "web=3"],
+    &["zone", "fence", "a"],
+    &["zone", "evacuate", "a"],
+    &["zone", "return", "a"],
 ];
 const DEFINITION: &str =
     r#"{ "family": "other", "containerDefinitions": [{ "name": "c", "image": "i", "memoryReservation": 64 }] }"#;

@@ -1,7 +1,7 @@
 //! One instance, as a planner sees it.
 
 use seawall_model::InstanceId;
-use seawall_proto::internal::v1::{InstanceRow, Resources, TaskSize};
+use seawall_proto::internal::v1::{InstanceRow, Resources, TaskSize, ZoneState};
 use seawall_query::Subject;
 use seawall_state::{State, Usage, fixed_ports};
 
@@ -78,6 +78,11 @@ impl<'a> Candidate<'a> {
     /// The value of an attribute, for spreading.
     pub(crate) fn attribute(&self, name: &str) -> Option<&'a str> {
         attribute(self.row, name)
+    }
+
+    /// What the operator says of its zone.
+    pub(crate) fn zone_state(&self) -> ZoneState {
+        self.state.zone_state(&self.row.zone)
     }
 
     /// Takes what one task needs.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use seawall_model::{ClusterId, InstanceId};
-use seawall_proto::internal::v1::{InstanceRow, InstanceStatus};
+use seawall_proto::internal::v1::{InstanceRow, InstanceStatus, ZoneState};
 use seawall_state::{State, Usage};
 
 use crate::{
@@ -192,7 +192,8 @@ impl<'f> Search<'f> {
         let yard = fleet.clusters.get(&request.cluster)?;
         let by_zone = request.strategy.steps.iter().any(|step| step.attribute().is_some());
         let mut groups: Vec<Group<'f>> = Vec::new();
-        for (name, zone) in &yard.zones {
+        let open = yard.zones.iter().filter(|(name, _)| fleet.state.zone_state(name) == ZoneState::Open);
+        for (name, zone) in open {
             if by_zone || groups.is_empty() {
                 groups.push(Group { name, tasks: 0, untouched: Vec::new(), touched: BinaryHeap::new() });
             }

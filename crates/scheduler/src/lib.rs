@@ -25,6 +25,7 @@ pub mod spread;
 mod strategy;
 mod subject;
 mod values;
+mod zone_loss;
 
 pub use candidate::Candidate;
 pub use constraints::{CONSTRAINTS_MAX, Constraints};
@@ -39,3 +40,4 @@ pub use request::{PlaceRequest, Requirement, Spread};
 pub use seawall_state::{effective_size, parse_cpu, parse_memory};
 pub use strategy::{Packed, STEPS_MAX, Step, Strategy};
 pub use subject::{InstanceSubject, ZONE_ATTRIBUTE};
+pub use zone_loss::{SHORTFALLS_MAX, Shortfall, ZoneLoss, lose_zone};

@@ -23,6 +23,7 @@ mod status;
 mod testing;
 mod trust;
 mod watch;
+mod zones;
 
 use seawall_rules as validate;
 

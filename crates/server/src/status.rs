@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use seawall_consensus::Leadership;
 use seawall_model::{InstanceId, MemberId, ServiceId};
 use seawall_proto::{
-    internal::v1::{RolloutState, ServiceRow, ServiceStatusCode},
+    internal::v1::{RolloutState, ServiceRow, ServiceStatusCode, ZoneState},
     timestamp_of,
     v1::{DescribeMembersResponse, GetStatusResponse, Member, MemberRole, ServiceStatus, ZoneStatus},
 };
@@ -89,6 +89,14 @@ fn zones(state: &State, members: &[Member]) -> Vec<ZoneStatus> {
         zone.instances += 1;
         zone.instances_connected += u32::from(instance.connected);
         zone.running_tasks += running_on(state, *id, instance.connected);
+    }
+    for (name, row) in state.zones.iter() {
+        let zone = zones.entry(name).or_default();
+        zone.state = row.state().as_str_name().trim_start_matches("ZONE_STATE_").to_owned();
+        zone.state_reason.clone_from(&row.reason);
+        if row.state() == ZoneState::Evacuating {
+            zone.tasks_to_move = state.services.iter().map(|(id, _)| state.service_tasks_in_zone(*id, name)).sum();
+        }
     }
     zones.into_iter().map(|(name, zone)| ZoneStatus { name: name.into(), ..zone }).collect()
 }

@@ -44,6 +44,7 @@ impl State {
             (self.access_keys.number(), self.access_keys.recomputed_hash()),
             (self.history_segments.number(), self.history_segments.recomputed_hash()),
             (self.history_open.number(), self.history_open.recomputed_hash()),
+            (self.zones.number(), self.zones.recomputed_hash()),
             (self.service_deployments.number(), self.service_deployments.recomputed_hash()),
             (self.service_revisions.number(), self.service_revisions.recomputed_hash()),
         ]

@@ -33,6 +33,8 @@ pub enum Change {
     Task(TaskId),
     /// A stopped task that left the state: its row as it was. History keeps it.
     TaskRetired(Arc<TaskRow>),
+    /// What the operator says of a zone.
+    Zone(String),
     /// A join token, a client token or a forwarding session.
     Bookkeeping,
 }

@@ -27,7 +27,7 @@ use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefiniti
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
     ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceDeploymentRow,
-    ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -106,6 +106,8 @@ pub struct State {
     pub history_segments: Table<HistoryKey, HistorySegmentRow>,
     /// Records that left the other tables and are in no segment yet.
     pub history_open: Table<HistoryKey, HistoryRow>,
+    /// Zones that are fenced, by name.
+    pub zones: Table<String, ZoneRow>,
     /// Derived.
     pub index: Indexes,
 }
@@ -138,6 +140,7 @@ impl State {
             access_keys: Table::new(12),
             history_segments: Table::new(13),
             history_open: Table::new(18),
+            zones: Table::new(23),
             service_deployments: Table::new(14),
             service_revisions: Table::new(15),
             index: Indexes::default(),
@@ -176,6 +179,7 @@ impl State {
             (self.access_keys.number(), self.access_keys.hash()),
             (self.history_segments.number(), self.history_segments.hash()),
             (self.history_open.number(), self.history_open.hash()),
+            (self.zones.number(), self.zones.hash()),
             (self.service_deployments.number(), self.service_deployments.hash()),
             (self.service_revisions.number(), self.service_revisions.hash()),
         ]

@@ -10,7 +10,7 @@ use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
     ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, ServiceDeploymentRow,
-    ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
 };
 
 use crate::{AccountSettingKey, ClientTokenKey, HistoryKey, InvocationKey, State, Table, history_key, task_id_of};
@@ -70,6 +70,7 @@ impl State {
             .chain(chunks_of(&self.access_keys))
             .chain(chunks_of(&self.history_segments))
             .chain(chunks_of(&self.history_open))
+            .chain(chunks_of(&self.zones))
             .chain(chunks_of(&self.service_deployments))
             .chain(chunks_of(&self.service_revisions))
     }
@@ -131,6 +132,7 @@ impl Restore {
             12 => fill(&mut state.access_keys, chunk),
             13 => fill(&mut state.history_segments, chunk),
             18 => fill(&mut state.history_open, chunk),
+            23 => fill(&mut state.zones, chunk),
             14 => fill(&mut state.service_deployments, chunk),
             15 => fill(&mut state.service_revisions, chunk),
             other => Err(RestoreError::UnknownTable(other)),
@@ -208,6 +210,7 @@ rows! {
     AccessKeyRow: String = |it| it.id.clone();
     HistorySegmentRow: HistoryKey = |it| history_key(it.first);
     HistoryRow: HistoryKey = |it| history_key(it.place);
+    ZoneRow: String = |it| it.name.clone();
     ServiceDeploymentRow: (ServiceId, String) = |it| (ServiceId(it.service_id), it.id.clone());
     ServiceRevisionRow: (ServiceId, u64) = |it| (ServiceId(it.service_id), it.id);
 }

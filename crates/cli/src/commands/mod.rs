@@ -34,7 +34,7 @@ mod zone;
 use seawall_env::Env;
 
 use crate::{
-    args::{Cli, Command},
+    args::{Cli, Command, ZoneCommand},
     context::Context,
     failure::{Exit, Failure},
 };
@@ -108,7 +108,7 @@ fn refuse_dry_run(cli: &Cli) -> Result<(), Failure> {
         Command::Dev(_) => "dev",
         Command::Demo(_) => "demo",
         Command::Secret(_) => "secret",
-        Command::Zone(_) => "zone",
+        Command::Zone(ZoneCommand::Kill(_) | ZoneCommand::Cut(_)) => "zone",
         Command::Web(_) => "web",
         Command::Aws { .. } => "aws",
         Command::Bench(_) => "bench",

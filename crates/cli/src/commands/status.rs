@@ -102,6 +102,11 @@ fn for_people(status: &GetStatusResponse, style: Style) -> String {
     for warning in &status.warnings {
         let _ = writeln!(out, "warning: {}", output::visible(warning));
     }
+    for zone in status.zones.iter().filter(|zone| !zone.state.is_empty()) {
+        let (state, reason) = (zone.state.to_lowercase(), output::visible(&zone.state_reason));
+        let because = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+        let _ = writeln!(out, "zone {} is {state}{because}. next: seawall zone return {}", zone.name, zone.name);
+    }
     let mut zones = Table::new(&[column("ZONE"), column("MEMBERS"), column("INSTANCES"), column("TASKS")]);
     for zone in &status.zones {
         zones.row([
@@ -161,6 +166,7 @@ mod tests {
                 instances: 1,
                 instances_connected: 1,
                 running_tasks: 4,
+                ..Default::default()
             }],
             services: vec![ServiceStatus {
                 cluster: "prod".into(),

@@ -4,7 +4,7 @@
 //! newest first. Unhealthy tasks and those on instances that drain go before any other.
 
 use seawall_model::InstanceId;
-use seawall_proto::internal::v1::InstanceStatus;
+use seawall_proto::internal::v1::{InstanceStatus, ZoneState};
 use seawall_scheduler::{Mirror, Rank};
 use seawall_state::task_id;
 
@@ -48,7 +48,9 @@ fn is_protected(view: &View<'_>, member: &Member<'_>) -> bool {
 
 fn urgency(view: &View<'_>, member: &Member<'_>) -> u8 {
     let instance = view.state.instances.get(&InstanceId(member.task.instance_id));
-    let drains = instance.is_some_and(|row| row.status() != InstanceStatus::Active);
+    let drains = instance.is_some_and(|row| {
+        row.status() != InstanceStatus::Active || view.state.zone_state(&row.zone) == ZoneState::Evacuating
+    });
     match member.condition {
         Condition::Unhealthy => 3,
         Condition::Starting if drains => 2,

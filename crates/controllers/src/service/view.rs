@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use seawall_model::{DeploymentId, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
     DeploymentRow, Health, InstanceRow, InstanceStatus, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
-    TaskStatus,
+    TaskStatus, ZoneState,
 };
 use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Strategy};
 use seawall_state::{State, task_id};
@@ -191,6 +191,7 @@ impl<'a> View<'a> {
         let member = Member { task, condition: self.condition(task, has_check) };
         let stays = task.deployment_id == self.primary.id
             && instance.status() == InstanceStatus::Active
+            && self.state.zone_state(&instance.zone) != ZoneState::Evacuating
             && member.condition != Condition::Unhealthy;
         if stays { self.good.push(member) } else { self.outgoing.push(member) }
     }

@@ -9,8 +9,8 @@ use seawall_proto::{
     internal::v1::{
         AgentIdentity, Command, ConnectInstance, CreateService, DeleteService, DisconnectInstances, Health,
         InitCluster, InstanceStatus, RegisterTaskDefinition, ReportTasks, Resources, ServiceRow, SetInstancesStatus,
-        StopCode, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, command::Kind, disconnect_instances, reply,
-        report_tasks,
+        SetZone, StopCode, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState, command::Kind,
+        disconnect_instances, reply, report_tasks,
     },
     v1::{
         ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck,
@@ -189,6 +189,15 @@ impl Sim {
         let set =
             SetInstancesStatus { cluster_id, instance_ids: vec![id], status: status.into(), ..Default::default() };
         self.done(Kind::SetInstancesStatus(set));
+    }
+
+    /// Wanted tasks of the service in a zone.
+    pub fn in_zone(&self, zone: &str) -> usize {
+        self.wanted().iter().filter(|task| self.agents[&task.instance_id].zone == zone).count()
+    }
+
+    pub fn set_zone(&mut self, zone: &str, state: ZoneState) {
+        self.done(Kind::SetZone(SetZone { zone: zone.into(), state: state.into(), ..Default::default() }));
     }
 
     pub fn definition(&mut self, cpu: u32, behaviour: Behaviour) -> u64 {

@@ -9,6 +9,7 @@ mod memory;
 mod pool;
 mod ports;
 mod status;
+mod zone;
 
 use crate::{Candidate, Requirement};
 
@@ -27,9 +28,10 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 9] = [
+pub const PIPELINE: [&dyn Filter; 10] = [
     &status::Status,
     &agent::Agent,
+    &zone::Zone,
     &pool::InPool,
     &attributes::Attributes,
     &member_of::MemberOf,

@@ -6,19 +6,20 @@ use prost::Message;
 use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, MemberId};
 use seawall_proto::{
     internal::v1::{
-        Command, DropAccessKey, DropToken, LogChunk, LogRequest, PutAccessKey, PutToken, SetAccessKeyStatus, TaskRow,
-        TokenRow, command,
+        Command, DropAccessKey, DropToken, LogChunk, LogRequest, PutAccessKey, PutToken, SetAccessKeyStatus, SetZone,
+        TaskRow, TokenRow, ZoneState, command,
     },
     millis, timestamp_of, timestamp_unless_zero,
     v1::{
-        AddMemberRequest, AddMemberResponse, CreateAccessKeyRequest, CreateAccessKeyResponse, CreateTokenRequest,
-        CreateTokenResponse, DeleteAccessKeyRequest, DeleteAccessKeyResponse, DescribeMembersRequest,
-        DescribeMembersResponse, ExplainRequest, ExplainResponse, GetStatusRequest, GetStatusResponse,
-        ListAccessKeysRequest, ListAccessKeysResponse, ListEndpointsRequest, ListEndpointsResponse, ListHistoryRequest,
-        ListHistoryResponse, ListTokensRequest, ListTokensResponse, LogLine, RemoveMemberRequest, RemoveMemberResponse,
-        ReplaceLostRequest, ReplaceLostResponse, ReplaceMemberRequest, ReplaceMemberResponse, RevokeTokenRequest,
-        RevokeTokenResponse, SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, TaskLogsRequest, Token,
-        TransferLeadershipRequest, TransferLeadershipResponse,
+        AddMemberRequest, AddMemberResponse, CheckZonesRequest, CheckZonesResponse, CreateAccessKeyRequest,
+        CreateAccessKeyResponse, CreateTokenRequest, CreateTokenResponse, DeleteAccessKeyRequest,
+        DeleteAccessKeyResponse, DescribeMembersRequest, DescribeMembersResponse, EvacuateZoneRequest,
+        EvacuateZoneResponse, ExplainRequest, ExplainResponse, FenceZoneRequest, FenceZoneResponse, GetStatusRequest,
+        GetStatusResponse, ListAccessKeysRequest, ListAccessKeysResponse, ListEndpointsRequest, ListEndpointsResponse,
+        ListHistoryRequest, ListHistoryResponse, ListTokensRequest, ListTokensResponse, LogLine, RemoveMemberRequest,
+        RemoveMemberResponse, ReplaceLostRequest, ReplaceLostResponse, ReplaceMemberRequest, ReplaceMemberResponse,
+        ReturnZoneRequest, ReturnZoneResponse, RevokeTokenRequest, RevokeTokenResponse, SetAccessKeyStatusRequest,
+        SetAccessKeyStatusResponse, TaskLogsRequest, Token, TransferLeadershipRequest, TransferLeadershipResponse,
     },
 };
 use seawall_state::State;
@@ -31,7 +32,7 @@ use crate::{
     dispatch::logs,
     explain as explanation,
     history::{self, Lookup},
-    ops, render, resolve, status, trust,
+    ops, render, resolve, status, trust, zones,
 };
 
 /// Calls `$callback!` with every operation that has one answer: `Name, method_name, Request, Response, deadline;` …
@@ -55,6 +56,10 @@ macro_rules! for_each_control {
             SetAccessKeyStatus, set_access_key_status, SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, WRITE_DEADLINE;
             DeleteAccessKey, delete_access_key, DeleteAccessKeyRequest, DeleteAccessKeyResponse, WRITE_DEADLINE;
             ListHistory, list_history, ListHistoryRequest, ListHistoryResponse, READ_DEADLINE;
+            FenceZone, fence_zone, FenceZoneRequest, FenceZoneResponse, WRITE_DEADLINE;
+            EvacuateZone, evacuate_zone, EvacuateZoneRequest, EvacuateZoneResponse, WRITE_DEADLINE;
+            ReturnZone, return_zone, ReturnZoneRequest, ReturnZoneResponse, WRITE_DEADLINE;
+            CheckZones, check_zones, CheckZonesRequest, CheckZonesResponse, READ_DEADLINE;
         }
     };
 }
@@ -224,6 +229,47 @@ pub(crate) async fn list_history(
     ask: &ListHistoryRequest,
 ) -> Result<ListHistoryResponse, ApiError> {
     answered(node, call, |ctx| ops::list_history(ctx, ask)).await
+}
+
+pub(crate) async fn fence_zone(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &FenceZoneRequest,
+) -> Result<FenceZoneResponse, ApiError> {
+    set_zone(node, call, &ask.zone, ZoneState::Fenced, &ask.reason).await?;
+    Ok(FenceZoneResponse {})
+}
+
+pub(crate) async fn evacuate_zone(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &EvacuateZoneRequest,
+) -> Result<EvacuateZoneResponse, ApiError> {
+    set_zone(node, call, &ask.zone, ZoneState::Evacuating, &ask.reason).await?;
+    Ok(EvacuateZoneResponse {})
+}
+
+pub(crate) async fn return_zone(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &ReturnZoneRequest,
+) -> Result<ReturnZoneResponse, ApiError> {
+    set_zone(node, call, &ask.zone, ZoneState::Open, "").await?;
+    Ok(ReturnZoneResponse {})
+}
+
+async fn set_zone(node: &Arc<Node>, call: &Call, zone: &str, state: ZoneState, reason: &str) -> Result<(), ApiError> {
+    let command = SetZone { zone: zone.to_owned(), state: state.into(), reason: reason.to_owned() };
+    submit(node, call, command::Kind::SetZone(command)).await
+}
+
+pub(crate) async fn check_zones(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &CheckZonesRequest,
+) -> Result<CheckZonesResponse, ApiError> {
+    let state = node.read(call.stale, call.deadline).await?;
+    zones::check(&state, &ask.zones, node.config.fargate)
 }
 
 async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<(), ApiError> {

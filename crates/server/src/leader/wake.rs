@@ -97,6 +97,7 @@ impl Wake {
                 services.into_iter().for_each(|id| self.wake_service(id));
                 self.dirty.extend(&self.waiting);
             }
+            Change::Zone(_) => self.everything_at = self.env.now(),
             Change::Meta | Change::Member(_) | Change::Cluster(_) | Change::TaskDefinition(_) => {}
             Change::ServiceEvent(..) | Change::Bookkeeping => {}
         }

@@ -32,6 +32,7 @@ mod task_definitions;
 mod tasks;
 mod tokens;
 mod update_service;
+mod zones;
 
 use std::sync::Arc;
 
@@ -159,6 +160,7 @@ impl Apply<'_> {
             Kind::DropAccessKey(it) => self.drop_access_key(it),
             Kind::SealHistory(it) => self.seal_history(it),
             Kind::DropHistory(it) => self.drop_history(it),
+            Kind::SetZone(it) => self.set_zone(it),
         }
     }
 

@@ -19,6 +19,7 @@ enum Target {
     CapacityProvider((u32, String)),
     AccountSetting(AccountSettingKey),
     AccessKey(String),
+    Zone(String),
 }
 
 impl Apply<'_> {
@@ -96,6 +97,7 @@ impl Apply<'_> {
             Kind::PutAccessKey(it) => it.key.iter().map(|row| Target::AccessKey(row.id.clone())).collect(),
             Kind::SetAccessKeyStatus(it) => vec![Target::AccessKey(it.id.clone())],
             Kind::DropAccessKey(it) => vec![Target::AccessKey(it.id.clone())],
+            Kind::SetZone(it) => vec![Target::Zone(it.zone.clone())],
         }
     }
 
@@ -137,6 +139,7 @@ impl Apply<'_> {
             Target::AccountSetting(key) => state.account_settings.get(key).map(|row| row.changed),
             Target::Task(id) => state.tasks.get(id).map(Arc::as_ref).map(|row| row.changed),
             Target::AccessKey(id) => state.access_keys.get(id).map(|row| row.changed),
+            Target::Zone(name) => state.zones.get(name).map(|row| row.changed),
         }
     }
 }

@@ -17,3 +17,4 @@ mod services;
 mod snapshot;
 mod stops;
 mod tags;
+mod zones;

@@ -1,4 +1,4 @@
-//! `seawall zone …`: lose a zone of `seawall dev`, and bring it back.
+//! `seawall zone kill|cut|return` of `seawall dev`: lose a zone, and bring it back.
 
 use std::{
     io::{self, Write as _},
@@ -9,7 +9,7 @@ use std::{
 use seawall_proto::v1::GetStatusResponse;
 
 use crate::{
-    args::{ZoneArgs, ZoneCommand},
+    args::ZoneArgs,
     context::Context,
     dev::{
         board::{Board, ZoneState},
@@ -22,35 +22,45 @@ use crate::{
     output,
 };
 
-use super::wait::{self, Outlook};
+use super::super::wait::{self, Outlook};
 
 /// Longest wait for one answer while a zone comes back.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 
-/// Runs `seawall zone …`.
-pub async fn run(ctx: &Context, command: ZoneCommand) -> Result<(), Failure> {
-    let (action, args) = match command {
-        ZoneCommand::Kill(args) => (Action::Kill, args),
-        ZoneCommand::Cut(args) => (Action::Cut, args),
-        ZoneCommand::Return(args) => (Action::Return, args),
-    };
+/// Kills or cuts off a zone.
+pub async fn lose(ctx: &Context, args: &ZoneArgs, action: Action) -> Result<(), Failure> {
     let folder = folder::choose(args.data_dir.as_deref())?;
     let Some(board) = Board::load(&ctx.env, &folder)? else {
         let what = format!("no dev runs on {}", folder.display());
         return Err(Failure::new(Exit::NoConnection, what).next("seawall dev, or --data-dir of the one that runs"));
     };
-    let zone = find(&board, &args)?;
+    let zone = find(&board, args)?;
     let sentence = control::ask(&ctx.env, &folder, action, &zone).await?;
-    let done = |sentence: &str| {
-        let resource = serde_json::json!({ "zone": zone, "done": sentence });
-        output::done(&ctx.global, &zone, sentence, &resource)
-    };
-    if action == Action::Return && !ctx.global.detach {
-        returned(ctx, &folder, &board, &zone).await?;
-        return done(&format!("zone {zone} is back"));
+    done(ctx, &zone, &sentence)?;
+    advise(ctx, &board, &zone)
+}
+
+/// Brings a zone back that was lost; false where no dev runs, or nothing of the zone was taken away.
+pub async fn bring_back(ctx: &Context, args: &ZoneArgs) -> Result<bool, Failure> {
+    let folder = folder::choose(args.data_dir.as_deref())?;
+    let Some(board) = Board::load(&ctx.env, &folder)? else { return Ok(false) };
+    let Ok(zone) = find(&board, args) else { return Ok(false) };
+    if board.zones.get(&zone).is_none_or(|state| *state == ZoneState::Up) {
+        return Ok(false);
     }
-    done(&sentence)?;
-    advise(ctx, &board, &zone, action)
+    let sentence = control::ask(&ctx.env, &folder, Action::Return, &zone).await?;
+    if ctx.global.detach {
+        done(ctx, &zone, &sentence)?;
+        return Ok(true);
+    }
+    returned(ctx, &folder, &board, &zone).await?;
+    done(ctx, &zone, &format!("zone {zone} is back"))?;
+    Ok(true)
+}
+
+fn done(ctx: &Context, zone: &str, sentence: &str) -> Result<(), Failure> {
+    let resource = serde_json::json!({ "zone": zone, "done": sentence });
+    output::done(&ctx.global, zone, sentence, &resource)
 }
 
 fn find(board: &Board, args: &ZoneArgs) -> Result<String, Failure> {
@@ -61,8 +71,8 @@ fn find(board: &Board, args: &ZoneArgs) -> Result<String, Failure> {
 }
 
 /// What to look at now, for people; and a word of warning where nobody can lead any more.
-fn advise(ctx: &Context, board: &Board, zone: &str, action: Action) -> Result<(), Failure> {
-    if ctx.global.quiet || action == Action::Return {
+fn advise(ctx: &Context, board: &Board, zone: &str) -> Result<(), Failure> {
+    if ctx.global.quiet {
         return Ok(());
     }
     let gone = board.zones.iter().filter(|(name, state)| *name == zone || **state != ZoneState::Up).count();

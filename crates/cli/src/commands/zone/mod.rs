@@ -1,0 +1,98 @@
+//! `seawall zone …`: what stands where, what the loss of a zone would mean, and taking one out of use.
+
+mod check;
+mod dev;
+mod fence;
+
+use seawall_proto::v1::{GetStatusRequest, GetStatusResponse, ZoneStatus};
+
+use crate::{
+    args::ZoneCommand,
+    client::{Again, Connection},
+    context::Context,
+    dev::{cluster::Action, layout::zone_called},
+    failure::{Exit, Failure},
+    output::{
+        self, Listing,
+        table::{Table, column, text},
+    },
+};
+
+/// Runs `seawall zone …`.
+pub async fn run(ctx: &Context, command: ZoneCommand) -> Result<(), Failure> {
+    match command {
+        ZoneCommand::Ls => list(ctx).await,
+        ZoneCommand::Check { zones } => check::run(ctx, &zones).await,
+        ZoneCommand::Fence { zone, reason } => fence::fence(ctx, &zone, reason).await,
+        ZoneCommand::Evacuate { zone, reason } => fence::evacuate(ctx, &zone, reason).await,
+        ZoneCommand::Return(args) => bring_back(ctx, &args).await,
+        ZoneCommand::Kill(args) => dev::lose(ctx, &args, Action::Kill).await,
+        ZoneCommand::Cut(args) => dev::lose(ctx, &args, Action::Cut).await,
+    }
+}
+
+/// Opens a zone that is fenced, and brings back one of dev that was lost.
+async fn bring_back(ctx: &Context, args: &crate::args::ZoneArgs) -> Result<(), Failure> {
+    // While dev has lost too many zones nobody answers; bringing one back is the way out.
+    let opened = match fence::open(ctx, &args.zone).await {
+        Err(error) if error.exit == Exit::NoConnection && dev::bring_back(ctx, args).await? => return Ok(()),
+        opened => opened?,
+    };
+    let back = !ctx.global.dry_run && dev::bring_back(ctx, args).await?;
+    if opened || back {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("zone {} is open, and nothing of it was taken away", args.zone)))
+}
+
+async fn status(ctx: &Context) -> Result<GetStatusResponse, Failure> {
+    let ask = async |mut c: Connection, r| c.control.get_status(r).await;
+    ctx.client().await?.call(Again::Safe, GetStatusRequest::default(), ask).await
+}
+
+/// The zone that is called so, or ends in it.
+async fn find(ctx: &Context, name: &str) -> Result<ZoneStatus, Failure> {
+    let zones = status(ctx).await?.zones;
+    let names: Vec<String> = zones.iter().map(|zone| zone.name.clone()).collect();
+    let found = zone_called(&names, name).and_then(|name| zones.iter().find(|zone| zone.name == *name));
+    found.cloned().ok_or_else(|| Failure::refused(format!("zone {name:?} not found (there are: {})", names.join(", "))))
+}
+
+async fn list(ctx: &Context) -> Result<(), Failure> {
+    let zones = status(ctx).await?.zones;
+    let mut table = Table::new(&[
+        column("ZONE"),
+        column("STATE"),
+        column("MEMBERS"),
+        column("INSTANCES"),
+        column("RUNNING"),
+        text("REASON"),
+    ]);
+    for zone in &zones {
+        table.row([
+            zone.name.clone(),
+            state_of(zone),
+            format!("{} of {}", zone.members_alive, zone.members),
+            format!("{} of {}", zone.instances_connected, zone.instances),
+            zone.running_tasks.to_string(),
+            zone.state_reason.clone(),
+        ]);
+    }
+    Listing {
+        table,
+        names: zones.iter().map(|zone| zone.name.clone()).collect(),
+        json: serde_json::json!({ "zones": zones }),
+        items: zones.iter().map(output::json).collect(),
+        none: "no zones: no member and no instance is known",
+    }
+    .print(&ctx.global)
+}
+
+fn state_of(zone: &ZoneStatus) -> String {
+    match zone.state.as_str() {
+        "" => "open".to_owned(),
+        "EVACUATING" if zone.tasks_to_move > 0 => format!("evacuating, {} to move", zone.tasks_to_move),
+        "EVACUATING" => "evacuated".to_owned(),
+        state => state.to_lowercase(),
+    }
+}
