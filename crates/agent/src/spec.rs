@@ -53,6 +53,8 @@ pub struct TaskSpec {
     pub pause: Option<usize>,
     /// What mount points name.
     pub volumes: Vec<Volume>,
+    /// The task's own CPU; 0: none.
+    pub cpu_units: u32,
     /// The task's own memory limit; 0: none.
     pub memory_mib: u32,
     /// As assigned.
@@ -114,7 +116,7 @@ impl TaskSpec {
             let of_this = overrides.container_overrides.iter().filter(|o| o.name == name);
             of_this.for_each(|o| merge(container, o));
         }
-        let memory = overrides.memory.or(definition.memory);
+        let number = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or_default();
         let shared = pause::Shared {
             network: definition.network_mode.as_deref() == Some(pause::AWSVPC),
             processes: definition.pid_mode.as_deref() == Some(pause::TASK),
@@ -132,7 +134,8 @@ impl TaskSpec {
             containers,
             pause,
             volumes: definition.volumes,
-            memory_mib: memory.and_then(|text| text.parse().ok()).unwrap_or_default(),
+            cpu_units: number(overrides.cpu.or(definition.cpu)),
+            memory_mib: number(overrides.memory.or(definition.memory)),
             assignment,
             epoch: kept.epoch,
         }
@@ -219,18 +222,23 @@ mod tests {
             definition: Some(TaskDefinition {
                 family: Some("web".into()),
                 revision: Some(3),
+                cpu: Some("256".into()),
                 memory: Some("512".into()),
                 container_definitions: vec![container],
                 ..Default::default()
             }),
-            overrides: Some(TaskOverride { container_overrides: vec![changed, other], ..Default::default() }),
+            overrides: Some(TaskOverride {
+                cpu: Some("1024".into()),
+                container_overrides: vec![changed, other],
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let spec = TaskSpec::new(Owner::default(), Kept { assignment: Some(assignment), epoch: 1 });
         assert_eq!(spec.containers[0].command, ["b"]);
         assert_eq!(spec.containers[0].environment, [pair("A", "1"), pair("B", "3"), pair("C", "4")]);
         assert_eq!(spec.containers[0].cpu, Some(10));
-        assert_eq!(spec.memory_mib, 512);
+        assert_eq!((spec.cpu_units, spec.memory_mib), (1024, 512));
         assert_eq!(spec.network_mode, "bridge");
         assert_eq!(spec.runtime_name(0), format!("seawall-web-3-app-{}", spec.id));
     }

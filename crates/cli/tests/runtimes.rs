@@ -4,8 +4,10 @@
 mod support;
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     net::TcpStream,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -83,7 +85,20 @@ fn live<R: Runtime>(runtime: &R, answers: bool) {
 
     assert_eq!(dev.end("INT"), Some(0));
     assert_eq!(runtime.tasks(&dev), Vec::<String>::new(), "tasks end with dev");
+    assert_eq!(cgroups(&dev), Vec::<PathBuf>::new(), "so do their control groups");
     dev.assert_no_process_left();
+}
+
+/// The control groups of the tasks of a dev, in every tree.
+fn cgroups(dev: &Dev) -> Vec<PathBuf> {
+    let identity = fs::read(dev.folder().join("members/a/identity.json")).unwrap();
+    let identity: serde_json::Value = serde_json::from_slice(&identity).unwrap();
+    let of_cluster = format!("-{}-", identity["cluster_id"].as_str().unwrap());
+    let root = PathBuf::from("/sys/fs/cgroup");
+    let trees = fs::read_dir(&root).into_iter().flatten().map(|entry| entry.unwrap().path()).chain([root.clone()]);
+    let groups = trees.filter_map(|tree| fs::read_dir(tree.join("seawall")).ok()).flatten();
+    let groups = groups.map(|entry| entry.unwrap().path());
+    groups.filter(|group| group.to_string_lossy().contains(&of_cluster)).collect()
 }
 
 fn all_answer(dev: &Dev) {

@@ -17,6 +17,8 @@ pub trait Fs: Send + Sync + 'static {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
     /// Replaces a file as a whole: temporary file, sync, rename, sync of the folder. `mode` is its permission bits.
     fn write_atomic(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()>;
+    /// Writes into a file that is there, all at once, as the kernel's own files take what they are told; nothing is synced.
+    fn write_in_place(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Starts a file that becomes `path` only by [`FileWriter::commit`].
     fn create(&self, path: &Path) -> io::Result<Box<dyn FileWriter>>;
     /// Opens a file for reading at any place.
@@ -30,6 +32,8 @@ pub trait Fs: Send + Sync + 'static {
     fn create_dir_all(&self, folder: &Path) -> io::Result<()>;
     /// Removes a file; no error where there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a folder that is empty, or that the kernel empties itself; no error where there is none.
+    fn remove_dir(&self, folder: &Path) -> io::Result<()>;
     /// Removes a folder and all in it; no error where there is none.
     fn remove_dir_all(&self, folder: &Path) -> io::Result<()>;
     /// Removes what writers left in a folder when their process was killed. For the folder's owner, at its start.

@@ -25,6 +25,9 @@ pub async fn adopt(shared: &Arc<Shared>, store: &Store) -> RuntimeResult<()> {
     for one in held.into_iter().filter(|held| held.owner == shared.owner) {
         tasks.entry(kept_id(&one.kept)).or_default().push(one);
     }
+    if let Err(error) = shared.runtime.sweep(&shared.owner, &tasks.keys().copied().collect()).await {
+        tracing::warn!(%error, "cannot remove what earlier tasks left");
+    }
     let mut stored = store.tasks().await;
     for (task, containers) in tasks {
         let file = stored.remove(&task);

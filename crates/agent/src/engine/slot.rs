@@ -427,8 +427,10 @@ impl ContainerState {
         self.phase = Phase::Removed;
     }
 
+    /// Where the containers of a task lack memory together, an engine may say so of each, whichever the kernel kills. One
+    /// that this agent then stops and has to kill did not end for that.
     fn was_killed_for_memory(&self) -> bool {
-        self.oom && self.exit_code == Some(KILLED)
+        self.oom && self.exit_code == Some(KILLED) && !self.stopped_by_us
     }
 
     fn row(&self, task: TaskStatus) -> ContainerRow {

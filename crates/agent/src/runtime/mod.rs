@@ -8,7 +8,7 @@ mod error;
 pub mod fake;
 pub mod process;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use seawall_env::BoxFuture;
 use seawall_model::TaskId;
@@ -177,8 +177,13 @@ pub trait Runtime: Send + Sync + 'static {
     /// Removes it with its log; no error where it is not there.
     fn remove<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, ()>;
 
-    /// Removes what the task has beside its containers: volumes, folder.
+    /// Removes what the task has beside its containers: volumes, control group, folder.
     fn remove_task<'a>(&'a self, task: &'a TaskSpec) -> Call<'a, ()>;
+
+    /// Removes what tasks of the owner left beside their containers, but for those of `kept`. Before any task is driven.
+    fn sweep<'a>(&'a self, _owner: &'a Owner, _kept: &'a BTreeSet<TaskId>) -> Call<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// What happens to the owner's containers from now on. Ends when the engine's stream does: then events may have been
     /// missed.

@@ -44,6 +44,8 @@ pub struct Spec {
     pub stop_timeout_ms: u64,
     /// Hard limit.
     pub memory_bytes: Option<u64>,
+    /// Hard limit of what all containers of the task hold together.
+    pub task_memory_bytes: Option<u64>,
     /// How its health is told.
     pub health_check: Option<HealthCheck>,
     /// Its ports.

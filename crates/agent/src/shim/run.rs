@@ -126,7 +126,7 @@ fn begin(folder: &Path) -> Result<Option<Shim>, String> {
         log,
         kill_at: None,
         folder_due: now + FOLDER_LOOK,
-        memory: spec.memory_bytes.map(|limit| memory::Watch::new(limit, now)),
+        memory: spec.memory_bytes.map(|limit| memory::Watch::new(limit, spec.task_memory_bytes, now)),
         check: Check::of(&spec, now),
         spec,
         events,
@@ -271,7 +271,7 @@ impl Shim {
     }
 
     fn look_at_memory(&mut self) {
-        let is_over = self.memory.as_mut().is_some_and(|watch| watch.is_over(std::process::id()));
+        let is_over = self.memory.as_mut().is_some_and(|watch| watch.is_over(&self.folder, std::process::id()));
         if is_over && !self.status.oom {
             self.status.oom = true;
             self.log_failed_save();

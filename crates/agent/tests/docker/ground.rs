@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     sync::Arc,
@@ -96,7 +97,7 @@ impl Ground {
     /// The agent's own files are gone, too.
     pub fn lose_files(&mut self) {
         self.stop();
-        std::fs::remove_dir_all(self.config.data_dir.join("agent")).unwrap();
+        fs::remove_dir_all(self.config.data_dir.join("agent")).unwrap();
     }
 
     pub fn engine(&self) -> &Engine {
@@ -212,6 +213,11 @@ impl Ground {
         names
     }
 
+    /// The folders of the control groups of the agent's tasks.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        cgroups(&self.owner.instance)
+    }
+
     /// Everything that a container has written.
     pub async fn log(&self, task: TaskId, container: &str) -> Vec<String> {
         let mut lines = self.engine().logs(task, container, Default::default()).await.unwrap().unwrap();
@@ -297,6 +303,15 @@ async fn list(docker: &Docker, instance: &str) -> Vec<(String, String)> {
     found.into_iter().map(|c| (c.id.unwrap_or_default(), name(c.names))).collect()
 }
 
+/// Of both versions, in every tree.
+fn cgroups(instance: &str) -> Vec<PathBuf> {
+    let root = PathBuf::from("/sys/fs/cgroup");
+    let trees = fs::read_dir(&root).into_iter().flatten().map(|entry| entry.unwrap().path()).chain([root.clone()]);
+    let groups = trees.filter_map(|tree| fs::read_dir(tree.join("seawall")).ok()).flatten();
+    let is_ours = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().ends_with(&format!("-{instance}"));
+    groups.map(|entry| entry.unwrap().path()).filter(is_ours).collect()
+}
+
 async fn clean(instance: &str, mut volumes: Vec<String>, images: Vec<String>) {
     let docker = engine().await.unwrap();
     // A start under way may make one while the others are removed.
@@ -310,6 +325,10 @@ async fn clean(instance: &str, mut volumes: Vec<String>, images: Vec<String>) {
             // It may be on its way out already; the list tells.
             let _ = docker.remove_container(&id, Some(options)).await;
         }
+    }
+    for group in cgroups(instance) {
+        // An agent that still runs may have removed it.
+        let _ = fs::remove_dir(group);
     }
     let filters = HashMap::from([("label".to_owned(), vec![format!("seawall.instance-id={instance}")])]);
     let listed = docker.list_volumes(Some(ListVolumesOptions { filters: Some(filters) })).await.unwrap();

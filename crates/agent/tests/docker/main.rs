@@ -8,6 +8,7 @@
 
 mod adopt;
 mod bench;
+mod cgroups;
 mod faults;
 mod ground;
 mod image;

@@ -75,6 +75,7 @@ const TESTS: &[(&str, Body)] = tests![
     health::a_check_that_hangs_is_killed,
     health::a_check_that_cannot_run_is_told_in_the_log,
     memory::over_its_limit_a_task_is_out_of_memory,
+    memory::containers_over_the_tasks_size_together_are_out_of_memory,
     adopt::a_killed_agent_leaves_tasks_that_the_next_takes_up,
     adopt::what_ended_without_an_agent_is_told_by_the_next,
 ];

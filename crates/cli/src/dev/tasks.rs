@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use rustix::process::Signal;
+use seawall_agent::runtime::docker::remove_cgroups_of_cluster;
 use seawall_env::Env;
 use serde::Deserialize;
 
@@ -83,7 +84,7 @@ impl Tasks {
         }
     }
 
-    /// Ends everything that runs for any agent of the folder, in order, and removes containers and volumes.
+    /// Ends everything that runs for any agent of the folder, in order, and removes what it has on the engine.
     pub async fn end(&self, env: &Env, folder: &Path) -> Result<(), Failure> {
         match self {
             Tasks::Fake => Ok(()),
@@ -99,8 +100,7 @@ impl Tasks {
             Tasks::Containers(engine) => {
                 let Some(cluster) = cluster_id(env, folder)? else { return Ok(()) };
                 engine.stop(&engine.containers(&cluster, None, false).await?, GRACE_S.into()).await?;
-                engine.remove(&engine.containers(&cluster, None, true).await?).await?;
-                engine.remove_volumes(&cluster).await
+                remove(env, engine, &cluster).await
             }
         }
     }
@@ -115,8 +115,7 @@ impl Tasks {
             }
             Tasks::Containers(engine) => {
                 let Some(cluster) = cluster_id(env, folder)? else { return Ok(()) };
-                engine.remove(&engine.containers(&cluster, None, true).await?).await?;
-                engine.remove_volumes(&cluster).await
+                remove(env, engine, &cluster).await
             }
         }
     }
@@ -132,6 +131,15 @@ impl Tasks {
             },
         }
     }
+}
+
+/// Removes all that the tasks of a cluster have: containers, volumes, control groups.
+async fn remove(env: &Env, engine: &Engine, cluster: &str) -> Result<(), Failure> {
+    engine.remove(&engine.containers(cluster, None, true).await?).await?;
+    engine.remove_volumes(cluster).await?;
+    remove_cgroups_of_cluster(env, cluster)
+        .await
+        .map_err(|why| Failure::refused(format!("control groups of tasks are left: {why}")))
 }
 
 /// Until two looks in a row find nothing: a start that the agent asked for before it died may come after the first.

@@ -104,6 +104,14 @@ impl Fs for Disk {
         Ok(())
     }
 
+    fn write_in_place(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut content = lock(&self.content);
+        content.check(bytes.len())?;
+        let file = content.files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+        file.bytes = Arc::new(bytes.to_vec());
+        Ok(())
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn FileWriter>> {
         let mut content = lock(&self.content);
         content.check(0)?;
@@ -141,6 +149,17 @@ impl Fs for Disk {
         let mut content = lock(&self.content);
         content.check(0)?;
         content.files.remove(path);
+        Ok(())
+    }
+
+    fn remove_dir(&self, folder: &Path) -> io::Result<()> {
+        let mut content = lock(&self.content);
+        content.check(0)?;
+        let is_inside = |path: &PathBuf| path != folder && path.starts_with(folder);
+        if content.files.keys().chain(&content.folders).any(is_inside) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        content.folders.remove(folder);
         Ok(())
     }
 

@@ -36,15 +36,15 @@ const OWN_LOG: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "3")];
 const NON_BLOCKING: &str = "non-blocking";
 const BUFFER: &str = "10m";
 
-/// The request that makes a container.
-pub fn of(container: &ContainerSpec, host_ip: Option<IpAddr>) -> ContainerCreateBody {
+/// The request that makes a container, in the group of its task where that has one.
+pub fn of(container: &ContainerSpec, host_ip: Option<IpAddr>, cgroup_parent: Option<String>) -> ContainerCreateBody {
     let definition = container.definition();
     let (exposed_ports, port_bindings) = ports::wanted(container, host_ip);
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let words = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
     let variables = definition.environment.iter().map(|pair| format!("{}={}", pair.name(), pair.value()));
     if container.is_pause() {
-        return pause(container, exposed_ports, port_bindings);
+        return pause(container, exposed_ports, port_bindings, cgroup_parent);
     }
     ContainerCreateBody {
         image: definition.image.clone(),
@@ -60,7 +60,7 @@ pub fn of(container: &ContainerSpec, host_ip: Option<IpAddr>) -> ContainerCreate
         network_disabled: definition.disable_networking,
         open_stdin: definition.interactive,
         tty: definition.pseudo_terminal,
-        host_config: Some(HostConfig { port_bindings, ..host(container) }),
+        host_config: Some(HostConfig { port_bindings, cgroup_parent, ..host(container) }),
         ..Default::default()
     }
 }
@@ -70,6 +70,7 @@ fn pause(
     container: &ContainerSpec,
     exposed_ports: Option<Vec<String>>,
     port_bindings: Option<PortMap>,
+    cgroup_parent: Option<String>,
 ) -> ContainerCreateBody {
     let (task, definition) = (&container.task, container.definition());
     let linux = definition.linux_parameters.clone().unwrap_or_default();
@@ -82,6 +83,7 @@ fn pause(
         exposed_ports,
         host_config: Some(HostConfig {
             port_bindings,
+            cgroup_parent,
             network_mode: Some(if has_network { "bridge" } else { "none" }.into()),
             ipc_mode: (task.ipc_mode == TASK).then(|| "shareable".into()),
             shm_size: linux.shared_memory_size.and_then(bytes),
@@ -145,7 +147,8 @@ fn mode(mode: &str) -> Option<&str> {
     (!mode.is_empty()).then_some(mode)
 }
 
-/// The container's hard limit; without one the task's, which none of its containers may pass.
+/// The container's hard limit; without one the task's, which none of its containers may pass: the group around them limits
+/// their sum, but not every engine has one ([`super::cgroups`]).
 fn memory_limit(container: &ContainerSpec) -> Option<i64> {
     let of_task = || i32::try_from(container.task.memory_mib).ok().and_then(bytes);
     container.definition().memory.and_then(bytes).or_else(of_task)
@@ -224,7 +227,7 @@ mod tests {
     use seawall_proto::v1::{Ulimit, VolumeFrom};
 
     use super::*;
-    use crate::engine::testing;
+    use crate::{engine::testing, spec::TaskSpec};
 
     fn made(definition: ContainerDefinition) -> ContainerCreateBody {
         made_in(definition, 0)
@@ -233,7 +236,7 @@ mod tests {
     fn made_in(definition: ContainerDefinition, memory_mib: u32) -> ContainerCreateBody {
         let mut task = testing::task(vec![definition, testing::container("db")]);
         task.memory_mib = memory_mib;
-        of(&ContainerSpec { task: Arc::new(task), index: 0 }, None)
+        of(&ContainerSpec { task: Arc::new(task), index: 0 }, None, None)
     }
 
     fn host_of(definition: ContainerDefinition) -> HostConfig {
@@ -295,6 +298,20 @@ mod tests {
         };
         assert_eq!(limit(None), Some(256 << 20));
         assert_eq!(limit(Some(64)), Some(64 << 20));
+    }
+
+    #[test]
+    fn all_of_a_tasks_containers_are_in_its_group() {
+        let mut containers = vec![testing::container("app")];
+        let shared = crate::pause::Shared { network: true, ..Default::default() };
+        let pause = crate::pause::add(&mut containers, shared);
+        let task = Arc::new(TaskSpec { pause, ..testing::task(containers) });
+        for index in 0..2 {
+            let container = ContainerSpec { task: task.clone(), index };
+            let parent = |parent: Option<&str>| of(&container, None, parent.map(str::to_owned)).host_config.unwrap();
+            assert_eq!(parent(Some("/seawall/t")).cgroup_parent.as_deref(), Some("/seawall/t"));
+            assert_eq!(parent(None).cgroup_parent, None);
+        }
     }
 
     #[test]

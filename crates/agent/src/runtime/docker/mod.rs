@@ -2,13 +2,14 @@
 //!
 //! Everything is named by the task and the container's place in it, and labelled with whose it is: an answer that is lost
 //! leads to no second container, and what runs is found again with all of the agent's files gone. Several agents may
-//! share the engine. Memory that a definition gives a task as a whole limits each container that has no limit of its
-//! own; it does not limit their sum.
+//! share the engine. The size that a definition gives a task as a whole is that of a control group around its containers
+//! where the agent can make one ([`cgroups`]); its memory limits each container that has no limit of its own in any case.
 
 #![expect(clippy::disallowed_types, reason = "bollard's requests and answers hold HashMaps")]
 
 mod api;
 mod body;
+mod cgroups;
 mod credentials;
 mod events;
 mod held;
@@ -24,12 +25,16 @@ mod reference;
 mod unsupported;
 mod volumes;
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
-use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, StopContainerOptions};
+use bollard::{
+    models::SystemInfo,
+    query_parameters::{CreateContainerOptions, RemoveContainerOptions, StopContainerOptions},
+};
 use seawall_env::Env;
+use seawall_model::TaskId;
 use seawall_proto::internal::v1::PortBinding;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use crate::{
     config::{AgentConfig, ImagePull},
@@ -40,6 +45,8 @@ use crate::{
     spec::{ContainerSpec, Owner, TaskSpec},
 };
 use api::{ANSWER, Api};
+use cgroups::Cgroups;
+pub use cgroups::remove_of_cluster as remove_cgroups_of_cluster;
 use pull::Puller;
 
 /// Makes the layers of a container.
@@ -55,6 +62,8 @@ const MS_PER_S: u64 = 1000;
 const LOG_DRIVER: &str = "com.amazonaws.ecs.capability.logging-driver.";
 /// The attributes by which the cluster knows that containers of a task may share an address, and other namespaces.
 const SHARING: [&str; 2] = ["ecs.capability.task-eni", "ecs.capability.pid-ipc-namespace-sharing"];
+/// The attribute by which people see that the size of a task limits its containers together.
+const TASK_SIZE: &str = "ecs.capability.task-cpu-mem-limit";
 /// The agent's own, whatever the engine has.
 const OWN_LOG_DRIVER: &str = "awslogs";
 
@@ -64,6 +73,8 @@ pub struct DockerRuntime {
     host_ip: Option<IpAddr>,
     puller: Puller,
     inert: Vec<String>,
+    /// `None` where tasks cannot have groups. Looked for once, when the engine is first asked for something that needs them.
+    cgroups: OnceCell<Option<Cgroups>>,
 }
 
 impl DockerRuntime {
@@ -74,11 +85,30 @@ impl DockerRuntime {
     pub async fn connect(env: Env, config: &AgentConfig) -> RuntimeResult<Self> {
         let api = Api::connect(env.clone(), &config.docker_socket).await?;
         let puller = Puller::new(credentials::Credentials::new(env, config.registry_config.clone()));
-        Ok(DockerRuntime { api, host_ip: config.host_ip, puller, inert: config.accept_inert.clone() })
+        let inert = config.accept_inert.clone();
+        Ok(DockerRuntime { api, host_ip: config.host_ip, puller, inert, cgroups: OnceCell::new() })
+    }
+
+    async fn info(&self) -> RuntimeResult<SystemInfo> {
+        Ok(self.api.ask("describe itself", ANSWER, self.api.docker.info()).await?)
+    }
+
+    async fn cgroups(&self) -> RuntimeResult<Option<&Cgroups>> {
+        Ok(self.cgroups.get_or_try_init(|| self.find_cgroups()).await?.as_ref())
+    }
+
+    async fn find_cgroups(&self) -> RuntimeResult<Option<Cgroups>> {
+        match Cgroups::find(self.api.env.clone(), self.info().await?.cgroup_driver).await {
+            Ok(cgroups) => Ok(Some(cgroups)),
+            Err(why) => {
+                tracing::warn!(why, "the size of a task limits each of its containers, but not what they use together");
+                Ok(None)
+            }
+        }
     }
 
     async fn describe(&self) -> RuntimeResult<Description> {
-        let info = self.api.ask("describe itself", ANSWER, self.api.docker.info()).await?;
+        let info = self.info().await?;
         let drivers = info.plugins.and_then(|plugins| plugins.log).unwrap_or_default();
         let mut capabilities: Vec<String> =
             drivers.iter().map(String::as_str).chain([OWN_LOG_DRIVER]).map(|d| format!("{LOG_DRIVER}{d}")).collect();
@@ -86,6 +116,9 @@ impl DockerRuntime {
         capabilities.extend(options::capabilities(&security));
         if pause::is_possible() {
             capabilities.extend(SHARING.map(str::to_owned));
+        }
+        if self.cgroups().await?.is_some() {
+            capabilities.push(TASK_SIZE.to_owned());
         }
         capabilities.sort();
         capabilities.dedup();
@@ -95,7 +128,8 @@ impl DockerRuntime {
     async fn create(&self, container: &ContainerSpec) -> RuntimeResult<String> {
         volumes::provide(&self.api, container).await?;
         let options = CreateContainerOptions { name: Some(container.runtime_name()), ..Default::default() };
-        let made = self.api.docker.create_container(Some(options), body::of(container, self.host_ip));
+        let cgroup_parent = self.cgroups().await?.map(|cgroups| cgroups.path(&container.task));
+        let made = self.api.docker.create_container(Some(options), body::of(container, self.host_ip, cgroup_parent));
         match self.api.ask("make a container", CREATE, made).await {
             Ok(made) => {
                 // What the machine cannot do is left out of the container, and only said here.
@@ -120,6 +154,9 @@ impl DockerRuntime {
     }
 
     async fn start(&self, container: &ContainerSpec) -> RuntimeResult<Vec<PortBinding>> {
+        if let Some(cgroups) = self.cgroups().await? {
+            cgroups.provide(&container.task).await?;
+        }
         let name = container.runtime_name();
         let started = self.api.docker.start_container(&name, None);
         if let Err(error) = self.api.ask("start a container", START, started).await {
@@ -142,6 +179,21 @@ impl DockerRuntime {
             let fault = if error.is_not_found() { Fault::Gone } else { Fault::Stop };
             error.of(fault)
         })
+    }
+
+    async fn remove_task(&self, task: &TaskSpec) -> RuntimeResult<()> {
+        volumes::remove(&self.api, task).await?;
+        match self.cgroups().await? {
+            Some(cgroups) => cgroups.remove(task).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn sweep(&self, owner: &Owner, kept: &BTreeSet<TaskId>) -> RuntimeResult<()> {
+        match self.cgroups().await? {
+            Some(cgroups) => cgroups.sweep(owner, kept).await,
+            None => Ok(()),
+        }
     }
 
     /// The name holds the task's id, which no other container can have by chance.
@@ -204,7 +256,11 @@ impl Runtime for DockerRuntime {
     }
 
     fn remove_task<'a>(&'a self, task: &'a TaskSpec) -> Call<'a, ()> {
-        Box::pin(volumes::remove(&self.api, task))
+        Box::pin(self.remove_task(task))
+    }
+
+    fn sweep<'a>(&'a self, owner: &'a Owner, kept: &'a BTreeSet<TaskId>) -> Call<'a, ()> {
+        Box::pin(self.sweep(owner, kept))
     }
 
     fn events<'a>(&'a self, owner: &'a Owner) -> Call<'a, mpsc::Receiver<Event>> {

@@ -12,7 +12,7 @@
 //!
 //! What it does not get is refused by name (`check`). `cpu`, `memoryReservation` and `dockerLabels` are taken and change
 //! nothing here: the first two place the task, nobody reads the third. `memory` is a hard limit that the shim watches
-//! every second or few.
+//! every second or few, and that of a task is a limit of its containers together.
 //!
 //! Files are read and written through [`seawall_env::Env`]; what it does not have (child processes, locks, pipes,
 //! sockets to probe ports with) is in `host` alone.

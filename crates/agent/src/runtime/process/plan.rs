@@ -31,6 +31,7 @@ pub fn spec(container: &ContainerSpec, bindings: Vec<Binding>, mark: String) -> 
         working_directory: definition.working_directory.clone().filter(|folder| !folder.is_empty()),
         stop_timeout_ms: milliseconds(definition.stop_timeout, STOP_TIMEOUT_S),
         memory_bytes: memory(definition, container.task.memory_mib),
+        task_memory_bytes: bytes(container.task.memory_mib),
         health_check: definition.health_check.as_ref().map(health_check).transpose()?,
         bindings,
     })
@@ -48,11 +49,14 @@ fn environment(definition: &ContainerDefinition, bindings: &[Binding], mark: Str
     given.chain(port).chain(binds).chain([(MARK.to_owned(), mark)]).collect()
 }
 
-/// The smaller of the container's limit and the task's: what the task's containers hold together is not added up.
+/// The smaller of the container's limit and the task's.
 fn memory(definition: &ContainerDefinition, task_mib: u32) -> Option<u64> {
-    let own = definition.memory.and_then(|mib| u64::try_from(mib).ok());
-    let limits = [own, Some(u64::from(task_mib))].into_iter().flatten().filter(|mib| *mib > 0);
-    limits.min().map(|mib| mib << 20)
+    let own = definition.memory.and_then(|mib| u32::try_from(mib).ok());
+    [own, Some(task_mib)].into_iter().flatten().filter_map(bytes).min()
+}
+
+fn bytes(mib: u32) -> Option<u64> {
+    (mib > 0).then(|| u64::from(mib) << 20)
 }
 
 fn health_check(check: &v1::HealthCheck) -> Result<HealthCheck, String> {
