@@ -5,6 +5,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use seawall_model::MemberId;
@@ -103,6 +104,26 @@ pub struct Leadership {
     pub leader: Option<MemberId>,
     /// This member leads, and the first entry of its term is applied: it may plan.
     pub is_leader: bool,
+}
+
+/// How far the log goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LogIndexes {
+    /// The last entry in this member's log.
+    pub last: u64,
+    /// The last entry that this member knows to be on a majority's disks.
+    pub committed: u64,
+}
+
+/// What this member's snapshots came to since it started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SnapshotCounts {
+    /// Snapshots that it took.
+    pub taken: u64,
+    /// How long the last one took.
+    pub last_took: Duration,
+    /// Bytes of the newest file, which may be of an earlier run or a peer's.
+    pub newest_bytes: u64,
 }
 
 /// Who replicates.

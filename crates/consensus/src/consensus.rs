@@ -23,8 +23,8 @@ use seawall_proto::internal::v1::{Command, EntryPayload};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    AppliedReceiver, AppliedState, ChangeError, Config, HashPoint, Leadership, Membership, PeerAddress, ProposeError,
-    Proposed, ReadError, StartError, StoreKind, Voters, changes,
+    AppliedReceiver, AppliedState, ChangeError, Config, HashPoint, Leadership, LogIndexes, Membership, PeerAddress,
+    ProposeError, Proposed, ReadError, SnapshotCounts, StartError, StoreKind, Voters, changes,
     handler::RaftHandler,
     machine::{Machine, Published},
     network::{Cluster, Links},
@@ -288,6 +288,16 @@ impl Consensus {
         matched.map(|(id, matched)| (MemberId(*id), matched.as_ref().map_or(0, |m| m.index))).collect()
     }
 
+    /// How far the log goes here, and how far a majority's.
+    pub fn log_indexes(&self) -> LogIndexes {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        LogIndexes {
+            last: metrics.last_log_index.unwrap_or_default(),
+            committed: metrics.cluster_committed.map_or(0, |id| id.index),
+        }
+    }
+
     /// Bytes of log since the last snapshot.
     pub fn log_bytes(&self) -> u64 {
         self.inner.published.log_bytes()
@@ -296,6 +306,11 @@ impl Consensus {
     /// The index of the newest snapshot here, if there is one.
     pub fn snapshot_index(&self) -> Option<u64> {
         self.inner.published.snapshot()?.meta.last_log_id.map(|id| id.index)
+    }
+
+    /// The snapshots of this member.
+    pub fn snapshots(&self) -> SnapshotCounts {
+        self.inner.published.snapshots()
     }
 
     /// The newest state hashes, oldest first: at multiples of 1,024 entries, and now.

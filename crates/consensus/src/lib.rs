@@ -17,8 +17,8 @@ mod store;
 mod watchers;
 
 pub use api::{
-    AppliedEntry, AppliedReceiver, AppliedState, ChangeError, Config, HashPoint, Leadership, Membership, PeerAddress,
-    ProposeError, Proposed, ReadError, StartError, Voters,
+    AppliedEntry, AppliedReceiver, AppliedState, ChangeError, Config, HashPoint, Leadership, LogIndexes, Membership,
+    PeerAddress, ProposeError, Proposed, ReadError, SnapshotCounts, StartError, Voters,
 };
 pub use consensus::Consensus;
 pub use store::{MemoryStore, StoreKind};

@@ -30,12 +30,13 @@ pub fn stored_members(service: &seawall_proto::v1::Service) -> Vec<&'static str>
 }
 
 /// Checks the members of `request`, whose shape is called `shape`. The members that `inert` names are stored where they would
-/// be refused: the operator said so.
+/// be refused: the operator said so. The answer is what the request uses and is only stored, by path: `portMappings.name`, without
+/// what holds a container's own and without places in lists.
 ///
 /// # Errors
 /// `UnsupportedFeatureException` naming a member that this version cannot honour; `InvalidParameterException`
 /// (`ClientException` for a task definition, as ECS answers) naming one that is missing or out of its limits.
-pub fn request<R: Serialize>(shape: &'static str, request: &R, inert: &[String]) -> Result<(), ApiError> {
+pub fn request<R: Serialize>(shape: &'static str, request: &R, inert: &[String]) -> Result<Vec<String>, ApiError> {
     let value = value_of(request)?;
     let code = if shape == "RegisterTaskDefinitionRequest" { ErrorCode::Client } else { ErrorCode::InvalidParameter };
     shape::check(code, shape, &value, inert)

@@ -55,6 +55,13 @@ pub(crate) fn stored(name: &str, value: &Value, path: &str, names: &mut Vec<Stri
     }
 }
 
+/// A member's path without the places in lists, the same for every item: `tags.key` of `tags[3].key`.
+pub fn without_places(path: &str) -> String {
+    let mut steps = path.split('[');
+    let first = steps.next().into_iter();
+    first.chain(steps.filter_map(|step| step.split_once(']')).map(|(_, rest)| rest)).collect()
+}
+
 /// Names of members that are refused, and that an operator may have stored instead.
 pub fn refused() -> Vec<&'static str> {
     let lines = MEMBERS.iter().filter(|(_, _, rule)| *rule == Refused);
@@ -250,6 +257,13 @@ pub const MEMBERS: &[Line] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_without_places_is_the_same_for_every_item() {
+        assert_eq!(without_places("tags[3].key"), "tags.key");
+        assert_eq!(without_places("a[0].b[1][22]"), "a.b");
+        assert_eq!(without_places("role"), "role");
+    }
 
     #[test]
     fn what_terraform_sends_for_nothing_is_no_use() {

@@ -1,5 +1,7 @@
 //! The walk over a request's members, driven by the tables of [`seawall_proto`] and [`members`].
 
+use std::collections::BTreeSet;
+
 use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::{Kind, Limit, facts, shape};
 use serde_json::Value;
@@ -36,16 +38,20 @@ impl Place {
     }
 }
 
-/// Checks `value`, a message called `name`. `code` is for what is missing or out of its limits; what `inert` names is not
-/// refused.
-pub fn check(code: ErrorCode, name: &str, value: &Value, inert: &[String]) -> Result<(), ApiError> {
-    message(&Rules { code, inert }, name, value, &Place { prefix: String::new(), path: String::new() })
+/// Checks `value`, a message called `name`, and says which of its members are used and only stored. `code` is for what is
+/// missing or out of its limits; what `inert` names is not refused.
+pub fn check(code: ErrorCode, name: &str, value: &Value, inert: &[String]) -> Result<Vec<String>, ApiError> {
+    let mut rules = Rules { code, inert, stored: BTreeSet::new() };
+    message(&mut rules, name, value, &Place { prefix: String::new(), path: String::new() })?;
+    Ok(rules.stored.into_iter().collect())
 }
 
-/// What holds for the whole of a request.
+/// What holds for the whole of a request, and what was found in it.
 struct Rules<'a> {
     code: ErrorCode,
     inert: &'a [String],
+    /// Members that are used and only stored, each once.
+    stored: BTreeSet<String>,
 }
 
 impl Rules<'_> {
@@ -57,7 +63,7 @@ impl Rules<'_> {
     }
 }
 
-fn message(rules: &Rules<'_>, name: &str, value: &Value, place: &Place) -> Result<(), ApiError> {
+fn message(rules: &mut Rules<'_>, name: &str, value: &Value, place: &Place) -> Result<(), ApiError> {
     let code = rules.code;
     let limits = facts(name).map_or(&[][..], |f| f.limits);
     for (member, kind) in shape(name).map_or(&[][..], |s| s.members) {
@@ -68,8 +74,10 @@ fn message(rules: &Rules<'_>, name: &str, value: &Value, place: &Place) -> Resul
             within(code, limit, held, &at)?;
         }
         supported(rule, held, &at)?;
-        if rule == Rule::Works {
-            inner(rules, kind, held, &at)?;
+        match rule {
+            Rule::Works => inner(rules, kind, held, &at)?,
+            Rule::Stored if members::is_use(held) => drop(rules.stored.insert(members::without_places(&at.path))),
+            _ => {}
         }
     }
     present(code, name, value, place)
@@ -95,7 +103,7 @@ fn is_list(name: &str, member: &str) -> bool {
     members.iter().any(|(known, kind)| *known == member && matches!(kind, Kind::List(_)))
 }
 
-fn inner(rules: &Rules<'_>, kind: &Kind, value: &Value, place: &Place) -> Result<(), ApiError> {
+fn inner(rules: &mut Rules<'_>, kind: &Kind, value: &Value, place: &Place) -> Result<(), ApiError> {
     match (kind, value) {
         (Kind::Message(name), _) => message(rules, name, value, place),
         (Kind::List(Kind::Message(name)), Value::Array(items)) => {
@@ -168,5 +176,23 @@ fn list(words: &[&str]) -> String {
         [] => String::new(),
         [one] => (*one).to_owned(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_only_stored_is_told_by_path() {
+        let ports = json!([{"containerPort": 80, "name": "a"}, {"containerPort": 81, "name": ""}, {"containerPort": 82, "name": "b"}]);
+        let container =
+            json!({"name": "main", "image": "i", "portMappings": ports, "secrets": [{"name": "S", "valueFrom": "v"}]});
+        let definition = json!({"family": "web", "containerDefinitions": [container], "taskRoleArn": "arn"});
+        let check = |inert: &[String]| check(ErrorCode::Client, "RegisterTaskDefinitionRequest", &definition, inert);
+        assert!(check(&[]).unwrap_err().message.contains("secrets"));
+        assert_eq!(check(&["secrets".into()]).unwrap(), ["portMappings.name", "secrets", "taskRoleArn"]);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use prost::Message;
-use seawall_consensus::Consensus;
+use seawall_consensus::{Consensus, ReadError};
 use seawall_env::{
     Env, Instant,
     net::{Lane, NetError, trust::Fingerprint},
@@ -32,6 +32,7 @@ use crate::{
     history::History,
     leader::{Liveness, Proposer},
     member::{Condition, Hints, Identity, Peerage, Room, commands, peers},
+    metrics::Metrics,
     watch::Changes,
 };
 
@@ -61,6 +62,7 @@ pub(crate) struct Node {
     pub(crate) changes: Changes,
     pub(crate) condition: Condition,
     pub(crate) history: History,
+    pub(crate) metrics: Arc<Metrics>,
     /// Where peers and clients reach this member.
     pub(crate) peer_address: String,
     pub(crate) client_address: String,
@@ -93,10 +95,17 @@ impl Node {
     /// The state after a read barrier, or as it is here and now when `stale`.
     pub(crate) async fn read(&self, stale: bool, deadline: Instant) -> Result<State, ApiError> {
         self.condition.check_serves()?;
-        if !stale && self.consensus.read_barrier(deadline).await.is_err() {
+        if !stale && self.read_barrier(deadline).await.is_err() {
             return Err(self.no_leader());
         }
         Ok(self.consensus.state().state.clone())
+    }
+
+    /// An index that is applied here and not older than this call.
+    pub(crate) async fn read_barrier(&self, deadline: Instant) -> Result<u64, ReadError> {
+        let index = self.consensus.read_barrier(deadline).await;
+        self.metrics.barrier(index.is_err());
+        index
     }
 
     /// Sends an operation to whoever leads until it is answered or `deadline` passes. One effect, however often it is sent.

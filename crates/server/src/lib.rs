@@ -13,6 +13,7 @@ mod grpc;
 mod history;
 mod leader;
 mod member;
+mod metrics;
 mod ops;
 mod ports;
 mod render;

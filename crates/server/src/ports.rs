@@ -39,8 +39,9 @@ use crate::{
     auth::{Gate, Unkeyed},
     dispatch::lock,
     ecs,
-    grpc::{ControlService, EcsService, Shared, admit, status},
+    grpc::{ControlService, EcsService, Shared, admit, count, status},
     member::{Mount, NoHandler, Switch, session_handler},
+    metrics,
     trust::Enroll,
 };
 
@@ -155,7 +156,7 @@ impl Ports {
         }
     }
 
-    /// Everything on the clients' port: gRPC with health and reflection, agents, and three small pages for probes.
+    /// Everything on the clients' port: gRPC with health and reflection, agents, and small pages for probes and Prometheus.
     fn router(&self, node: &Arc<Node>) -> Router {
         let (_, health) = tonic_health::server::health_reporter();
         let mut routes = services(node).add_service(health);
@@ -163,11 +164,12 @@ impl Ports {
             Ok(service) => routes = routes.add_service(service),
             Err(error) => tracing::error!(%error, "gRPC reflection is not served"),
         }
-        let (ready, leader) = (node.clone(), node.clone());
+        let (ready, leader, scraped) = (node.clone(), node.clone(), node.clone());
         let pages = Router::new()
             .route("/healthz", routing::get(|| async { "ok\n" }))
             .route("/readyz", routing::get(move || is_ready(ready.clone())))
-            .route("/leader", routing::get(move || leads(leader.clone())));
+            .route("/leader", routing::get(move || leads(leader.clone())))
+            .route("/metrics", routing::get(move || metrics::page(scraped.clone())));
         let wire = node.clone();
         let ecs_json = move |request: Request| ecs::serve(wire.clone(), request);
         let wire = node.clone();
@@ -220,10 +222,12 @@ fn services(node: &Arc<Node>) -> Routes {
     let ecs = EcsServer::new(EcsService(shared.clone())).max_decoding_message_size(REQUEST_BYTES_MAX);
     let control = ControlServer::new(ControlService(shared)).max_decoding_message_size(REQUEST_BYTES_MAX);
     let mut routes = Routes::new(ecs).add_service(control);
-    let node = node.clone();
-    let admitting = middleware::from_fn(move |request: Request, next: Next| admit(node.clone(), request, next));
+    let (admitted, counted) = (node.clone(), node.clone());
+    let admitting = middleware::from_fn(move |request: Request, next: Next| admit(admitted.clone(), request, next));
+    let counting = middleware::from_fn(move |request: Request, next: Next| count(counted.clone(), request, next));
     let router = std::mem::take(routes.axum_router_mut());
-    *routes.axum_router_mut() = router.route_layer(admitting);
+    // The last one is outermost: what is not let in is counted as well.
+    *routes.axum_router_mut() = router.route_layer(admitting).route_layer(counting);
     routes
 }
 

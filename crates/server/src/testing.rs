@@ -94,7 +94,7 @@ macro_rules! call {
                     if let Some(members) = body.as_object_mut() {
                         members.remove("expectedVersion");
                     }
-                    let request: v1::$request = decode(stringify!($request), body.to_string().as_bytes())?;
+                    let request: v1::$request = decode(stringify!($request), body.to_string().as_bytes(), &mut Vec::new())?;
                     let bytes = by_name!($kind $name, self, request, input)?;
                     let response = v1::$response::decode(bytes.as_slice()).expect("the output of the operation");
                     Ok(without_empty(serde_json::to_value(response).expect("JSON")))
@@ -192,7 +192,8 @@ impl TestCluster {
             invocation: None,
             now_ms: self.now_ms,
         };
-        let Prepared { write, expected_version, render } = ops::prepare(operation, &request.encode_to_vec(), &mut ctx)?;
+        let prepared = ops::prepare(operation, &request.encode_to_vec(), &mut ctx)?;
+        let Prepared { write, expected_version, render, .. } = prepared;
         let mut outcome = Outcome::default();
         let kinds = match write {
             Write::Commands(kinds) => kinds,

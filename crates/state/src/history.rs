@@ -83,6 +83,11 @@ impl State {
         self.index.history_open_bytes
     }
 
+    /// Bytes of the files of all segments.
+    pub fn history_bytes(&self) -> u64 {
+        self.index.history_bytes
+    }
+
     fn history_limit(&self, limit: fn(&seawall_proto::internal::v1::Limits) -> u64, otherwise: u64) -> u64 {
         match limit(self.meta.limits.as_ref().unwrap_or(&DEFAULT_LIMITS)) {
             0 => otherwise,

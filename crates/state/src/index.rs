@@ -380,16 +380,16 @@ impl Indexes {
     /// Counts a task anew. `zone` is its instance's.
     fn tally(&mut self, old: Option<&TaskRow>, new: Option<&TaskRow>, zone: Option<&str>) {
         let (before, after) = (old.map(counts_of).unwrap_or_default(), new.map(counts_of).unwrap_or_default());
-        let stopped = |row: Option<&TaskRow>| u32::from(row.is_some_and(|row| !is_live(row)));
-        let (stopped_before, stopped_after) = (stopped(old), stopped(new));
+        let kind = |row: &TaskRow| (row.last_status(), is_unreachable(row));
         let Some(row) = new.or(old) else { return };
-        if before == after && stopped_before == stopped_after {
+        if before == after && old.map(kind) == new.map(kind) {
             return;
         }
         let cluster = self.cluster_counts.entry(ClusterId(row.cluster_id)).or_default();
         cluster.tasks.subtract(before);
         cluster.tasks.add(after);
-        cluster.stopped = cluster.stopped.wrapping_sub(stopped_before).wrapping_add(stopped_after);
+        old.into_iter().for_each(|row| cluster.count(kind(row), false));
+        new.into_iter().for_each(|row| cluster.count(kind(row), true));
         if let Some(usage) = self.usage.get_mut(&InstanceId(row.instance_id)) {
             let usage = Arc::make_mut(usage);
             usage.counts.subtract(before);
@@ -488,6 +488,11 @@ fn arn_of(row: &InstanceRow) -> u128 {
 /// Whether a task is not known to have stopped.
 pub(crate) fn is_live(row: &TaskRow) -> bool {
     row.last_status() != TaskStatus::Stopped
+}
+
+/// Whether a task is not known to have stopped, and its instance is lost.
+fn is_unreachable(row: &TaskRow) -> bool {
+    is_live(row) && row.unreachable_since_ms != 0
 }
 
 /// What one task adds to the counts.

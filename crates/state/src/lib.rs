@@ -41,7 +41,7 @@ pub use query::service_group;
 pub use size::{effective_size, fixed_ports, parse_cpu, parse_memory, size_of};
 pub use snapshot::{CHUNK_BYTES, Chunk, Restore, RestoreError};
 pub use table::{Table, TableHash};
-pub use tally::{ClusterCounts, Counts, Usage};
+pub use tally::{ClusterCounts, Counts, Statuses, Usage};
 
 /// What `apply` of this version knows: a new cluster has it from the start, others once it is raised.
 pub const CLUSTER_VERSION: u32 = 2;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use imbl::OrdSet;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId};
+use seawall_proto::internal::v1::TaskStatus;
 
 /// What an instance has left, kept up as tasks come and go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,13 +52,31 @@ impl Counts {
     }
 }
 
+/// Tasks by their last status, as their agents reported it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statuses([u32; TaskStatus::Stopped as usize + 1]);
+
+impl Statuses {
+    /// Tasks of this last status.
+    pub fn of(&self, status: TaskStatus) -> u32 {
+        self.0[status as usize]
+    }
+
+    /// Every status with its tasks.
+    pub fn iter(&self) -> impl Iterator<Item = (TaskStatus, u32)> {
+        (0..).zip(self.0).filter_map(|(status, count)| Some((TaskStatus::try_from(status).ok()?, count)))
+    }
+}
+
 /// What a cluster holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClusterCounts {
-    /// Its tasks by status.
+    /// Its tasks as ECS counts them.
     pub tasks: Counts,
-    /// STOPPED tasks that are kept.
-    pub stopped: u32,
+    /// Its tasks by last status, STOPPED ones that are kept included.
+    pub statuses: Statuses,
+    /// Tasks that are not STOPPED, of instances whose lease ran out.
+    pub unreachable: u32,
     /// Container instances, whatever their status: deregistered ones are gone.
     pub instances: u32,
     /// ACTIVE services.
@@ -66,6 +85,22 @@ pub struct ClusterCounts {
     pub services_draining: u32,
     /// INACTIVE services that are kept.
     pub services_inactive: u32,
+}
+
+impl ClusterCounts {
+    /// STOPPED tasks that are kept.
+    pub fn stopped(&self) -> u32 {
+        self.statuses.of(TaskStatus::Stopped)
+    }
+
+    /// Counts a task of this last status in, or out.
+    pub(crate) fn count(&mut self, (status, is_unreachable): (TaskStatus, bool), comes: bool) {
+        let step = |count: &mut u32, by: u32| {
+            *count = if comes { count.wrapping_add(by) } else { count.wrapping_sub(by) };
+        };
+        step(&mut self.statuses.0[status as usize], 1);
+        step(&mut self.unreachable, is_unreachable.into());
+    }
 }
 
 /// Whose tasks are spread over zones and instances.

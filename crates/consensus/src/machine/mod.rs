@@ -275,11 +275,13 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let (fs, folder) = (self.env.fs(), self.folder.clone());
         let (meta, state) = (self.meta.clone(), self.state.clone());
+        let began = self.env.now();
         let mut pace = Pace::new(&self.env, &self.log);
         let write = move || snapshot::write(&*fs, &folder, meta, &state, || pace.step());
         let file = self.env.thread("snapshot", write).await?;
         self.published.discount_log_bytes(self.log_bytes);
         self.published.set_snapshot(file.clone());
+        self.published.count_snapshot(self.env.now() - began);
         tracing::info!(index = self.meta.last_log_id.map(|id| id.index), bytes = file.bytes, "took a snapshot");
         Ok(Snapshot { meta: self.meta.clone(), snapshot: SnapshotData::File(file) })
     }

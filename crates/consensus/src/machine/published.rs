@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -13,7 +14,7 @@ use seawall_state::State;
 use tokio::sync::{broadcast, watch};
 
 use super::SnapshotFile;
-use crate::{AppliedEntry, AppliedReceiver, AppliedState, HashPoint};
+use crate::{AppliedEntry, AppliedReceiver, AppliedState, HashPoint, SnapshotCounts};
 
 /// Entries that a slow reader may be behind before it is told that it missed some.
 const ENTRIES_WAITING: usize = 1024;
@@ -29,6 +30,8 @@ pub(crate) struct Published {
     /// Payload bytes applied since the last snapshot.
     log_bytes: AtomicU64,
     snapshot: Mutex<Option<SnapshotFile>>,
+    /// Snapshots taken, and how long the last one took.
+    taken: Mutex<(u64, Duration)>,
 }
 
 impl Published {
@@ -40,6 +43,7 @@ impl Published {
             hashes: Mutex::default(),
             log_bytes: AtomicU64::new(0),
             snapshot: Mutex::default(),
+            taken: Mutex::default(),
         }
     }
 
@@ -107,5 +111,16 @@ impl Published {
 
     pub(crate) fn snapshot(&self) -> Option<SnapshotFile> {
         self.snapshot.lock().expect("no panic while held").clone()
+    }
+
+    /// One more was taken.
+    pub(super) fn count_snapshot(&self, took: Duration) {
+        let mut taken = self.taken.lock().expect("no panic while held");
+        *taken = (taken.0 + 1, took);
+    }
+
+    pub(crate) fn snapshots(&self) -> SnapshotCounts {
+        let (taken, last_took) = *self.taken.lock().expect("no panic while held");
+        SnapshotCounts { taken, last_took, newest_bytes: self.snapshot().map_or(0, |file| file.bytes) }
     }
 }

@@ -66,6 +66,15 @@ macro_rules! for_each_control {
 
 pub(crate) use for_each_control;
 
+macro_rules! names {
+    ($($name:ident, $method:ident, $request:ident, $response:ident, $deadline:ident;)*) => {
+        /// The name of every operation, those that answer with a stream included.
+        pub(crate) const NAMES: &[&str] = &["Watch", "TaskLogs", $(stringify!($name),)*];
+    };
+}
+
+for_each_control!(names);
+
 pub(crate) async fn explain(node: &Arc<Node>, call: &Call, ask: &ExplainRequest) -> Result<ExplainResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
     explanation::explain(&state, ask.cluster.as_deref(), &ask.resource, node.config.fargate)

@@ -71,6 +71,11 @@ impl Sessions {
         lock(&self.live).get(&instance).cloned()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.live).len()
+    }
+
     fn all(&self) -> Vec<Arc<Live>> {
         lock(&self.live).values().cloned().collect()
     }

@@ -105,7 +105,7 @@ async fn connect(node: &Arc<Node>, caller: &Caller, hello: &Hello) -> Result<Con
         )));
     }
     let deadline = node.env.now() + CONNECT;
-    node.consensus.read_barrier(deadline).await.map_err(|_| Turned::Behind)?;
+    node.read_barrier(deadline).await.map_err(|_| Turned::Behind)?;
     if !node.condition.serves() {
         return Err(Turned::Behind);
     }

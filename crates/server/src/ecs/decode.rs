@@ -7,23 +7,28 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::unsupported;
-use crate::validate::members::is_use;
+use crate::validate::members::{is_use, without_places};
 
 /// Not part of ECS's JSON: gRPC's own.
 const OURS: &[&str] = &["expectedVersion"];
 
-/// The message called `name` that `body` holds.
+/// The message called `name` that `body` holds. Members that are not known and used for nothing are left out, and added to
+/// `ignored` by path, without places in lists.
 ///
 /// # Errors
 /// `SerializationException` for what is not JSON or of a wrong type, `UnsupportedFeatureException` for a member that this
 /// version does not know.
-pub(crate) fn decode<R: DeserializeOwned>(name: &'static str, body: &[u8]) -> Result<R, ApiError> {
+pub(crate) fn decode<R: DeserializeOwned>(
+    name: &'static str,
+    body: &[u8],
+    ignored: &mut Vec<String>,
+) -> Result<R, ApiError> {
     let mut value: Value = match body {
         // ECS takes an empty body for an empty object.
         [] => Value::Object(Map::new()),
         _ => serde_json::from_slice(body).map_err(|e| wrong(format!("The body is not JSON: {e}")))?,
     };
-    message(name, &mut value, "")?;
+    message(name, &mut value, "", ignored)?;
     serde_json::from_value(value).map_err(|e| wrong(e.to_string()))
 }
 
@@ -31,15 +36,24 @@ fn wrong(message: String) -> ApiError {
     ApiError::new(ErrorCode::Serialization, message)
 }
 
-fn message(name: &str, value: &mut Value, path: &str) -> Result<(), ApiError> {
+fn message(name: &str, value: &mut Value, path: &str, ignored: &mut Vec<String>) -> Result<(), ApiError> {
     let Value::Object(members) = value else { return Err(mismatch(value, "an object", path)) };
     let known = shape(name).map_or(&[][..], |shape| shape.members);
-    // `null` is absent. What is unknown and used for nothing is ignored: newer clients send such members.
-    members.retain(|member, held| !held.is_null() && (find(known, member).is_some() || is_use(held)));
+    let at = |member: &str| if path.is_empty() { member.to_owned() } else { format!("{path}.{member}") };
+    members.retain(|member, held| match find(known, member) {
+        // `null` is absent.
+        Some(_) => !held.is_null(),
+        None if is_use(held) => true,
+        // Newer clients send such members.
+        None => {
+            ignored.push(without_places(&at(member)));
+            false
+        }
+    });
     for (member, held) in members {
-        let at = if path.is_empty() { member.clone() } else { format!("{path}.{member}") };
+        let at = at(member);
         match find(known, member) {
-            Some(kind) => check(kind, held, &at)?,
+            Some(kind) => check(kind, held, &at, ignored)?,
             None => return Err(unsupported(format!("{at} is not a member that this version of Seawall knows."))),
         }
     }
@@ -50,16 +64,16 @@ fn find(known: &'static [(&'static str, Kind)], member: &str) -> Option<&'static
     known.iter().find(|(name, _)| *name == member && !OURS.contains(name)).map(|(_, kind)| kind)
 }
 
-fn check(kind: &Kind, value: &mut Value, path: &str) -> Result<(), ApiError> {
+fn check(kind: &Kind, value: &mut Value, path: &str, ignored: &mut Vec<String>) -> Result<(), ApiError> {
     match (kind, &mut *value) {
-        (Kind::Message(name), _) => message(name, value, path),
+        (Kind::Message(name), _) => message(name, value, path, ignored),
         (Kind::List(item), Value::Array(items)) => items.iter_mut().enumerate().try_for_each(|(place, held)| {
             let at = format!("{path}[{place}]");
-            if held.is_null() { Err(mismatch(held, wanted(item), &at)) } else { check(item, held, &at) }
+            if held.is_null() { Err(mismatch(held, wanted(item), &at)) } else { check(item, held, &at, ignored) }
         }),
         (Kind::Map(of), Value::Object(entries)) => entries.iter_mut().try_for_each(|(key, held)| {
             let at = format!("{path}.{key}");
-            if held.is_null() { Err(mismatch(held, wanted(of), &at)) } else { check(of, held, &at) }
+            if held.is_null() { Err(mismatch(held, wanted(of), &at)) } else { check(of, held, &at, ignored) }
         }),
         (Kind::String, Value::String(_)) | (Kind::Boolean, Value::Bool(_)) => Ok(()),
         (Kind::Double | Kind::Timestamp, Value::Number(_)) => Ok(()),
@@ -109,7 +123,9 @@ mod tests {
     use super::*;
 
     fn error(body: &str) -> String {
-        decode::<v1::CreateServiceRequest>("CreateServiceRequest", body.as_bytes()).unwrap_err().to_string()
+        decode::<v1::CreateServiceRequest>("CreateServiceRequest", body.as_bytes(), &mut Vec::new())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -135,8 +151,11 @@ mod tests {
             "UnsupportedFeatureException: deploymentConfiguration.maximumPercnt is not a member that this version of Seawall knows."
         );
         assert!(error(r#"{"expectedVersion":4}"#).contains("expectedVersion"));
-        let body = br#"{"serviceName":"web","novelty":[],"other":null,"desiredCount":2.0}"#;
-        let request: v1::CreateServiceRequest = decode("CreateServiceRequest", body).unwrap();
+        let body =
+            br#"{"serviceName":"web","novelty":[],"other":null,"role":null,"desiredCount":2.0,"tags":[{"new":""}]}"#;
+        let mut ignored = Vec::new();
+        let request: v1::CreateServiceRequest = decode("CreateServiceRequest", body, &mut ignored).unwrap();
         assert_eq!((request.service_name(), request.desired_count()), ("web", 2));
+        assert_eq!(ignored, ["novelty", "other", "tags.new"]);
     }
 }

@@ -8,6 +8,7 @@ use seawall_model::{ApiError, ErrorCode, limits::REQUEST_BYTES_MAX};
 use serde_json::json;
 
 use super::{JSON, TARGET, TARGET_PREFIX, respond as plain};
+use crate::metrics::Protocol;
 
 pub(super) const XML: HeaderValue = HeaderValue::from_static("text/xml");
 /// SDKs try again by their own backoff; this is for whoever reads the header.
@@ -20,6 +21,16 @@ pub(crate) enum Form {
     Json,
     /// The Query protocol of STS and others, and REST as S3 speaks it: an ErrorResponse in XML.
     Xml,
+}
+
+impl Form {
+    /// The protocol that has it.
+    pub(super) fn protocol(self) -> Protocol {
+        match self {
+            Form::Json => Protocol::Json,
+            Form::Xml => Protocol::Query,
+        }
+    }
 }
 
 /// The form that a request's protocol has.

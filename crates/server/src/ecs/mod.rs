@@ -31,6 +31,7 @@ use crate::{
     api::{Node, READ_DEADLINE},
     auth::{self, Payload},
     calls::Invocation,
+    metrics::{Asked, OK},
 };
 
 #[cfg(test)]
@@ -55,10 +56,12 @@ pub(crate) async fn serve(node: Arc<Node>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let form = form_of(&parts.headers);
     let operation = operation_of(&parts.headers).unwrap_or_default().to_owned();
+    let asked = Asked::new(&node, form.protocol(), &operation);
     let answer = match to_bytes(body, REQUEST_BYTES_MAX).await {
         Ok(body) => answer(&node, &parts, body, &request_id, &operation).await,
         Err(_) => Err(errors::too_large()),
     };
+    asked.ends(answer.as_ref().map_or_else(|error| error.code.as_str(), |_| OK));
     match answer {
         Ok((kind, body)) => {
             debug!(request_id, operation, "answered");

@@ -44,7 +44,9 @@ macro_rules! dispatch {
             };
             match operation {
                 $(stringify!($name) => Box::pin(async move {
-                    let request: v1::$request = decode(stringify!($request), body)?;
+                    let mut ignored = Vec::new();
+                    let request: v1::$request = decode(stringify!($request), body, &mut ignored)?;
+                    node.metrics.ignored(operation, ignored);
                     encode(&handle!($kind $name, node, call, request)?)
                 }),)*
                 _ => Box::pin(std::future::ready(Err(not_an_operation(operation)))),

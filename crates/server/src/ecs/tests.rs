@@ -165,7 +165,7 @@ proptest! {
     #[test]
     fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         for request in REQUESTS {
-            drop(super::decode::decode::<seawall_proto::v1::CreateServiceRequest>(request, &bytes));
+            drop(super::decode::decode::<seawall_proto::v1::CreateServiceRequest>(request, &bytes, &mut Vec::new()));
         }
     }
 }

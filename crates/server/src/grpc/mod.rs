@@ -2,6 +2,7 @@
 
 mod admit;
 mod control;
+mod count;
 mod ecs;
 
 use std::{sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use tracing::debug;
 
 pub(crate) use admit::admit;
 pub(crate) use control::ControlService;
+pub(crate) use count::count;
 pub(crate) use ecs::EcsService;
 
 use crate::{api::Node, calls::Call};

@@ -20,6 +20,7 @@ use tracing::debug;
 use super::proposer::{Job, What};
 use crate::{
     api::{Node, WriteError},
+    metrics::Metrics,
     ops::{Outcome, Render},
 };
 
@@ -42,6 +43,8 @@ pub(super) struct Asked {
     /// What it lacks may only be held by proposals on their way.
     pub(super) rests_on_flight: bool,
     pub(super) render: Option<Render>,
+    /// Members that the request uses and that are only stored.
+    pub(super) stored: Vec<String>,
     /// The service whose controller asks.
     pub(super) service: Option<ServiceId>,
 }
@@ -85,6 +88,10 @@ impl Batch {
         self.commands.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= BATCH_BYTES || self.commands.len() >= BATCH_COMMANDS
     }
@@ -111,9 +118,10 @@ impl Batch {
                     let Some(mut job) = job else { continue };
                     if own.iter().any(is_stale) {
                         job.tries += 1;
+                        node.metrics.replanned();
                         again.push(job);
                     } else {
-                        answer(job, asked, &state.state, proposed.index, own);
+                        answer(&node.metrics, job, asked, &state.state, proposed.index, own);
                     }
                 }
             }
@@ -147,14 +155,17 @@ fn is_stale(reply: &Reply) -> bool {
     }
 }
 
-fn answer(job: Job, asked: Asked, state: &State, index: u64, mut replies: Vec<Reply>) {
+fn answer(metrics: &Metrics, job: Job, asked: Asked, state: &State, index: u64, mut replies: Vec<Reply>) {
     // Whoever asked may have gone; the write has happened all the same.
     match job.what {
-        What::Operation { answer, .. } => {
+        What::Operation { answer, request } => {
             let refusal = replies.iter().find_map(refusal_of);
             let result = match refusal {
                 Some(refusal) => Err(WriteError::Refused(refusal)),
-                None => asked.rendered(state, replies),
+                None => {
+                    metrics.stored(&request.operation, &asked.stored);
+                    asked.rendered(state, replies)
+                }
             };
             let _ = answer.send(result);
         }

@@ -33,6 +33,7 @@ use super::{
 use crate::{
     api::{Node, WriteError},
     member::condition,
+    metrics::{Metrics, WriteLimit},
     ops::{self, CommandKind, Ctx, IdSource, Prepared, Write},
     render,
 };
@@ -49,6 +50,7 @@ pub(crate) struct Proposer {
     env: Env,
     jobs: mpsc::Sender<Job>,
     waiting: Arc<Waiting>,
+    metrics: Arc<Metrics>,
 }
 
 /// One write that waits.
@@ -87,9 +89,14 @@ impl Drop for Counted {
 
 impl Proposer {
     /// The way in, and the queue for [`run`].
-    pub(crate) fn new(env: &Env) -> (Proposer, mpsc::Receiver<Job>) {
+    pub(crate) fn new(env: &Env, metrics: Arc<Metrics>) -> (Proposer, mpsc::Receiver<Job>) {
         let (jobs, waiting) = mpsc::channel(WRITES_WAITING_MAX);
-        (Proposer { env: env.clone(), jobs, waiting: Arc::default() }, waiting)
+        (Proposer { env: env.clone(), jobs, waiting: Arc::default(), metrics }, waiting)
+    }
+
+    /// Writes that wait, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.waiting.writes.load(Ordering::Relaxed), self.waiting.bytes.load(Ordering::Relaxed))
     }
 
     /// A client's write, as JSON or gRPC carried it.
@@ -127,14 +134,18 @@ impl Proposer {
     }
 
     fn send(&self, what: What, deadline: Instant, bytes: usize) -> Result<(), WriteError> {
-        let overloaded = |limit: String| WriteError::Refused(ApiError::new(ErrorCode::Overloaded, limit));
+        let overloaded = |limit: WriteLimit, why: String| {
+            self.metrics.refused(limit);
+            WriteError::Refused(ApiError::new(ErrorCode::Overloaded, why))
+        };
         let counted = Counted(self.waiting.clone(), bytes);
         let all_writes = self.waiting.writes.fetch_add(1, Ordering::Relaxed) + 1;
         let all_bytes = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if all_bytes > WRITES_WAITING_BYTES_MAX {
-            return Err(overloaded(format!("more than {WRITES_WAITING_BYTES_MAX} bytes of writes wait; try again")));
+            let why = format!("more than {WRITES_WAITING_BYTES_MAX} bytes of writes wait; try again");
+            return Err(overloaded(WriteLimit::Bytes, why));
         }
-        let too_many = || overloaded(format!("{WRITES_WAITING_MAX} writes wait; try again"));
+        let too_many = || overloaded(WriteLimit::Writes, format!("{WRITES_WAITING_MAX} writes wait; try again"));
         if all_writes > WRITES_WAITING_MAX {
             return Err(too_many());
         }
@@ -156,7 +167,10 @@ impl Job {
 
 struct Loop {
     node: Arc<Node>,
+    /// In which this member plans; 0 while it does not.
     term: u64,
+    /// The last in which a leader was seen, whoever it is.
+    term_led: u64,
     overlay: Overlay,
     /// What plans look at: brought up to the applied state and the overlay before each.
     fleet: Fleet,
@@ -179,6 +193,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
     let mut this = Loop {
         node,
         term: 0,
+        term_led: 0,
         overlay: Overlay::default(),
         fleet: Fleet::default(),
         in_flight: 0,
@@ -224,6 +239,10 @@ impl Loop {
     /// Follows leadership: plans of another term are worth nothing.
     fn lead(&mut self) {
         let leadership = *self.node.consensus.leadership().borrow();
+        if leadership.leader.is_some() && leadership.term != self.term_led {
+            self.term_led = leadership.term;
+            self.node.metrics.elected();
+        }
         let plans = leadership.is_leader && self.node.condition.serves() && self.node.liveness.knows_time(&self.node);
         let term = if plans { leadership.term } else { 0 };
         if term == self.term {
@@ -269,6 +288,7 @@ impl Loop {
             return job.fail(WriteError::NotLeader);
         }
         if job.tries > TRIES_MAX {
+            self.node.metrics.refused(WriteLimit::Tries);
             let why = format!(
                 "what this write rests on changed {TRIES_MAX} times meanwhile; nothing was done. next: try again"
             );
@@ -327,8 +347,9 @@ impl Loop {
             invocation,
             now_ms,
         };
-        let Prepared { write, expected_version, render } = ops::prepare(&request.operation, &request.body, &mut ctx)?;
-        let mut asked = Asked { render: Some(render), ..Asked::default() };
+        let prepared = ops::prepare(&request.operation, &request.body, &mut ctx)?;
+        let Prepared { write, expected_version, stored, render } = prepared;
+        let mut asked = Asked { render: Some(render), stored, ..Asked::default() };
         let kinds = match write {
             Write::Commands(kinds) => kinds,
             Write::Nothing => Vec::new(),
@@ -445,6 +466,7 @@ impl Loop {
 
     fn submit(&mut self, batch: Batch) {
         self.in_flight += 1;
+        self.node.metrics.proposed(batch.len());
         let work = batch.propose(self.node.clone(), self.term, self.finished.clone());
         self.node.env.spawn(TaskKind::vital("propose"), work);
     }
@@ -473,7 +495,7 @@ impl Loop {
         }
         let (node, applied) = (self.node.clone(), applied.clone());
         self.node.env.spawn(TaskKind::request("answer"), async move {
-            match node.consensus.read_barrier(job.deadline).await {
+            match node.read_barrier(job.deadline).await {
                 Ok(read_index) if read_index <= applied.index => unchanged.answer(&applied.state, job),
                 Ok(read_index) => node.proposer.take_up(Job { read_index: Some(read_index), ..job }).await,
                 Err(_) => job.fail(WriteError::NotLeader),

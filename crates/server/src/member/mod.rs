@@ -36,6 +36,7 @@ use crate::{
     dispatch::{self, SessionHandler, Sessions},
     history::{self, History},
     leader::{self, Liveness, Proposer},
+    metrics::Metrics,
     watch::Changes,
 };
 pub(crate) use condition::{Condition, Room};
@@ -206,7 +207,8 @@ async fn start(
         identity.had_log = true;
         identity.save(&env, &config.data_dir)?;
     }
-    let (proposer, jobs) = Proposer::new(&env);
+    let metrics = Arc::new(Metrics::new());
+    let (proposer, jobs) = Proposer::new(&env, metrics.clone());
     let (sessions, reports) = Sessions::new();
     let history = History::open(&env, &config.data_dir).await;
     let history = history.map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))?;
@@ -227,6 +229,7 @@ async fn start(
         changes: Changes::default(),
         condition: Condition::default(),
         history,
+        metrics,
         serials: AtomicU64::new(1),
         identity,
     });

@@ -200,6 +200,8 @@ pub struct Prepared {
     pub write: Write,
     /// The version that the caller expects the resource to have; 0: not asked.
     pub expected_version: u64,
+    /// Members that the request uses and that are only stored.
+    pub stored: Vec<String>,
     /// Makes the encoded answer once the write is applied.
     pub render: Render,
 }
@@ -232,7 +234,7 @@ where
 {
     let request =
         Op::Request::decode(body).map_err(|e| ApiError::client(format!("The request does not decode: {e}")))?;
-    validate::request(shape_of::<Op::Request>(), &request, ctx.accept_inert)?;
+    let stored = validate::request(shape_of::<Op::Request>(), &request, ctx.accept_inert)?;
     let write = match repeated::<Op>(ctx, &request)? {
         Some(replies) => Write::Repeated(replies),
         None => Op::prepare(ctx, &request)?,
@@ -243,7 +245,7 @@ where
         let ctx = RenderCtx { account, before: &before, state };
         Op::render(&ctx, &request, outcome).map(|response| response.encode_to_vec())
     });
-    Ok(Prepared { write, expected_version, render })
+    Ok(Prepared { write, expected_version, stored, render })
 }
 
 /// The replies of a write that was done before. Looked for before anything else: what the first one changed must not make

@@ -72,7 +72,6 @@ macro_rules! names {
         )*
 
         /// The name of every operation.
-        #[cfg(test)]
         pub const NAMES: &[&str] = &[$(stringify!($name),)*];
 
         /// The input shape of every operation.

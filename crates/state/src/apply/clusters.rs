@@ -99,7 +99,7 @@ impl Apply<'_> {
         }
         let Some((_, id)) = self.state.index.clusters_inactive.get_min().copied() else { return };
         self.retire(id, CLEARED_A_COMMAND);
-        if self.state.cluster_counts(id).stopped > 0 {
+        if self.state.cluster_counts(id).stopped() > 0 {
             return;
         }
         self.forget_inactive_services(id, 0);

@@ -30,7 +30,7 @@ impl Apply<'_> {
     pub(super) fn retire_surplus(&mut self) {
         let kept = self.limits().stopped_tasks_kept as usize;
         for (cluster, stopped) in std::mem::take(&mut self.stopped.0) {
-            let surplus = (self.state.cluster_counts(cluster).stopped as usize).saturating_sub(kept);
+            let surplus = (self.state.cluster_counts(cluster).stopped() as usize).saturating_sub(kept);
             self.retire(cluster, surplus.min(2 * stopped + RETIRED_A_COMMAND));
         }
     }

@@ -95,11 +95,14 @@ fn a_lost_instance_keeps_its_tasks_until_it_is_back() {
     assert_eq!((row.last_status(), row.unreachable_since_ms), (TaskStatus::Running, world.now_ms));
     let counts = world.state.instance_counts(instance);
     assert_eq!((counts.running, counts.live, counts.wanted), (0, 1, 0));
+    let cluster = world.state.cluster_counts(world.cluster());
+    assert_eq!((cluster.unreachable, cluster.statuses.of(TaskStatus::Running)), (1, 1));
     assert_eq!(world.state.usage(instance).unwrap().cpu, 400, "resources stay reserved");
     assert_eq!(world.state.instances.get(&instance).unwrap().disconnected_at_ms, world.now_ms);
     world.connect("i-1", "a");
     assert_eq!(world.row(task).unreachable_since_ms, 0);
     assert_eq!(world.state.instance_counts(instance).running, 1);
+    assert_eq!(world.state.cluster_counts(world.cluster()).unreachable, 0);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn stopped_tasks_beyond_the_limit_retire_oldest_first() {
     for task in &tasks[..2] {
         world.report(*task, TaskStatus::Stopped);
     }
-    assert_eq!(world.state.cluster_counts(world.cluster()).stopped, 2);
+    assert_eq!(world.state.cluster_counts(world.cluster()).stopped(), 2);
     let reports = tasks[2..].iter().map(|task| TaskReport {
         task: Some(task_id_message(*task)),
         status: TaskStatus::Stopped.into(),

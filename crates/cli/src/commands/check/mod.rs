@@ -127,12 +127,12 @@ fn refusal(shape: &'static str, value: &Value) -> Option<String> {
     let refused = match shape {
         DEFINITION => match serde_json::from_value::<RegisterTaskDefinitionRequest>(value.clone()) {
             Ok(request) => rules::request(DEFINITION, &request, &[])
-                .and_then(|()| rules::task_definition::check(&request).map(drop))
+                .and_then(|_| rules::task_definition::check(&request).map(drop))
                 .and_then(|()| rules::tags::check(&request.tags)),
             Err(error) => return Some(error.to_string()),
         },
         _ => match serde_json::from_value::<CreateServiceRequest>(value.clone()) {
-            Ok(request) => rules::request(SERVICE, &request, &[]).and_then(|()| rules::tags::check(&request.tags)),
+            Ok(request) => rules::request(SERVICE, &request, &[]).and_then(|_| rules::tags::check(&request.tags)),
             Err(error) => return Some(error.to_string()),
         },
     };
