@@ -40,6 +40,8 @@ pub struct ZoneLoss {
     pub shortfalls: Vec<Shortfall>,
     /// How many there are.
     pub services_short: u32,
+    /// Tasks that would find no place, of all of them.
+    pub unplaced: u32,
 }
 
 /// Plans the services' tasks of a zone again, without it.
@@ -58,6 +60,7 @@ pub fn lose_zone(state: &State, zone: &str, fargate: Fargate) -> ZoneLoss {
         loss.services += 1;
         loss.shortfalls.extend(replace(&without, &mut overlay, &mut fleet, service, lost, fargate));
     }
+    loss.unplaced = loss.shortfalls.iter().map(|short| short.unplaced).sum();
     loss.services_short = loss.shortfalls.len() as u32;
     loss.shortfalls.sort_by_key(|short| (std::cmp::Reverse(short.unplaced), short.service));
     loss.shortfalls.truncate(SHORTFALLS_MAX);

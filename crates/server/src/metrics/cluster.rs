@@ -1,6 +1,8 @@
 //! What the cluster holds at this moment, as the leader alone shows it: sums over the members are then right. Tasks are
 //! counted by the state as they come and go; here nothing walks over them.
 
+use std::collections::BTreeSet;
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -10,6 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use seawall_proto::internal::v1::{InstanceStatus, ServiceStatusCode};
+use seawall_scheduler::lose_zone;
 use seawall_state::{ClusterCounts, State};
 
 use super::member::flag;
@@ -29,6 +32,11 @@ struct OfStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfPeer {
     member: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfZone {
+    zone: String,
 }
 
 /// Adds what the leader shows.
@@ -51,6 +59,9 @@ pub(super) fn register(registry: &mut Registry, node: &Node) {
     registry.register("services_active", "ACTIVE services", ConstGauge::new(sum(|counts| counts.services_active)));
     let help = "ACTIVE services with fewer RUNNING tasks than desired";
     registry.register("services_short", help, ConstGauge::new(short_services(state)));
+    let (tasks, services) = zone_losses(node, state);
+    registry.register("zone_loss_unplaced_tasks", "Tasks that would find no place if the zone were lost now", tasks);
+    registry.register("zone_loss_short_services", "Services that would be short if the zone were lost now", services);
     registry.register(
         "mass_loss_hold",
         "1 while too many instances fell silent at once and their tasks are not replaced",
@@ -91,6 +102,19 @@ fn tasks(counts: &[ClusterCounts]) -> Family<OfStatus, Gauge> {
         tasks.get_or_create(&of).inc_by(count.into());
     }
     tasks
+}
+
+/// Planned for each page: what is short is known for the state that is shown.
+fn zone_losses(node: &Node, state: &State) -> (Family<OfZone, Gauge>, Family<OfZone, Gauge>) {
+    let (tasks, services): (Family<OfZone, Gauge>, Family<OfZone, Gauge>) = Default::default();
+    let zones: BTreeSet<&str> = state.instances.iter().map(|(_, row)| row.zone.as_str()).collect();
+    for zone in zones {
+        let loss = lose_zone(state, zone, node.config.fargate);
+        let of = OfZone { zone: zone.to_owned() };
+        tasks.get_or_create(&of).set(loss.unplaced.into());
+        services.get_or_create(&of).set(loss.services_short.into());
+    }
+    (tasks, services)
 }
 
 fn short_services(state: &State) -> u64 {
