@@ -8,6 +8,7 @@
 pub mod instances;
 pub mod mass_loss;
 pub mod service;
+pub mod sick;
 pub mod voters;
 
 use std::fmt;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use seawall_consensus::Leadership;
 use seawall_model::{InstanceId, MemberId, ServiceId};
 use seawall_proto::{
-    internal::v1::{RolloutState, ServiceRow, ServiceStatusCode, ZoneState},
+    internal::v1::{InstanceRow, RolloutState, ServiceRow, ServiceStatusCode, ZoneState},
     timestamp_of,
     v1::{DescribeMembersResponse, GetStatusResponse, Member, MemberRole, ServiceStatus, ZoneStatus},
 };
@@ -45,7 +45,7 @@ pub(crate) fn status(node: &Arc<Node>, state: &State, members: &[Member]) -> Get
         pending_tasks: pending,
         mass_loss_hold: node.liveness.hold_reason().unwrap_or_default(),
         insecure: node.config.insecure,
-        warnings: warnings(node, members),
+        warnings: warnings(node, state, members),
         controllers: node.liveness.controllers(),
     }
 }
@@ -106,8 +106,11 @@ fn running_on(state: &State, id: InstanceId, connected: bool) -> u32 {
     if connected { state.instance_counts(id).running } else { 0 }
 }
 
-fn warnings(node: &Node, members: &[Member]) -> Vec<String> {
-    let mut warnings = Vec::new();
+fn warnings(node: &Node, state: &State, members: &[Member]) -> Vec<String> {
+    let cordoned = state.instances.iter().filter(|(_, row)| row.cordoned_until_ms != 0);
+    let of_instance =
+        |row: &InstanceRow| format!("instance {} is cordoned: {}", row.ec2_instance_id, row.cordon_reason);
+    let mut warnings: Vec<String> = cordoned.map(|(_, row)| of_instance(row)).collect();
     let voters = members.iter().filter(|m| m.role() != MemberRole::Learner).count();
     let silent: Vec<&str> = members.iter().filter(|m| !m.alive).map(|m| m.name.as_str()).collect();
     if !silent.is_empty() {

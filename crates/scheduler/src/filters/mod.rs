@@ -2,6 +2,7 @@
 
 mod agent;
 mod attributes;
+mod cordon;
 mod cpu;
 mod distinct_instance;
 mod member_of;
@@ -28,10 +29,11 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 10] = [
+pub const PIPELINE: [&dyn Filter; 11] = [
     &status::Status,
     &agent::Agent,
     &zone::Zone,
+    &cordon::Cordon,
     &pool::InPool,
     &attributes::Attributes,
     &member_of::MemberOf,

@@ -1,8 +1,8 @@
-//! The controllers that run on a tick while this member leads: leases, forgotten instances, voters.
+//! The controllers that run on a tick while this member leads: leases, forgotten and sick instances, voters.
 
 use std::{sync::Arc, time::Duration};
 
-use seawall_controllers::{Now, instances};
+use seawall_controllers::{Now, instances, sick};
 use seawall_env::Instant;
 use seawall_proto::internal::v1::{Command, DisconnectInstances, Principal, command, principal};
 use tracing::warn;
@@ -25,6 +25,7 @@ pub(crate) async fn drive(node: Arc<Node>) {
             if now >= forget_at {
                 forget_at = now + FORGET_TICK;
                 forget(&node).await;
+                cordon(&node).await;
             }
             if now >= voters_at {
                 voters_at = now + VOTERS_TICK;
@@ -57,17 +58,33 @@ async fn forget(node: &Arc<Node>) {
     let began = node.env.now();
     let state = node.consensus.state();
     let forget_after_ms = node.config.forget_after.as_millis() as i64;
-    let now = Now {
-        cluster_time_ms: node.cluster_time_ms(),
-        hold_replacement: node.liveness.holds_replacement(),
-        fargate: node.config.fargate,
-    };
-    let plan = instances::plan(&state.state, now, forget_after_ms);
+    let plan = instances::plan(&state.state, now_of(node), forget_after_ms);
     let mut failed = None;
     for kind in plan.commands {
         failed = submit(node, kind).await.or(failed);
     }
     node.liveness.status("instances", node.env.wall_ms(), node.env.now() - began, failed);
+}
+
+async fn cordon(node: &Arc<Node>) {
+    let began = node.env.now();
+    let plan = sick::plan(&node.consensus.state().state, now_of(node));
+    let mut failed = None;
+    for kind in plan.commands {
+        failed = submit(node, kind).await.or(failed);
+    }
+    if !plan.text.is_empty() {
+        warn!(plan = %plan.text, "sick instances");
+    }
+    node.liveness.status("sick", node.env.wall_ms(), node.env.now() - began, failed);
+}
+
+fn now_of(node: &Node) -> Now {
+    Now {
+        cluster_time_ms: node.cluster_time_ms(),
+        hold_replacement: node.liveness.holds_replacement(),
+        fargate: node.config.fargate,
+    }
 }
 
 async fn voters(node: &Arc<Node>) {

@@ -54,7 +54,7 @@ pub fn render(state: &State, row: &InstanceRow, include: Include) -> ContainerIn
         remaining_resources: resources(&remaining),
         registered_resources: resources(&registered),
         status: Some(status(row.status).into()),
-        status_reason: unless_empty(&row.status_reason),
+        status_reason: unless_empty(if row.cordoned_until_ms == 0 { &row.status_reason } else { &row.cordon_reason }),
         agent_connected: Some(row.connected),
         running_tasks_count: count(tasks.running),
         pending_tasks_count: count(tasks.pending),

@@ -9,6 +9,7 @@ mod capacity_providers;
 mod client_tokens;
 mod clusters;
 mod connect_instance;
+mod cordon;
 mod create_service;
 mod delete_service;
 mod deregister_instance;
@@ -161,6 +162,7 @@ impl Apply<'_> {
             Kind::SealHistory(it) => self.seal_history(it),
             Kind::DropHistory(it) => self.drop_history(it),
             Kind::SetZone(it) => self.set_zone(it),
+            Kind::CordonInstance(it) => self.cordon_instance(it),
         }
     }
 

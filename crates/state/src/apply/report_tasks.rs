@@ -44,7 +44,9 @@ impl Apply<'_> {
             row.unreachable_since_ms = 0;
         }
         if row != **old {
-            self.put_task(row);
+            let before = old.clone();
+            self.put_task(row.clone());
+            self.judge_instance(&before, &row);
         }
     }
 }

@@ -19,7 +19,9 @@ impl Apply<'_> {
                     format!("The container instance {} is {}.", row.ec2_instance_id, row.status().as_str_name());
                 return Err(ApiError::invalid(message).into());
             }
-            if row.status() != it.status() {
+            // Activating one says that it is well.
+            let is_well = it.status() == InstanceStatus::Active && row.cordoned_until_ms != 0;
+            if row.status() != it.status() || is_well {
                 rows.push(row.clone());
             }
         }
@@ -28,6 +30,8 @@ impl Apply<'_> {
             self.state.put_instance(InstanceRow {
                 status: it.status,
                 status_reason: it.reason.clone(),
+                cordoned_until_ms: 0,
+                failures_in_row: 0,
                 changed: self.index,
                 ..row
             });

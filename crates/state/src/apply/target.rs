@@ -97,6 +97,7 @@ impl Apply<'_> {
             Kind::PutAccessKey(it) => it.key.iter().map(|row| Target::AccessKey(row.id.clone())).collect(),
             Kind::SetAccessKeyStatus(it) => vec![Target::AccessKey(it.id.clone())],
             Kind::DropAccessKey(it) => vec![Target::AccessKey(it.id.clone())],
+            Kind::CordonInstance(it) => vec![instance(&it.instance_id)],
             Kind::SetZone(it) => vec![Target::Zone(it.zone.clone())],
         }
     }

@@ -3,6 +3,7 @@
 mod access_keys;
 mod clusters;
 mod compat;
+mod cordon;
 mod definitions;
 mod exactly_once;
 mod fixture;
