@@ -12,7 +12,7 @@ use seawall_proto::{
     },
     v1::{DeploymentCircuitBreaker, ThresholdConfiguration},
 };
-use support::{Behaviour, Sim};
+use support::{Behaviour, Sim, numbered as text};
 
 fn ready(desired: u32, min: u32, max: u32) -> Sim {
     let mut sim = Sim::three_zones(2, 4096);
@@ -20,15 +20,6 @@ fn ready(desired: u32, min: u32, max: u32) -> Sim {
     sim.create(definition, desired, min, max);
     sim.settled();
     sim
-}
-
-/// The plan's text with task ids by their place, so that golden files do not hold times.
-fn text(sim: &Sim) -> String {
-    let mut text = sim.plan().text;
-    for (place, task) in sim.state.tasks_of_service(sim.service).enumerate() {
-        text = text.replace(&support::id_of(task).to_string(), &format!("#{place}"));
-    }
-    text
 }
 
 #[test]

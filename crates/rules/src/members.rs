@@ -203,11 +203,10 @@ pub const MEMBERS: &[Line] = &[
     ("ListTasksRequest", &["cluster", "containerInstance", "family", "nextToken", "maxResults", "startedBy", "serviceName", "desiredStatus", "launchType"], Works),
     ("ListTasksRequest", &["daemonName"], Refused),
 
-    ("CreateServiceRequest", &["cluster", "serviceName", "taskDefinition", "desiredCount", "clientToken", "deploymentConfiguration", "deploymentController", "tags", "placementStrategy", "healthCheckGracePeriodSeconds", "propagateTags"], Works),
+    ("CreateServiceRequest", &["cluster", "serviceName", "taskDefinition", "desiredCount", "clientToken", "deploymentConfiguration", "deploymentController", "tags", "placementStrategy", "healthCheckGracePeriodSeconds", "propagateTags", "schedulingStrategy"], Works),
     ("CreateServiceRequest", &["launchType"], LAUNCH_TYPES),
     ("CreateServiceRequest", &["platformVersion"], PLATFORM_VERSIONS),
     ("CreateServiceRequest", &["networkConfiguration"], Works),
-    ("CreateServiceRequest", &["schedulingStrategy"], Only(&["REPLICA"])),
     ("CreateServiceRequest", &["availabilityZoneRebalancing", "loadBalancers", "serviceRegistries", "role", "enableECSManagedTags", "serviceConnectConfiguration"], Stored),
     // The cluster's instances serve whoever asks for a provider of the cluster.
     ("CreateServiceRequest", &["capacityProviderStrategy"], Stored),

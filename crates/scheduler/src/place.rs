@@ -7,7 +7,7 @@ use seawall_proto::internal::v1::{TaskRow, TaskSize};
 use seawall_state::{State, fixed_ports, size_of};
 
 use crate::{
-    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan,
+    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Reserved,
     filters::{self, Filter},
     spread::{self, Spreader},
 };
@@ -50,13 +50,15 @@ fn place_spread(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Pla
 
 fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: &[InstanceId]) -> Plan {
     let mut plan = Plan::default();
+    let reserved = Reserved::from(state, overlay, request.cluster, &request.spread);
     for &instance in only {
         let row = state.instances.get(&instance).filter(|row| row.cluster_id == request.cluster.0);
         let Some(row) = row else {
             plan.failures.push(Failure { instance, reason: "MISSING", detail: "no such container instance".into() });
             continue;
         };
-        let candidate = Candidate::new(state, overlay, row);
+        let mut candidate = Candidate::new(state, overlay, row);
+        reserved.keep(&mut candidate);
         match filters::first_failing(&filters::CHOSEN, &request.size, &candidate) {
             None => plan.placements.push(Placement { instance, note: "chosen by the caller".into() }),
             Some((_, filter)) => plan.failures.push(failure(filter, &request.size, &candidate)),
@@ -68,9 +70,11 @@ fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: 
 /// The instances of the cluster, by id, with their counts.
 pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &PlaceRequest) -> Vec<Candidate<'a>> {
     let counts = spread::counts(state, overlay, request.cluster, &request.spread);
+    let reserved = Reserved::from(state, overlay, request.cluster, &request.spread);
     let candidate = |row: &'a std::sync::Arc<_>| {
         let mut candidate = Candidate::new(state, overlay, row);
         candidate.tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
+        reserved.keep(&mut candidate);
         candidate
     };
     state.instances_of(request.cluster).map(candidate).collect()
@@ -138,15 +142,11 @@ pub(crate) fn closest(size: &TaskSize, candidates: &[Candidate<'_>]) -> String {
 }
 
 /// Whether the instance takes one more task of this size once these tasks of it have stopped.
-pub fn fits_after(
-    state: &State,
-    overlay: &Overlay,
-    size: &TaskSize,
-    instance: InstanceId,
-    stopped: &[&TaskRow],
-) -> bool {
+pub fn fits_after(reserved: &Reserved<'_>, size: &TaskSize, instance: InstanceId, stopped: &[&TaskRow]) -> bool {
+    let state = reserved.state;
     let Some(row) = state.instances.get(&instance) else { return false };
-    let mut candidate = Candidate::new(state, overlay, row);
+    let mut candidate = Candidate::new(state, reserved.overlay, row);
+    reserved.keep(&mut candidate);
     for task in stopped {
         let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
         let ports = size_of(task, definition.map(AsRef::as_ref)).into_iter().flat_map(fixed_ports);

@@ -62,7 +62,10 @@ fn explain_service(state: &State, row: &ServiceRow) -> ExplainResponse {
     }
     let explanation = seawall_state::primary_deployment(row).and_then(|(_, definition)| {
         let size = state.task_definitions.get(&definition)?.size.clone()?;
-        Some(placement(state, ClusterId(row.cluster_id), size, Spread::Service(id)))
+        let explained = placement(state, ClusterId(row.cluster_id), size, Spread::Service(id));
+        // A daemon looks for no place for one more: what it lacks is said above.
+        let closest = explained.closest.filter(|_| !seawall_state::is_daemon(row));
+        Some(Explanation { closest, ..explained })
     });
     response(state, summary, explanation)
 }

@@ -14,7 +14,7 @@ use seawall_proto::internal::v1::{
 };
 
 use crate::{
-    ClientTokenKey, InvocationKey, State,
+    ClientTokenKey, InvocationKey, State, is_daemon,
     size::{fixed_ports, size_of},
     tally::{ClusterCounts, Counts, SpreadInstance, SpreadKey, Tally, Usage},
     task_id_of,
@@ -32,6 +32,8 @@ pub struct Indexes {
     pub(crate) instances_by_cluster: OrdSet<(ClusterId, InstanceId)>,
     pub(crate) revisions: OrdMap<(u32, String, u32), TaskDefinitionId>,
     pub(crate) service_names: OrdMap<(ClusterId, String), ServiceId>,
+    /// ACTIVE services with a task on each instance.
+    pub(crate) daemons: OrdSet<(ClusterId, ServiceId)>,
     /// (cluster, changed, service): the first deleted leaves first.
     pub(crate) services_inactive: OrdSet<(ClusterId, u64, ServiceId)>,
     pub(crate) tasks_by_cluster: OrdSet<(ClusterId, TaskId)>,
@@ -290,6 +292,9 @@ impl Indexes {
         if row.status() == ServiceStatusCode::Inactive {
             self.services_inactive.insert((cluster, row.changed, id));
         }
+        if is_daemon(row) && row.status() == ServiceStatusCode::Active {
+            self.daemons.insert((cluster, id));
+        }
         self.service_definitions.extend(definitions_of(row).map(|definition| (definition, id)));
         self.namespaces.extend(namespace_of(row).map(|namespace| (namespace.to_owned(), id)));
     }
@@ -299,6 +304,7 @@ impl Indexes {
         let counter = self.services_counter(row);
         *counter = counter.wrapping_sub(1);
         self.services_inactive.remove(&(ClusterId(row.cluster_id), row.changed, ServiceId(row.id)));
+        self.daemons.remove(&(ClusterId(row.cluster_id), ServiceId(row.id)));
         for definition in definitions_of(row) {
             self.service_definitions.remove(&(definition, ServiceId(row.id)));
         }

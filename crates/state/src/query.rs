@@ -77,6 +77,17 @@ impl State {
         range.filter_map(|(_, id)| self.services.get(id))
     }
 
+    /// ACTIVE services of a cluster that have a task on each instance, by id.
+    pub fn daemons_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<ServiceRow>> {
+        let range = (cluster, ServiceId(0))..=(cluster, ServiceId(u64::MAX));
+        self.index.daemons.range(range).filter_map(|(_, id)| self.services.get(id))
+    }
+
+    /// The same of all clusters.
+    pub fn daemons(&self) -> impl Iterator<Item = ServiceId> {
+        self.index.daemons.iter().map(|(_, id)| *id)
+    }
+
     /// Deleted services of a cluster that are still in the state, the last deleted first.
     pub fn deleted_services_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<ServiceRow>> {
         let range = (cluster, 0, ServiceId(0))..=(cluster, u64::MAX, ServiceId(u64::MAX));

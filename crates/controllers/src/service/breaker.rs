@@ -30,7 +30,7 @@ pub(crate) fn has_tripped(view: &View<'_>) -> bool {
 pub(crate) fn judge(view: &View<'_>, step: &mut Step, plan: &mut ControllerPlan) -> bool {
     let Some(breaker) = watching(view) else { return false };
     wake_for_proof(view, plan);
-    let threshold = breaker.threshold(view.service.desired_count);
+    let threshold = breaker.threshold(view.desired() as u32);
     let is_healthy = view.good.iter().any(|m| m.condition == Condition::Healthy);
     let Some(primary) = step.deployments.iter_mut().find(|d| d.primary) else { return false };
     if breaker.reset_on_healthy_task && is_healthy {

@@ -23,7 +23,7 @@ pub(crate) fn advance(view: &View<'_>, step: &mut Step, plan: &mut ControllerPla
     if full && !others {
         complete(view, step);
     }
-    let moving = view.outgoing.len() + view.leaving.len() + view.unreachable.len() + view.proposed as usize;
+    let moving = view.outgoing.len() + view.leaving.len() + view.to_replace().len() + view.proposed as usize;
     step.steady = full && !others && moving == 0;
     if !step.steady {
         return;

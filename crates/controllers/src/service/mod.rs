@@ -1,7 +1,8 @@
 //! Keeps a service's tasks: as many as desired, of the right revision, where they can be reached.
 //!
 //! One pass looks at the whole service, sorts its tasks ([`view`]), and proposes what brings it nearer to what is wanted:
-//! starts and stops within the deployment's percentages ([`rollout`]), stops of a surplus in balance ([`scale`]), waits
+//! starts and stops within the deployment's percentages ([`rollout`]), one task on each instance for a daemon
+//! ([`daemon`]), stops of a surplus in balance ([`scale`]), waits
 //! after failures ([`backoff`]), the end of a rollout that fails ([`breaker`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
 //! between passes: what must be known later is in the service's row.
 //!
@@ -10,6 +11,7 @@
 
 mod backoff;
 mod breaker;
+mod daemon;
 mod delete;
 mod deployments;
 mod events;
@@ -54,17 +56,26 @@ fn reconcile(view: &View<'_>) -> ControllerPlan {
         step.finish(view, &mut plan);
         return plan;
     }
-    let limits = rollout::Limits::new(view.service);
-    let wanted = rollout::starts(view, limits);
-    let allowed = backoff::allowed(view, &step.backoff, wanted, &mut plan);
-    let unplaced = place::place(view, allowed, &mut step, &mut plan);
-    let stops = rollout::stops(view, limits, wanted, unplaced);
-    events::blocked(view, limits, wanted, &mut step);
-    events::lost(view, &mut step);
+    let stops = match &view.belongs {
+        Some(belongs) => daemon::plan(view, belongs, &mut step, &mut plan),
+        None => replicas(view, &mut step, &mut plan),
+    };
     stop_tasks(view, stops, &mut plan);
     deployments::advance(view, &mut step, &mut plan);
     step.finish(view, &mut plan);
     plan
+}
+
+/// As many tasks as desired, wherever they fit.
+fn replicas<'a>(view: &View<'a>, step: &mut Step, plan: &mut ControllerPlan) -> Stops<'a> {
+    let limits = rollout::Limits::new(view);
+    let wanted = rollout::starts(view, limits);
+    let allowed = backoff::allowed(view, &step.backoff, wanted, plan);
+    let unplaced = place::place(view, allowed, step, plan);
+    let stops = rollout::stops(view, limits, wanted, unplaced);
+    events::blocked(view, limits, wanted, step);
+    events::lost(view, step);
+    stops
 }
 
 /// Tasks to stop and what is said about them.

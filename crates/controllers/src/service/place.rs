@@ -1,6 +1,6 @@
 //! Starting tasks: asks the planner and turns its plan into a command.
 
-use seawall_model::ClusterId;
+use seawall_model::{ClusterId, InstanceId};
 use seawall_proto::{
     internal::v1::{PlaceTasks, ServiceEventCode, TaskDefinitionRow, command, place_tasks},
     v1::Tag,
@@ -19,22 +19,44 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
         }
         return 0;
     }
-    let Some(definition) = view.definition() else { return 0 };
-    let Ok(size) = effective_size(definition, None) else { return 0 };
     let now = (count as u32).min(PLACEMENTS_PER_PASS);
     if (now as usize) < count {
         plan.wake(view.now.cluster_time_ms);
     }
-    let request = PlaceRequest {
-        cluster: ClusterId(view.service.cluster_id),
-        size,
-        count: now,
-        spread: Spread::Service(view.id()),
-        only: None,
-    };
+    let Some((definition, request)) = request(view, now) else { return 0 };
     let placed = seawall_scheduler::place(view.state, view.overlay, &request);
     let unplaced = now as usize - placed.placements.len();
     note_unplaced(view, &placed, unplaced, step, plan);
+    propose(view, definition, placed, plan);
+    unplaced
+}
+
+/// Proposes one on each of the instances that has the room.
+pub(crate) fn place_on_each(view: &View<'_>, on: &[InstanceId], step: &mut Step, plan: &mut ControllerPlan) {
+    let now = &on[..on.len().min(PLACEMENTS_PER_PASS as usize)];
+    if now.len() < on.len() {
+        plan.wake(view.now.cluster_time_ms);
+    }
+    let Some((definition, request)) = request(view, now.len() as u32) else { return };
+    let placed = seawall_scheduler::place_on_each(view.state, view.overlay, &request, now);
+    note_unplaced(view, &placed, now.len() - placed.placements.len(), step, plan);
+    propose(view, definition, placed, plan);
+}
+
+/// What the planner is asked: so many tasks of the primary deployment.
+fn request<'a>(view: &View<'a>, count: u32) -> Option<(&'a TaskDefinitionRow, PlaceRequest)> {
+    let definition = view.definition()?;
+    let request = PlaceRequest {
+        cluster: ClusterId(view.service.cluster_id),
+        size: effective_size(definition, None).ok()?,
+        count,
+        spread: Spread::Service(view.id()),
+        only: None,
+    };
+    Some((definition, request))
+}
+
+fn propose(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan, plan: &mut ControllerPlan) {
     for placement in &placed.placements {
         plan.say(format_args!(
             "start one of deployment {} on {}: {}",
@@ -44,7 +66,6 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
     if !placed.placements.is_empty() {
         plan.commands.push(command::Kind::PlaceTasks(command(view, definition, placed)));
     }
-    unplaced
 }
 
 /// The event comes once, and again when another filter is in the way: which instance comes closest changes all the time.

@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 
-use seawall_model::InstanceId;
-use seawall_proto::internal::v1::{ServiceRow, TaskRow};
-use seawall_scheduler::{effective_size, fits_after};
+use seawall_model::{ClusterId, InstanceId};
+use seawall_proto::internal::v1::TaskRow;
+use seawall_scheduler::{Reserved, Spread, effective_size, fits_after};
 
 use super::{
     Stops, breaker, scale,
@@ -29,8 +29,8 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Of the service as it is.
-    pub fn new(service: &ServiceRow) -> Self {
-        let desired = u64::from(service.desired_count);
+    pub fn new(view: &View<'_>) -> Self {
+        let (desired, service) = (view.desired() as u64, view.service);
         let min = (desired * u64::from(service.minimum_healthy_percent)).div_ceil(100);
         let max = desired * u64::from(service.maximum_percent) / 100;
         Limits { healthy_min: min.min(desired) as usize, total_max: max.max(desired) as usize }
@@ -117,7 +117,9 @@ fn in_the_way<'a>(view: &View<'a>, running: &[Member<'a>]) -> Vec<Member<'a>> {
     for member in running {
         by_instance.entry(member.task.instance_id).or_default().push(*member);
     }
-    let fits = |id: u64, stopped: &[&TaskRow]| fits_after(view.state, view.overlay, &size, InstanceId(id), stopped);
+    let cluster = ClusterId(view.service.cluster_id);
+    let reserved = Reserved::from(view.state, view.overlay, cluster, &Spread::Service(view.id()));
+    let fits = |id: u64, stopped: &[&TaskRow]| fits_after(&reserved, &size, InstanceId(id), stopped);
     by_instance.retain(|id, members| {
         let tasks: Vec<&TaskRow> = members.iter().map(|m| m.task).collect();
         !fits(*id, &[]) && fits(*id, &tasks)

@@ -1,14 +1,14 @@
 //! A service's tasks, sorted by what they mean for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use seawall_model::{DeploymentId, InstanceId, ServiceId, TaskDefinitionId};
+use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
     DeploymentRow, Health, InstanceRow, InstanceStatus, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
     TaskStatus,
 };
-use seawall_scheduler::Overlay;
-use seawall_state::{State, task_id};
+use seawall_scheduler::{Overlay, instances_for};
+use seawall_state::{State, is_daemon, task_id};
 
 use super::{backoff::STABLE_MS, breaker};
 use crate::Now;
@@ -45,6 +45,8 @@ pub(crate) struct View<'a> {
     pub now: Now,
     pub service: &'a ServiceRow,
     pub primary: &'a DeploymentRow,
+    /// Of a daemon: the instances where its tasks belong.
+    pub belongs: Option<BTreeSet<InstanceId>>,
     /// Of the primary deployment, on an ACTIVE instance, not unhealthy: they stay unless there are too many.
     pub good: Vec<Member<'a>>,
     /// Of an old deployment, on an instance that drains, or unhealthy: they go when others have taken their place.
@@ -55,6 +57,8 @@ pub(crate) struct View<'a> {
     pub unreachable: Vec<&'a TaskRow>,
     /// Told to stop, on an instance that fell silent: nothing waits for them.
     pub abandoned: Vec<&'a TaskRow>,
+    /// Of a daemon, on an instance that drains and still has tasks of others: the daemon stops last, and nothing waits for it.
+    pub lingering: Vec<&'a TaskRow>,
     /// Stopped, and still in the state.
     pub stopped: Vec<&'a TaskRow>,
     /// Tasks that count as wanted in the state: what apply compares with (`wanted_before`).
@@ -79,16 +83,23 @@ impl<'a> View<'a> {
             now,
             service,
             primary,
+            belongs: None,
             good: Vec::new(),
             outgoing: Vec::new(),
             leaving: Vec::new(),
             unreachable: Vec::new(),
             abandoned: Vec::new(),
+            lingering: Vec::new(),
             stopped: Vec::new(),
             wanted: 0,
             proposed: 0,
             proposed_old: 0,
         };
+        if is_daemon(service) {
+            let size = view.definition().and_then(|definition| definition.size.as_ref());
+            let belongs = size.map(|size| instances_for(state, ClusterId(service.cluster_id), size));
+            view.belongs = Some(belongs.unwrap_or_default());
+        }
         view.count_proposals();
         view.sort_tasks();
         Some(view)
@@ -96,7 +107,7 @@ impl<'a> View<'a> {
 
     /// Desired tasks.
     pub fn desired(&self) -> usize {
-        self.service.desired_count as usize
+        self.belongs.as_ref().map_or(self.service.desired_count as usize, BTreeSet::len)
     }
 
     /// Tasks that should run and can be reached.
@@ -109,17 +120,27 @@ impl<'a> View<'a> {
         self.members().filter(|m| m.condition == Condition::Healthy).count()
     }
 
+    /// Every task of it that is not known to have stopped.
+    pub fn live(&self) -> impl Iterator<Item = &'a TaskRow> {
+        let members = self.members().map(|m| m.task);
+        let others = [&self.leaving, &self.unreachable, &self.abandoned, &self.lingering];
+        members.chain(others.into_iter().flatten().copied())
+    }
+
     /// Every task that the state has of it, stopped ones included.
     pub fn all(&self) -> impl Iterator<Item = &'a TaskRow> {
-        let members = self.members().map(|m| m.task);
-        let others = [&self.leaving, &self.unreachable, &self.abandoned, &self.stopped];
-        members.chain(others.into_iter().flatten().copied())
+        self.live().chain(self.stopped.iter().copied())
+    }
+
+    /// Tasks on silent instances whose place others are to take. A daemon's has no other place.
+    pub fn to_replace(&self) -> &[&'a TaskRow] {
+        if self.belongs.is_some() { &[] } else { &self.unreachable }
     }
 
     /// Whether anything is left of the deployment that somebody waits for.
     pub fn has_tasks(&self, deployment: u64) -> bool {
         let live = self.members().map(|m| m.task).chain(self.leaving.iter().copied());
-        live.chain(self.unreachable.iter().copied()).any(|t| t.deployment_id == deployment)
+        live.chain(self.to_replace().iter().copied()).any(|t| t.deployment_id == deployment)
             || self.overlay.proposals_of(self.id()).any(|p| p.deployment == DeploymentId(deployment))
     }
 
@@ -168,6 +189,9 @@ impl<'a> View<'a> {
         if !wanted {
             return self.leaving.push(task);
         }
+        if self.belongs.is_some() && instance.status() != InstanceStatus::Active && self.has_others(instance) {
+            return self.lingering.push(task);
+        }
         let has_check = *checked
             .entry(task.task_definition_id)
             .or_insert_with(|| has_essential_check(self.state, TaskDefinitionId(task.task_definition_id)));
@@ -176,6 +200,15 @@ impl<'a> View<'a> {
             && instance.status() == InstanceStatus::Active
             && member.condition != Condition::Unhealthy;
         if stays { self.good.push(member) } else { self.outgoing.push(member) }
+    }
+
+    /// Whether an instance has tasks of services that are no daemons.
+    fn has_others(&self, instance: &InstanceRow) -> bool {
+        let is_others = |task: &TaskRow| {
+            let service = self.state.services.get(&ServiceId(task.service_id));
+            task.service_id != 0 && service.is_none_or(|row| !is_daemon(row))
+        };
+        self.state.tasks_of_instance(InstanceId(instance.id)).any(|task| is_others(task))
     }
 
     fn condition(&self, task: &TaskRow, has_check: bool) -> Condition {

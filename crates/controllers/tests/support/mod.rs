@@ -1,5 +1,5 @@
-//! A cluster of one service: the real state machine, the service controller as its only writer, and agents that do as they
-//! are told. Time passes by hand.
+//! A cluster of one service or a few: the real state machine, the service controller as its only writer, and agents that do
+//! as they are told. Time passes by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use seawall_controllers::{ControllerPlan, Now, service};
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskId};
 use seawall_proto::{
     internal::v1::{
-        AgentIdentity, Command, ConnectInstance, CreateService, DeleteService, DisconnectInstances, Health,
-        InitCluster, InstanceStatus, RegisterTaskDefinition, ReportTasks, Resources, ServiceRow, SetInstancesStatus,
-        StopCode, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, command::Kind, disconnect_instances, reply,
-        report_tasks,
+        AgentIdentity, Command, ConnectInstance, CreateService, DeleteAttributes, DeleteService, DisconnectInstances,
+        Health, InitCluster, InstanceStatus, ProtectTasks, PutAttributes, RegisterTaskDefinition, ReportTasks,
+        Resources, ServiceRow, SetInstancesStatus, StopCode, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService,
+        command::Kind, disconnect_instances, put_attributes, reply, report_tasks,
     },
     v1::{
         ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck,
@@ -18,7 +18,7 @@ use seawall_proto::{
     },
 };
 use seawall_scheduler::Overlay;
-use seawall_state::{State, task_id, task_id_message};
+use seawall_state::{DAEMON, State, task_id, task_id_message};
 
 /// Passes without a change of the world after which a controller that still writes is taken to be stuck in a loop.
 const PASSES_MAX: usize = 60;
@@ -227,7 +227,6 @@ impl Sim {
         breaker: Option<DeploymentCircuitBreaker>,
     ) {
         let spec = CreateServiceRequest {
-            service_name: Some("web".into()),
             desired_count: Some(desired as i32),
             deployment_configuration: breaker.map(|breaker| DeploymentConfiguration {
                 deployment_circuit_breaker: Some(breaker),
@@ -235,9 +234,26 @@ impl Sim {
             }),
             ..Default::default()
         };
+        self.create_as("web", definition, (min, max), spec);
+    }
+
+    /// One task on each instance.
+    pub fn create_daemon(&mut self, name: &str, definition: u64, min: u32) {
+        let spec = CreateServiceRequest { scheduling_strategy: Some(DAEMON.into()), ..Default::default() };
+        self.create_as(name, definition, (min, 100), spec);
+    }
+
+    /// A service that asks for all this; it is the one looked at from now on.
+    pub fn create_as(
+        &mut self,
+        name: &str,
+        definition: u64,
+        (min, max): (u32, u32),
+        spec: CreateServiceRequest,
+    ) -> ServiceId {
         let create = CreateService {
             cluster_id: self.cluster().0,
-            spec: Some(spec),
+            spec: Some(CreateServiceRequest { service_name: Some(name.into()), ..spec }),
             task_definition_id: definition,
             minimum_healthy_percent: min,
             maximum_percent: max,
@@ -246,6 +262,44 @@ impl Sim {
             ..Default::default()
         };
         self.service = ServiceId(self.done(Kind::CreateService(create)));
+        self.service
+    }
+
+    /// Looks at this service from now on.
+    pub fn look_at(&mut self, service: ServiceId) -> &mut Self {
+        self.service = service;
+        self
+    }
+
+    /// Runs the controller for all services, in this order, until none has anything to do.
+    pub fn reconcile_all(&mut self, services: &[ServiceId]) {
+        let (looked_at, mut before) = (self.service, usize::MAX);
+        while before != self.written {
+            before = self.written;
+            for service in services {
+                self.look_at(*service).reconcile(&mut |_| {});
+            }
+        }
+        self.service = looked_at;
+    }
+
+    /// Sets an attribute of an instance.
+    pub fn attribute(&mut self, instance: u64, name: &str) {
+        let item = put_attributes::Item { instance_id: instance, name: name.into(), ..Default::default() };
+        self.done(Kind::PutAttributes(PutAttributes { cluster_id: self.cluster().0, items: vec![item] }));
+    }
+
+    /// Takes it away.
+    pub fn no_attribute(&mut self, instance: u64, name: &str) {
+        let item = put_attributes::Item { instance_id: instance, name: name.into(), ..Default::default() };
+        self.done(Kind::DeleteAttributes(DeleteAttributes { cluster_id: self.cluster().0, items: vec![item] }));
+    }
+
+    /// Instances of the wanted tasks, by id.
+    pub fn places(&self) -> Vec<u64> {
+        let mut places: Vec<u64> = self.wanted().iter().map(|task| task.instance_id).collect();
+        places.sort_unstable();
+        places
     }
 
     pub fn scale(&mut self, desired: u32) {
@@ -352,6 +406,15 @@ impl Sim {
         }
     }
 
+    /// Protects a task from scale-in until then.
+    pub fn protect(&mut self, task: &TaskRow, until_ms: i64) {
+        self.done(Kind::ProtectTasks(ProtectTasks {
+            cluster_id: self.cluster().0,
+            tasks: task.id.into_iter().collect(),
+            protected_until_ms: until_ms,
+        }));
+    }
+
     /// One container dies.
     pub fn kill(&mut self, task: &TaskRow) {
         let agent = self.agents.get_mut(&task.instance_id).expect("the agent is there");
@@ -440,4 +503,13 @@ pub fn service_deployment_id(deployment_id: u64) -> String {
 /// A task's id.
 pub fn id_of(task: &TaskRow) -> TaskId {
     task.id.as_ref().map(task_id).unwrap_or_default()
+}
+
+/// The plan's text with task ids by their place, so that golden files do not hold times.
+pub fn numbered(sim: &Sim) -> String {
+    let mut text = sim.plan().text;
+    for (place, task) in sim.state.tasks_of_service(sim.service).enumerate() {
+        text = text.replace(&id_of(task).to_string(), &format!("#{place}"));
+    }
+    text
 }

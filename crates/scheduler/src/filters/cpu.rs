@@ -2,7 +2,7 @@
 
 use seawall_proto::internal::v1::TaskSize;
 
-use super::Filter;
+use super::{Filter, left};
 use crate::Candidate;
 
 /// See the module. As `apply` has it: where more is held than there is, a task that needs none does not go either.
@@ -26,6 +26,6 @@ impl Filter for Cpu {
     }
 
     fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {
-        format!("needs {} CPU units; has {}", size.cpu, candidate.cpu_free)
+        format!("needs {} CPU units; has {}", size.cpu, left(candidate.cpu_free, candidate.cpu_kept))
     }
 }

@@ -2,7 +2,7 @@
 
 use seawall_proto::internal::v1::TaskSize;
 
-use super::Filter;
+use super::{Filter, left};
 use crate::Candidate;
 
 /// See the module. As `apply` has it: where more is held than there is, a task that needs none does not go either.
@@ -26,6 +26,6 @@ impl Filter for Memory {
     }
 
     fn explain(&self, size: &TaskSize, candidate: &Candidate<'_>) -> String {
-        format!("needs {} MiB; has {}", size.memory, candidate.memory_free)
+        format!("needs {} MiB; has {}", size.memory, left(candidate.memory_free, candidate.memory_kept))
     }
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod attributes;
 mod cpu;
+mod daemons;
 mod memory;
 mod ports;
 mod status;
@@ -26,11 +27,29 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 6] =
-    [&status::Status, &agent::Agent, &attributes::Attributes, &memory::Memory, &cpu::Cpu, &ports::Ports];
+pub const PIPELINE: [&dyn Filter; 7] = [
+    &status::Status,
+    &agent::Agent,
+    &attributes::Attributes,
+    &daemons::Daemons,
+    &memory::Memory,
+    &cpu::Cpu,
+    &ports::Ports,
+];
 
 /// StartTask chooses the instance, so attributes are not asked for.
 pub const CHOSEN: [&dyn Filter; 5] = [&status::Status, &agent::Agent, &memory::Memory, &cpu::Cpu, &ports::Ports];
+
+/// Whether a daemon's task belongs on an instance, be there room or not.
+pub const BELONGS: [&dyn Filter; 3] = [&status::Status, &agent::Agent, &attributes::Attributes];
+
+/// Units that are left, and those that are not left since daemons need them.
+fn left(free: i64, kept: u32) -> String {
+    match kept {
+        0 => free.to_string(),
+        kept => format!("{free} beside {kept} that are kept for daemons"),
+    }
+}
 
 /// The place and the filter of `pipeline` that leaves the instance out; `None` where it fits.
 pub fn first_failing<'f>(

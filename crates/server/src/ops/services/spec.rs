@@ -5,29 +5,38 @@ use seawall_proto::{
     internal::v1::TaskDefinitionRow,
     v1::{CreateServiceRequest, DeploymentConfiguration, PlacementStrategy},
 };
+use seawall_state::DAEMON;
 
 use crate::{
     render,
-    validate::launch::{self, Launch},
+    validate::{
+        launch::{self, Launch},
+        task_definition::fargate::FARGATE,
+    },
 };
 
-/// The only scheduling strategy of this version.
+/// The scheduling strategy of services that have as many tasks as desired.
 pub const REPLICA: &str = "REPLICA";
-/// minimumHealthyPercent unless asked for otherwise.
-const MINIMUM_HEALTHY_PERCENT: u32 = 100;
-/// maximumPercent unless asked for otherwise.
-const MAXIMUM_PERCENT: u32 = 200;
+/// minimumHealthyPercent and maximumPercent of those unless asked for otherwise.
+const PERCENTS: (u32, u32) = (100, 200);
+/// The same of daemons.
+const DAEMON_PERCENTS: (u32, u32) = (0, 100);
 /// Below it a service could never have its desired count.
 const MAXIMUM_PERCENT_MIN: u32 = 100;
 /// Zones come first, whatever else a strategy says.
 const ZONE_FIELD: &str = "attribute:ecs.availability-zone";
 
+/// minimumHealthyPercent and maximumPercent unless asked for otherwise.
+pub fn default_percents(strategy: &str) -> (u32, u32) {
+    if strategy == DAEMON { DAEMON_PERCENTS } else { PERCENTS }
+}
+
 /// minimumHealthyPercent and maximumPercent: what is asked for, else `before`.
 ///
 /// # Errors
 /// `InvalidParameterException` for percentages under which no rollout could ever go on.
-pub fn percents(asked: Option<&DeploymentConfiguration>, before: Option<(u32, u32)>) -> Result<(u32, u32), ApiError> {
-    let (minimum, maximum) = before.unwrap_or((MINIMUM_HEALTHY_PERCENT, MAXIMUM_PERCENT));
+pub fn percents(asked: Option<&DeploymentConfiguration>, before: (u32, u32)) -> Result<(u32, u32), ApiError> {
+    let (minimum, maximum) = before;
     let given = |member: &str, value: Option<i32>, default: u32| match value.map(u32::try_from) {
         None => Ok(default),
         Some(Ok(value)) => Ok(value),
@@ -52,6 +61,48 @@ pub fn percents(asked: Option<&DeploymentConfiguration>, before: Option<(u32, u3
         ));
     }
     Ok((minimum, maximum))
+}
+
+/// What a request asks for that a daemon may not have.
+pub struct Daemon<'a> {
+    pub desired_count: Option<i32>,
+    pub has_strategy: bool,
+    pub has_providers: bool,
+    pub launch_type: &'a str,
+    pub maximum_percent: Option<i32>,
+}
+
+/// What a daemon has no use for.
+///
+/// # Errors
+/// `InvalidParameterException` in ECS's words.
+pub fn check_daemon(asked: &Daemon<'_>) -> Result<(), ApiError> {
+    let refused = |what: &str, way_out: &str| {
+        let message = format!("The daemon scheduling strategy does not support {what}. {way_out} and try again");
+        Err(ApiError::invalid(message))
+    };
+    if asked.desired_count.is_some() {
+        return refused("a desired count for services", "Remove the desired count value");
+    }
+    if asked.has_strategy {
+        return refused("placement strategies", "Remove the placement strategy");
+    }
+    if asked.launch_type == FARGATE {
+        return refused("the launch type FARGATE", "Change the launch type");
+    }
+    if asked.maximum_percent.is_some_and(|maximum| maximum > DAEMON_PERCENTS.1 as i32) {
+        return refused(
+            "values above 100 for maximumPercent on a deployment configuration",
+            "Change the maximumPercent value to 100,",
+        );
+    }
+    if asked.has_providers {
+        return Err(ApiError::invalid(
+            "Specifying a capacity provider strategy is not supported when you create a service using the DAEMON scheduling \
+             strategy.",
+        ));
+    }
+    Ok(())
 }
 
 /// A deployment configuration after an update: what is asked for, else as it was.
@@ -150,11 +201,12 @@ mod tests {
 
     #[test]
     fn percents_default_to_what_was_and_deadlocks_are_refused() {
-        assert_eq!(percents(None, None), Ok((100, 200)));
-        assert_eq!(percents(Some(&asked(Some(50), None)), None), Ok((50, 200)));
-        assert_eq!(percents(Some(&asked(None, Some(150))), Some((0, 100))), Ok((0, 150)));
+        assert_eq!(percents(None, default_percents(REPLICA)), Ok((100, 200)));
+        assert_eq!(percents(None, default_percents(DAEMON)), Ok((0, 100)));
+        assert_eq!(percents(Some(&asked(Some(50), None)), PERCENTS), Ok((50, 200)));
+        assert_eq!(percents(Some(&asked(None, Some(150))), (0, 100)), Ok((0, 150)));
         for (minimum, maximum) in [(100, 100), (101, 200), (-1, 200), (50, 99)] {
-            assert!(percents(Some(&asked(Some(minimum), Some(maximum))), None).is_err(), "{minimum} {maximum}");
+            assert!(percents(Some(&asked(Some(minimum), Some(maximum))), PERCENTS).is_err(), "{minimum} {maximum}");
         }
     }
 

@@ -5,7 +5,7 @@ use seawall_proto::{
     internal::v1::{self as internal, ServiceRow, ServiceStatusCode},
     v1::{CreateServiceRequest, DeploymentConfiguration, UpdateServiceRequest, UpdateServiceResponse},
 };
-use seawall_state::primary_deployment;
+use seawall_state::{is_daemon, primary_deployment};
 
 use super::{changed, spec};
 use crate::{
@@ -28,8 +28,11 @@ impl WriteOp for UpdateService {
         spec::check_grace_period(request.health_check_grace_period_seconds)?;
         spec::check_strategy(request.placement_strategy.as_ref().map_or(&[], |list| &list.items))?;
         spec::check_breaker(request.deployment_configuration.as_ref())?;
+        if is_daemon(row) {
+            spec::check_daemon(&daemon(request))?;
+        }
         let before = (row.minimum_healthy_percent, row.maximum_percent);
-        let percents = spec::percents(request.deployment_configuration.as_ref(), Some(before))?;
+        let percents = spec::percents(request.deployment_configuration.as_ref(), before)?;
         let mut changed = changed_spec(row, request, percents);
         if let Some(list) = &request.capacity_provider_strategy {
             // A service may go from a launch type to providers, and back by an empty list.
@@ -78,6 +81,16 @@ impl WriteOp for UpdateService {
 
     fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
         Ok(UpdateServiceResponse { service: Some(changed(ctx.state, outcome)?) })
+    }
+}
+
+fn daemon(request: &UpdateServiceRequest) -> spec::Daemon<'_> {
+    spec::Daemon {
+        desired_count: request.desired_count,
+        has_strategy: request.placement_strategy.as_ref().is_some_and(|list| !list.items.is_empty()),
+        has_providers: request.capacity_provider_strategy.as_ref().is_some_and(|list| !list.items.is_empty()),
+        launch_type: "",
+        maximum_percent: request.deployment_configuration.as_ref().and_then(|asked| asked.maximum_percent),
     }
 }
 

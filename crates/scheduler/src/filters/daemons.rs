@@ -1,0 +1,31 @@
+//! Daemons come first: nothing of another service goes to an instance whose daemons are about to be placed.
+
+use seawall_proto::internal::v1::TaskSize;
+
+use super::Filter;
+use crate::Candidate;
+
+/// See the module.
+pub struct Daemons;
+
+impl Filter for Daemons {
+    fn name(&self) -> &'static str {
+        "daemons"
+    }
+
+    fn reason(&self) -> &'static str {
+        "DAEMON"
+    }
+
+    fn closest(&self) -> &'static str {
+        "has no tasks of its daemon services yet, which are placed first."
+    }
+
+    fn check(&self, _size: &TaskSize, candidate: &Candidate<'_>) -> bool {
+        !candidate.awaits_daemon
+    }
+
+    fn explain(&self, _size: &TaskSize, _candidate: &Candidate<'_>) -> String {
+        "the tasks of daemon services are placed there first".into()
+    }
+}
