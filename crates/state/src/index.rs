@@ -9,8 +9,8 @@ use imbl::{OrdMap, OrdSet};
 use prost::Message as _;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow,
-    ServiceStatusCode, TaskDefinitionRow, TaskDefinitionStatus, TaskRow, TaskStatus,
+    ClientTokenRow, ClusterRow, InstanceRow, InstanceStatus, InvocationRow, ServiceDeploymentRow, ServiceRevisionRow,
+    ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskDefinitionStatus, TaskRow, TaskStatus,
 };
 
 use crate::{
@@ -30,6 +30,8 @@ pub struct Indexes {
     pub(crate) instance_arns: OrdMap<u128, InstanceId>,
     pub(crate) instance_ec2_ids: OrdMap<String, InstanceId>,
     pub(crate) instances_by_cluster: OrdSet<(ClusterId, InstanceId)>,
+    /// Instances by zone that are ACTIVE and connected.
+    pub(crate) zones: OrdMap<(ClusterId, String), u32>,
     pub(crate) revisions: OrdMap<(u32, String, u32), TaskDefinitionId>,
     pub(crate) service_names: OrdMap<(ClusterId, String), ServiceId>,
     /// ACTIVE services with a task on each instance.
@@ -149,8 +151,12 @@ impl State {
         for task in &moved {
             self.index.tally(None, Some(task), Some(&row.zone));
         }
-        if self.instances.get(&id).is_none() {
-            self.index.add_instance(&row);
+        match self.instances.get(&id).cloned() {
+            None => self.index.add_instance(&row),
+            Some(old) => {
+                self.index.count_zone(&old, false);
+                self.index.count_zone(&row, true);
+            }
         }
         self.instances.put(id, Arc::new(row));
     }
@@ -162,6 +168,7 @@ impl State {
             self.index.instance_ec2_ids.remove(&row.ec2_instance_id);
         }
         self.index.instances_by_cluster.remove(&(ClusterId(row.cluster_id), id));
+        self.index.count_zone(&row, false);
         self.index.usage.remove(&id);
         if let Some(counts) = self.index.cluster_counts.get_mut(&ClusterId(row.cluster_id)) {
             counts.instances = counts.instances.wrapping_sub(1);
@@ -279,8 +286,22 @@ impl Indexes {
         self.instance_arns.insert(arn_of(row), id);
         self.instance_ec2_ids.insert(row.ec2_instance_id.clone(), id);
         self.instances_by_cluster.insert((ClusterId(row.cluster_id), id));
+        self.count_zone(row, true);
         self.usage.insert(id, Arc::default());
         self.cluster_counts.entry(ClusterId(row.cluster_id)).or_default().instances += 1;
+    }
+
+    /// Counts an instance that takes tasks in its zone.
+    fn count_zone(&mut self, row: &InstanceRow, more: bool) {
+        if row.status() != InstanceStatus::Active || !row.connected {
+            return;
+        }
+        let key = (ClusterId(row.cluster_id), row.zone.clone());
+        let count = self.zones.get(&key).copied().unwrap_or(0);
+        match if more { count + 1 } else { count.saturating_sub(1) } {
+            0 => self.zones.remove(&key),
+            count => self.zones.insert(key, count),
+        };
     }
 
     fn add_service(&mut self, row: &ServiceRow) {

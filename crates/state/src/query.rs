@@ -33,6 +33,13 @@ impl State {
         self.index.instances_by_cluster.range(range).filter_map(|(_, id)| self.instances.get(id))
     }
 
+    /// Zones in which a cluster has an instance that takes tasks, by name.
+    pub fn zones_of(&self, cluster: ClusterId) -> impl Iterator<Item = &str> {
+        let from = (cluster, String::new());
+        let range = self.index.zones.range(from..).take_while(move |((of, _), _)| *of == cluster);
+        range.map(|((_, zone), _)| zone.as_str())
+    }
+
     /// The instance whose ARN ends in these 32 hex digits.
     pub fn instance_by_arn_id(&self, id: Id128) -> Option<&Arc<InstanceRow>> {
         self.instances.get(self.index.instance_arns.get(&id.0)?)

@@ -2,8 +2,8 @@
 //!
 //! One pass looks at the whole service, sorts its tasks ([`view`]), and proposes what brings it nearer to what is wanted:
 //! starts and stops within the deployment's percentages ([`rollout`]), one task on each instance for a daemon
-//! ([`daemon`]), stops of a surplus in balance ([`scale`]), waits
-//! after failures ([`backoff`]), the end of a rollout that fails ([`breaker`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
+//! ([`daemon`]), stops of a surplus in balance ([`scale`]), moves between zones ([`rebalance`]), waits
+//! after failures ([`backoff`]), the end of a rollout that fails ([`breaker`]) or has enough healthy tasks ([`early_success`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
 //! between passes: what must be known later is in the service's row.
 //!
 //! The caller adds what it proposes to the overlay until it is applied: tasks that are being placed or stopped are then
@@ -14,8 +14,10 @@ mod breaker;
 mod daemon;
 mod delete;
 mod deployments;
+mod early_success;
 mod events;
 mod place;
+mod rebalance;
 mod rollout;
 mod scale;
 mod step;
@@ -27,6 +29,7 @@ use seawall_scheduler::Overlay;
 use seawall_state::State;
 
 use crate::{ControllerPlan, Now};
+pub use rebalance::SHUN_MS;
 use step::Step;
 use view::View;
 
@@ -52,7 +55,10 @@ fn reconcile(view: &View<'_>) -> ControllerPlan {
     let mut step = Step::new(view);
     events::started_and_stopped(view, &mut step);
     backoff::account(view, &mut step);
-    if breaker::judge(view, &mut step, &mut plan) {
+    if let Some(at_ms) = view.next_proof_ms() {
+        plan.wake(at_ms);
+    }
+    if breaker::judge(view, &mut step) {
         step.finish(view, &mut plan);
         return plan;
     }
@@ -75,6 +81,7 @@ fn replicas<'a>(view: &View<'a>, step: &mut Step, plan: &mut ControllerPlan) -> 
     let stops = rollout::stops(view, limits, wanted, unplaced);
     events::blocked(view, limits, wanted, step);
     events::lost(view, step);
+    rebalance::tend(view, limits, wanted, step, plan);
     stops
 }
 

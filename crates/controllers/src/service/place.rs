@@ -43,6 +43,22 @@ pub(crate) fn place_on_each(view: &View<'_>, on: &[InstanceId], step: &mut Step,
     propose(view, definition, placed, plan);
 }
 
+/// Proposes one if the planner would put it into a zone that is `wanted`; which.
+pub(crate) fn place_one<'a>(
+    view: &View<'a>,
+    wanted: impl FnOnce(&str) -> bool,
+    plan: &mut ControllerPlan,
+) -> Option<&'a str> {
+    let (definition, request) = request(view, 1)?;
+    let placed = seawall_scheduler::place(view.state, view.overlay, &request);
+    let zone = &view.state.instances.get(&placed.placements.first()?.instance)?.zone;
+    if !wanted(zone) {
+        return None;
+    }
+    propose(view, definition, placed, plan);
+    Some(zone)
+}
+
 /// What the planner is asked: so many tasks of the primary deployment.
 fn request<'a>(view: &View<'a>, count: u32) -> Option<(&'a TaskDefinitionRow, PlaceRequest)> {
     let definition = view.definition()?;

@@ -14,7 +14,7 @@ use seawall_proto::internal::v1::TaskRow;
 use seawall_scheduler::{Reserved, Spread, effective_size, fits_after};
 
 use super::{
-    Stops, breaker, scale,
+    Stops, breaker, early_success, rebalance, scale,
     view::{Condition, Member, View},
 };
 
@@ -68,9 +68,11 @@ pub(crate) fn stops<'a>(view: &View<'a>, limits: Limits, starts: Starts, unplace
     let mut budget = view.healthy().saturating_sub(limits.healthy_min);
     let mut stops = Stops::default();
     let surplus = view.good.len().saturating_sub(view.desired());
-    for member in scale::choose(view, &view.good, surplus, &mut budget) {
-        stops.scaling.push(member.task);
-    }
+    let leaving = match rebalance::is_moving(view) {
+        true => rebalance::leaving(view, surplus),
+        false => scale::choose(view, &view.good, surplus, &mut budget),
+    };
+    stops.scaling.extend(leaving.iter().map(|member| member.task));
     for member in outgoing_stops(view, limits, starts, unplaced, &mut budget) {
         let list = if member.condition == Condition::Unhealthy { &mut stops.unhealthy } else { &mut stops.scaling };
         list.push(member.task);
@@ -90,7 +92,7 @@ fn outgoing_stops<'a>(
         view.outgoing.iter().copied().partition(|m| m.condition == Condition::Pending);
     let weak = running.iter().filter(|m| m.condition != Condition::Healthy).count();
     let replaced = (view.healthy() + weak).saturating_sub(view.desired());
-    let early = early_stops(view, limits, starts);
+    let early = if early_success::needs_no_others(view) { running.len() } else { early_stops(view, limits, starts) };
     let mut chosen = pending;
     chosen.extend(scale::choose(view, &running, replaced.max(early), budget));
     if chosen.is_empty() && unplaced > view.leaving.len() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId};
+use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::internal::v1::{
     DeploymentRow, Health, InstanceRow, InstanceStatus, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
     TaskStatus,
@@ -18,8 +18,8 @@ use crate::Now;
 pub(crate) enum Condition {
     /// Not RUNNING yet.
     Pending,
-    /// RUNNING; its essential containers' health checks have not passed yet. Where it has none and the circuit breaker
-    /// watches: not for long enough.
+    /// RUNNING; its essential containers' health checks have not passed yet. Where it has none: not for as long as the
+    /// service or the circuit breaker asks for.
     Starting,
     /// RUNNING and, where there are health checks, HEALTHY.
     Healthy,
@@ -47,6 +47,8 @@ pub(crate) struct View<'a> {
     pub primary: &'a DeploymentRow,
     /// Of a daemon: the instances where its tasks belong.
     pub belongs: Option<BTreeSet<InstanceId>>,
+    /// How long a task without a health check has to last until it counts as healthy, where the service says so.
+    pub healthy_after_ms: Option<i64>,
     /// Of the primary deployment, on an ACTIVE instance, not unhealthy: they stay unless there are too many.
     pub good: Vec<Member<'a>>,
     /// Of an old deployment, on an instance that drains, or unhealthy: they go when others have taken their place.
@@ -84,6 +86,7 @@ impl<'a> View<'a> {
             service,
             primary,
             belongs: None,
+            healthy_after_ms: healthy_after_ms(service),
             good: Vec::new(),
             outgoing: Vec::new(),
             leaving: Vec::new(),
@@ -223,19 +226,31 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether a task of a rollout that the circuit breaker watches may still crash at once: what it replaces stays until then.
+    /// Whether a task may still crash at once: what it replaces stays until then. Where the service does not say how long, that
+    /// is asked of a rollout that the circuit breaker watches.
     fn is_unproven(&self, task: &TaskRow) -> bool {
-        task.deployment_id == self.primary.id
-            && self.now.cluster_time_ms < self.proven_at_ms(task)
-            && breaker::watching(self).is_some()
+        let is_asked = self.healthy_after_ms.is_some()
+            || (task.deployment_id == self.primary.id && breaker::watching(self).is_some());
+        is_asked && self.now.cluster_time_ms < self.healthy_at_ms(task)
     }
 
-    /// From when on a task counts as one that did not fail at once: by cluster time from its placement. How long the pull took
-    /// is the agent's word, one clock's, and only ever adds to it.
-    pub fn proven_at_ms(&self, task: &TaskRow) -> i64 {
-        let pulled = task.pull_started_at_ms != 0 && task.pull_stopped_at_ms != 0;
-        let pull_ms = if pulled { task.pull_stopped_at_ms.saturating_sub(task.pull_started_at_ms) } else { 0 };
-        task.created_at_ms + STABLE_MS + pull_ms.clamp(0, PULL_MAX_MS)
+    /// When the next task without a health check becomes healthy without anybody saying so.
+    pub fn next_proof_ms(&self) -> Option<i64> {
+        let young = self.members().filter(|m| m.condition == Condition::Starting);
+        young.map(|m| self.healthy_at_ms(m.task)).filter(|at_ms| *at_ms > self.now.cluster_time_ms).min()
+    }
+
+    /// From when on a task without a health check counts as healthy. What the breaker counts as crashed was not healthy before.
+    fn healthy_at_ms(&self, task: &TaskRow) -> i64 {
+        match self.healthy_after_ms {
+            Some(ms) if breaker::watching(self).is_none() => after_placement(task, ms),
+            _ => self.lasted_at_ms(task),
+        }
+    }
+
+    /// From when on a task counts as one that did not fail at once.
+    pub fn lasted_at_ms(&self, task: &TaskRow) -> i64 {
+        after_placement(task, STABLE_MS.max(self.healthy_after_ms.unwrap_or(0)))
     }
 
     /// `healthCheckGracePeriodSeconds`, counted in cluster time from the placement.
@@ -244,6 +259,20 @@ impl<'a> View<'a> {
         let grace_s = spec.and_then(|s| s.health_check_grace_period_seconds).unwrap_or(0);
         self.now.cluster_time_ms - task.created_at_ms < i64::from(grace_s) * 1000
     }
+}
+
+/// Cluster time so long after a task was placed. How long the pull took is the agent's word, one clock's, and only ever adds to
+/// it.
+fn after_placement(task: &TaskRow, ms: i64) -> i64 {
+    let pulled = task.pull_started_at_ms != 0 && task.pull_stopped_at_ms != 0;
+    let pull_ms = if pulled { task.pull_stopped_at_ms.saturating_sub(task.pull_started_at_ms) } else { 0 };
+    task.created_at_ms + ms + pull_ms.clamp(0, PULL_MAX_MS)
+}
+
+/// As the service's tag says.
+fn healthy_after_ms(service: &ServiceRow) -> Option<i64> {
+    let tag = service.tags.iter().find(|tag| tag.key() == own_tags::HEALTHY_AFTER)?;
+    tag.value().parse::<u32>().ok().map(|seconds| i64::from(seconds) * 1000)
 }
 
 /// Whether an essential container of the definition has a health check.

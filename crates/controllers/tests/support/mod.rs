@@ -7,13 +7,14 @@ use seawall_controllers::{ControllerPlan, Now, service};
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskId};
 use seawall_proto::{
     internal::v1::{
-        AgentIdentity, Command, ConnectInstance, CreateService, DeleteAttributes, DeleteService, DisconnectInstances,
-        Health, InitCluster, InstanceStatus, ProtectTasks, PutAttributes, RegisterTaskDefinition, ReportTasks,
-        Resources, ServiceRow, SetInstancesStatus, StopCode, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService,
-        command::Kind, disconnect_instances, put_attributes, reply, report_tasks,
+        AgentIdentity, Command, ConnectInstance, ContainerRow, CreateService, DeleteAttributes, DeleteService,
+        DisconnectInstances, Health, InitCluster, InstanceStatus, ProtectTasks, PutAttributes, RegisterTaskDefinition,
+        ReportTasks, ResourceRef, Resources, ServiceRow, SetInstancesStatus, StopCode, TagResource, TaskReport,
+        TaskRow, TaskSize, TaskStatus, UpdateService, command::Kind, disconnect_instances, put_attributes, reply,
+        report_tasks, resource_ref,
     },
     v1::{
-        ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck,
+        ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck, Tag,
         TaskDefinition,
     },
 };
@@ -32,8 +33,10 @@ pub enum Behaviour {
     Run,
     /// Never start.
     Fail,
-    /// Run, and exit so long after the placement.
+    /// Run, and exit with code 1 so long after the placement.
     CrashAfterMs(i64),
+    /// Run, and exit at once, each task with another code.
+    CrashVariously,
     /// Run with a failing health check.
     Unhealthy,
 }
@@ -226,15 +229,24 @@ impl Sim {
         (min, max): (u32, u32),
         breaker: Option<DeploymentCircuitBreaker>,
     ) {
+        let configuration = DeploymentConfiguration { deployment_circuit_breaker: breaker, ..Default::default() };
+        self.create_configured(definition, desired, (min, max), configuration);
+    }
+
+    /// The same with a deployment configuration.
+    pub fn create_configured(
+        &mut self,
+        definition: u64,
+        desired: u32,
+        percents: (u32, u32),
+        configuration: DeploymentConfiguration,
+    ) {
         let spec = CreateServiceRequest {
             desired_count: Some(desired as i32),
-            deployment_configuration: breaker.map(|breaker| DeploymentConfiguration {
-                deployment_circuit_breaker: Some(breaker),
-                ..Default::default()
-            }),
+            deployment_configuration: Some(configuration),
             ..Default::default()
         };
-        self.create_as("web", definition, (min, max), spec);
+        self.create_as("web", definition, percents, spec);
     }
 
     /// One task on each instance.
@@ -281,6 +293,13 @@ impl Sim {
             }
         }
         self.service = looked_at;
+    }
+
+    /// Sets a tag of the service.
+    pub fn tag(&mut self, key: &str, value: &str) {
+        let tag = Tag { key: Some(key.into()), value: Some(value.into()) };
+        let resource = ResourceRef { kind: Some(resource_ref::Kind::ServiceId(self.service.0)) };
+        self.done(Kind::TagResource(TagResource { resource: Some(resource), tags: vec![tag] }));
     }
 
     /// Sets an attribute of an instance.
@@ -400,7 +419,11 @@ impl Sim {
                 Some(TaskReport { status: TaskStatus::Running.into(), health: health.into(), ..report })
             }
             (_, TaskStatus::Running, Behaviour::CrashAfterMs(ms)) if self.now_ms >= task.created_at_ms + ms => {
-                Some(stopped(StopCode::EssentialContainerExited))
+                Some(exited(stopped(StopCode::EssentialContainerExited), 1))
+            }
+            (_, TaskStatus::Running, Behaviour::CrashVariously) => {
+                let id = task.id.as_ref().map(task_id).unwrap_or_default();
+                Some(exited(stopped(StopCode::EssentialContainerExited), 1 + (id.0 >> 16) as i32 % 200))
             }
             _ => None,
         }
@@ -493,6 +516,13 @@ impl Sim {
     pub fn newest(&self) -> TaskRow {
         self.wanted().into_iter().max_by_key(|t| t.id.as_ref().map(task_id)).expect("there is a task")
     }
+}
+
+/// The same report, with what its container ended with.
+fn exited(report: TaskReport, code: i32) -> TaskReport {
+    let container =
+        ContainerRow { last_status: TaskStatus::Stopped.into(), exit_code: Some(code), ..Default::default() };
+    TaskReport { containers: vec![container], ..report }
 }
 
 /// The service deployment of a deployment: 21 characters.

@@ -207,6 +207,7 @@ impl Maker<'_> {
             finish_delete: self.flag(7),
             roll_back: self.d(5).is_multiple_of(3),
             desired_count: self.flag(2).then_some(3),
+            rebalancing: self.flag(3).then_some(true),
         }
     }
 

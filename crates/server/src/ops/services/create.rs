@@ -44,9 +44,13 @@ impl WriteOp for CreateService {
         let request = &with_strategy(state, cluster, request)?;
         let defaults = spec::default_percents(request.scheduling_strategy());
         let (minimum, maximum) = spec::percents(request.deployment_configuration.as_ref(), defaults)?;
+        spec::check_early_success(request.deployment_configuration.as_ref(), minimum)?;
         let token = Self::token(state, account, request)?;
         let definition = definition(state, account, cluster, request)?;
         spec::check_launch(definition, request)?;
+        let asked = request.availability_zone_rebalancing.as_deref();
+        let rebalancing = spec::rebalancing(asked, request, maximum)?;
+        let request = &CreateServiceRequest { availability_zone_rebalancing: Some(rebalancing), ..request.clone() };
         let command = internal::CreateService {
             cluster_id: cluster.id,
             spec: Some(filled(state, cluster, definition, request, (minimum, maximum))),
@@ -102,7 +106,7 @@ fn check(request: &CreateServiceRequest) -> Result<(), ApiError> {
     spec::check_grace_period(request.health_check_grace_period_seconds)?;
     spec::check_strategy(&request.placement_strategy)?;
     spec::check_breaker(request.deployment_configuration.as_ref())?;
-    validate::tags::check(&request.tags)
+    validate::tags::check(&request.tags, validate::tags::On::Service)
 }
 
 fn daemon(request: &CreateServiceRequest) -> spec::Daemon<'_> {
@@ -161,7 +165,6 @@ fn filled(
         launch_type: or(&request.launch_type, render::task::launch_type("")),
         scheduling_strategy: or(&request.scheduling_strategy, spec::REPLICA),
         deployment_controller: Some(DeploymentController { r#type: Some("ECS".into()) }),
-        availability_zone_rebalancing: or(&request.availability_zone_rebalancing, "ENABLED"),
         network_configuration: validate::launch::filled(request.network_configuration.as_ref()),
         platform_version: render::service::platform_version(request),
         propagate_tags: or(&request.propagate_tags, "NONE"),

@@ -23,6 +23,10 @@ const PERCENTS: (u32, u32) = (100, 200);
 const DAEMON_PERCENTS: (u32, u32) = (0, 100);
 /// Below it a service could never have its desired count.
 const MAXIMUM_PERCENT_MIN: u32 = 100;
+/// Tasks are moved between zones.
+const ENABLED: &str = "ENABLED";
+/// They are not.
+pub const DISABLED: &str = "DISABLED";
 /// Zones come first, whatever else a strategy says.
 const ZONE_FIELD: &str = "attribute:ecs.availability-zone";
 
@@ -115,6 +119,7 @@ pub fn merged(
         deployment_circuit_breaker: asked.deployment_circuit_breaker.or(old.deployment_circuit_breaker),
         alarms: asked.alarms.or(old.alarms),
         strategy: asked.strategy.or(old.strategy),
+        early_success_criteria: asked.early_success_criteria.or(old.early_success_criteria),
         bake_time_in_minutes: asked.bake_time_in_minutes.or(old.bake_time_in_minutes),
         ..old
     }
@@ -137,6 +142,26 @@ pub fn check_breaker(asked: Option<&DeploymentConfiguration>) -> Result<(), ApiE
     )))
 }
 
+/// Early success criteria that are switched on, beside the minimum.
+///
+/// # Errors
+/// `InvalidParameterException`
+pub fn check_early_success(asked: Option<&DeploymentConfiguration>, minimum: u32) -> Result<(), ApiError> {
+    let criteria = asked.and_then(|asked| asked.early_success_criteria.as_ref()).filter(|criteria| criteria.enable());
+    let Some(criteria) = criteria else { return Ok(()) };
+    let bad = |what: String| Err(ApiError::invalid(format!("deploymentConfiguration.earlySuccessCriteria{what}")));
+    match criteria.healthy_percent.map(i64::from) {
+        None => bad(": healthyPercent is required where it is enabled.".into()),
+        Some(percent) if percent < i64::from(minimum) => {
+            bad(format!(".healthyPercent is {percent}; it must be at least minimumHealthyPercent, which is {minimum}."))
+        }
+        Some(_) if criteria.source_service_revision_cleanup().is_empty() => {
+            bad(": sourceServiceRevisionCleanup is required where it is enabled.".into())
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// Spreading over zones, then over instances, is what every service does; a strategy may say so and nothing else.
 ///
 /// # Errors
@@ -153,6 +178,30 @@ pub fn check_strategy(strategies: &[PlacementStrategy]) -> Result<(), ApiError> 
                 fields.join(", ")
             ),
         )),
+    }
+}
+
+/// Whether tasks are moved between zones, given the rest of the spec: as asked, else where that is possible.
+///
+/// # Errors
+/// `InvalidParameterException` where it is asked for and cannot be.
+pub fn rebalancing(asked: Option<&str>, spec: &CreateServiceRequest, maximum_percent: u32) -> Result<String, ApiError> {
+    let zones_first = spec.placement_strategy.first().is_none_or(|s| s.r#type() == "spread" && s.field() == ZONE_FIELD);
+    let obstacle = match () {
+        () if spec.scheduling_strategy() == DAEMON => Some("the scheduling strategy DAEMON"),
+        () if maximum_percent <= MAXIMUM_PERCENT_MIN => Some("maximumPercent <= 100"),
+        () if !zones_first => {
+            Some("a placement strategy that does not spread over attribute:ecs.availability-zone first")
+        }
+        () => None,
+    };
+    match (asked.filter(|word| !word.is_empty()), obstacle) {
+        (None, None) => Ok(ENABLED.into()),
+        (None, Some(_)) => Ok(DISABLED.into()),
+        (Some(ENABLED), Some(obstacle)) => {
+            Err(ApiError::invalid(format!("AvailabilityZoneRebalancing does not support {obstacle}")))
+        }
+        (Some(word), _) => Ok(word.into()),
     }
 }
 
@@ -208,6 +257,28 @@ mod tests {
         for (minimum, maximum) in [(100, 100), (101, 200), (-1, 200), (50, 99)] {
             assert!(percents(Some(&asked(Some(minimum), Some(maximum))), PERCENTS).is_err(), "{minimum} {maximum}");
         }
+    }
+
+    #[test]
+    fn zones_are_rebalanced_where_that_is_possible() {
+        let plain = CreateServiceRequest::default();
+        let daemon = CreateServiceRequest { scheduling_strategy: Some(DAEMON.into()), ..plain.clone() };
+        let by = |field: &str| CreateServiceRequest {
+            placement_strategy: vec![PlacementStrategy { r#type: Some("spread".into()), field: Some(field.into()) }],
+            ..plain.clone()
+        };
+        let says =
+            |asked, spec: &CreateServiceRequest, maximum| rebalancing(asked, spec, maximum).map_err(|e| e.message);
+        let refused = |what: &str| Err(format!("AvailabilityZoneRebalancing does not support {what}"));
+        assert_eq!(says(None, &plain, 200), Ok("ENABLED".into()));
+        assert_eq!(says(None, &by(ZONE_FIELD), 101), Ok("ENABLED".into()));
+        for (spec, maximum) in [(&plain, 100), (&daemon, 200), (&by("instanceId"), 200)] {
+            assert_eq!(says(None, spec, maximum), Ok("DISABLED".into()));
+            assert_eq!(says(Some("DISABLED"), spec, maximum), Ok("DISABLED".into()));
+            assert!(says(Some("ENABLED"), spec, maximum).is_err());
+        }
+        assert_eq!(says(Some("ENABLED"), &plain, 100), refused("maximumPercent <= 100"));
+        assert_eq!(says(Some("DISABLED"), &plain, 200), Ok("DISABLED".into()));
     }
 
     #[test]

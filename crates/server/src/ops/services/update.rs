@@ -34,6 +34,11 @@ impl WriteOp for UpdateService {
         let before = (row.minimum_healthy_percent, row.maximum_percent);
         let percents = spec::percents(request.deployment_configuration.as_ref(), before)?;
         let mut changed = changed_spec(row, request, percents);
+        spec::check_early_success(changed.deployment_configuration.as_ref(), percents.0)?;
+        let kept = changed.availability_zone_rebalancing.get_or_insert_with(|| spec::DISABLED.into()).clone();
+        if asks_about_rebalancing(request) {
+            spec::rebalancing(Some(&kept), &changed, percents.1)?;
+        }
         if let Some(list) = &request.capacity_provider_strategy {
             // A service may go from a launch type to providers, and back by an empty list.
             changed.capacity_provider_strategy = capacity_providers::strategy_in(state, cluster, &list.items, "")?;
@@ -92,6 +97,12 @@ fn daemon(request: &UpdateServiceRequest) -> spec::Daemon<'_> {
         launch_type: "",
         maximum_percent: request.deployment_configuration.as_ref().and_then(|asked| asked.maximum_percent),
     }
+}
+
+/// Whether it changes something that rebalancing rests on: what an earlier version let pass stays.
+fn asks_about_rebalancing(request: &UpdateServiceRequest) -> bool {
+    let maximum = request.deployment_configuration.as_ref().and_then(|asked| asked.maximum_percent);
+    request.availability_zone_rebalancing.is_some() || request.placement_strategy.is_some() || maximum.is_some()
 }
 
 fn task_definition_asked(request: &UpdateServiceRequest) -> Option<&str> {

@@ -81,6 +81,24 @@ fn bad_services_are_refused() {
             ErrorCode::InvalidParameter,
             "no deployment could",
         ),
+        (
+            "deploymentConfiguration",
+            json!({"earlySuccessCriteria": {"enable": true, "sourceServiceRevisionCleanup": "BLOCKING"}}),
+            ErrorCode::InvalidParameter,
+            "healthyPercent is required",
+        ),
+        (
+            "deploymentConfiguration",
+            json!({"earlySuccessCriteria": {"enable": true, "healthyPercent": 100}}),
+            ErrorCode::InvalidParameter,
+            "sourceServiceRevisionCleanup is required",
+        ),
+        (
+            "deploymentConfiguration",
+            json!({"earlySuccessCriteria": {"enable": true, "healthyPercent": 99, "sourceServiceRevisionCleanup": "BLOCKING"}}),
+            ErrorCode::InvalidParameter,
+            "healthyPercent is 99; it must be at least minimumHealthyPercent, which is 100.",
+        ),
         ("healthCheckGracePeriodSeconds", json!(-1), ErrorCode::InvalidParameter, "healthCheckGracePeriodSeconds"),
         ("clientToken", json!("x".repeat(37)), ErrorCode::InvalidParameter, "36"),
     ] {
@@ -119,6 +137,22 @@ fn update_keeps_what_is_absent_clears_what_is_empty_and_takes_what_is_given() {
     cluster.must("UpdateService", json!({"service": "web", "deploymentConfiguration": {"maximumPercent": 150}}));
     let percents = &describe(&mut cluster)["deploymentConfiguration"];
     assert_eq!((&percents["minimumHealthyPercent"], &percents["maximumPercent"]), (&json!(100), &json!(150)));
+}
+
+#[test]
+fn early_success_criteria_are_kept_until_they_are_changed() {
+    let mut cluster = with_service(1);
+    let criteria = json!({"enable": true, "healthyPercent": 60, "sourceServiceRevisionCleanup": "DEFERRED"});
+    let configuration = json!({"minimumHealthyPercent": 50, "earlySuccessCriteria": criteria});
+    cluster.must("UpdateService", json!({"service": "web", "deploymentConfiguration": configuration}));
+    cluster.must("UpdateService", json!({"service": "web", "deploymentConfiguration": {"maximumPercent": 150}}));
+    assert_eq!(describe(&mut cluster)["deploymentConfiguration"]["earlySuccessCriteria"], criteria);
+    let error = cluster
+        .refused("UpdateService", json!({"service": "web", "deploymentConfiguration": {"minimumHealthyPercent": 61}}));
+    assert!(error.message.contains("healthyPercent is 60; it must be at least"), "{error}");
+    let off = json!({"enable": false});
+    cluster.must("UpdateService", json!({"service": "web", "deploymentConfiguration": {"earlySuccessCriteria": off}}));
+    assert_eq!(describe(&mut cluster)["deploymentConfiguration"]["earlySuccessCriteria"], off);
 }
 
 #[test]
@@ -299,4 +333,33 @@ fn a_cluster_of_the_first_version_has_no_daemons() {
     let error = cluster.refused("CreateService", daemon());
     assert_eq!(error.code, ErrorCode::UnsupportedFeature);
     assert!(error.message.contains("needs cluster version 2; this cluster is at 1"), "{error}");
+}
+
+#[test]
+fn zones_are_rebalanced_unless_that_is_impossible_or_switched_off() {
+    let mut cluster = with_instances();
+    let echoed = |cluster: &mut TestCluster, operation: &str, input: Value| {
+        cluster.must(operation, input)["service"]["availabilityZoneRebalancing"].clone()
+    };
+    let web = json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1});
+    assert_eq!(echoed(&mut cluster, "CreateService", web.clone()), "ENABLED");
+    assert_eq!(echoed(&mut cluster, "CreateService", web), "ENABLED", "the same again");
+    let tight = json!({"serviceName": "tight", "taskDefinition": "web", "desiredCount": 1,
+                       "deploymentConfiguration": {"minimumHealthyPercent": 50, "maximumPercent": 100}});
+    assert_eq!(echoed(&mut cluster, "CreateService", tight), "DISABLED");
+    let agent = json!({"serviceName": "agent", "taskDefinition": "web", "schedulingStrategy": "DAEMON"});
+    assert_eq!(echoed(&mut cluster, "CreateService", agent), "DISABLED");
+    let percents = json!({"minimumHealthyPercent": 50, "maximumPercent": 100});
+    let refused = "AvailabilityZoneRebalancing does not support maximumPercent <= 100";
+    for input in [
+        json!({"service": "web", "deploymentConfiguration": percents}),
+        json!({"service": "tight", "availabilityZoneRebalancing": "ENABLED"}),
+    ] {
+        let error = cluster.refused("UpdateService", input);
+        assert_eq!((error.code, error.message.as_str()), (ErrorCode::InvalidParameter, refused));
+    }
+    assert_eq!(echoed(&mut cluster, "UpdateService", json!({"service": "web", "desiredCount": 2})), "ENABLED");
+    let off = json!({"service": "web", "availabilityZoneRebalancing": "DISABLED", "deploymentConfiguration": percents});
+    assert_eq!(echoed(&mut cluster, "UpdateService", off), "DISABLED");
+    assert_eq!(echoed(&mut cluster, "UpdateService", json!({"service": "web", "desiredCount": 1})), "DISABLED");
 }
