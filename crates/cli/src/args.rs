@@ -782,6 +782,9 @@ pub struct RunArgs {
     /// Run it as a service of this name
     #[arg(long)]
     pub name: Option<String>,
+    /// One task on each instance, as a service
+    #[arg(long, requires = "name", conflicts_with = "count")]
+    pub daemon: bool,
     /// Follow the output until the tasks stop
     #[arg(long, conflicts_with = "name")]
     pub attach: bool,

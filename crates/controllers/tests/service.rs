@@ -10,9 +10,9 @@ use seawall_proto::{
         DeploymentReturn, DeregisterTaskDefinition, InstanceStatus, PortNeed, RolloutState, ServiceDeploymentStatus,
         ServiceEventCode, ServiceStatusCode, StopCode, TaskSize, TaskStatus, command::Kind, reply,
     },
-    v1::{DeploymentCircuitBreaker, ThresholdConfiguration},
+    v1::{DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentEarlySuccessCriteria, ThresholdConfiguration},
 };
-use support::{Behaviour, Sim};
+use support::{Behaviour, Sim, numbered as text};
 
 fn ready(desired: u32, min: u32, max: u32) -> Sim {
     let mut sim = Sim::three_zones(2, 4096);
@@ -20,15 +20,6 @@ fn ready(desired: u32, min: u32, max: u32) -> Sim {
     sim.create(definition, desired, min, max);
     sim.settled();
     sim
-}
-
-/// The plan's text with task ids by their place, so that golden files do not hold times.
-fn text(sim: &Sim) -> String {
-    let mut text = sim.plan().text;
-    for (place, task) in sim.state.tasks_of_service(sim.service).enumerate() {
-        text = text.replace(&support::id_of(task).to_string(), &format!("#{place}"));
-    }
-    text
 }
 
 #[test]
@@ -698,4 +689,170 @@ fn a_rollback_itself_is_not_watched() {
     sim.behaviours.insert(first, Behaviour::Run);
     sim.settled();
     assert_eq!(sim.running(), 2);
+}
+
+/// A service whose tasks count as healthy so long after their placement.
+fn patient(seconds: &str, breaker: Option<DeploymentCircuitBreaker>) -> Sim {
+    let mut sim = Sim::three_zones(2, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create_watched(definition, 3, (100, 200), breaker);
+    sim.tag("seawall:healthy-after", seconds);
+    sim
+}
+
+#[test]
+fn tasks_without_a_health_check_are_healthy_when_the_tag_says() {
+    let mut sim = patient("40", None);
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    sim.reconcile(&mut |_| {});
+    let placed_ms = sim.newest().created_at_ms;
+    assert!(!sim.row().steady);
+    assert_eq!(sim.plan().wake_at_ms, Some(placed_ms + 40_000));
+    sim.now_ms = placed_ms + 40_000;
+    sim.reconcile(&mut |_| {});
+    assert!(sim.row().steady);
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    let old: Vec<_> = sim.wanted().iter().map(support::id_of).collect();
+    let took_ms = sim.settle(120_000, &mut |sim| {
+        let newest_ms = sim.newest().created_at_ms;
+        let kept = sim.wanted().iter().filter(|t| old.contains(&support::id_of(t))).count();
+        assert!(kept == 3 || sim.now_ms >= newest_ms + 40_000, "an old task left early");
+    });
+    assert!((40_000..60_000).contains(&took_ms), "{took_ms}");
+}
+
+#[test]
+fn a_tag_of_zero_does_not_make_crashes_lasting() {
+    let mut sim = patient("0", Some(breaker(true)));
+    sim.settled();
+    sim.now_ms += 60_000;
+    let crashing = sim.definition(256, Behaviour::CrashAfterMs(3_000));
+    sim.deploy(crashing);
+    until_said(&mut sim, "ROLLING_BACK", 60_000);
+    sim.settled();
+    assert_eq!(sim.running(), 3);
+}
+
+#[test]
+fn a_crash_loop_is_given_up_before_the_threshold() {
+    let mut sim = watched(20, 100, breaker(true));
+    let crashing = sim.definition(256, Behaviour::CrashAfterMs(2_000));
+    sim.scale(21);
+    sim.deploy(crashing);
+    until_said(&mut sim, "DEPLOYMENT_FAILED", 60_000);
+    let failed = sim.row().events.iter().find(|e| e.code() == ServiceEventCode::DeploymentFailed).unwrap();
+    assert_eq!(failed.detail, "exit code 1 of container web");
+    sim.settled();
+    assert_eq!(sim.running(), 21);
+}
+
+/// Failures one by one, each on another instance: at how many the rollout was given up.
+fn failures_until_given_up(behaviour: Behaviour, asked: DeploymentCircuitBreaker) -> u32 {
+    let mut sim = Sim::three_zones(2, 4096);
+    let good = sim.definition(256, Behaviour::Run);
+    sim.create_watched(good, 12, (100, 109), Some(asked));
+    sim.settled();
+    sim.now_ms += 60_000;
+    let broken = sim.definition(256, behaviour);
+    sim.deploy(broken);
+    until_said(&mut sim, "DEPLOYMENT_FAILED", 600_000);
+    sim.row().events.iter().find(|e| e.code() == ServiceEventCode::DeploymentFailed).unwrap().count
+}
+
+#[test]
+fn only_tasks_that_end_alike_are_a_crash_loop_and_only_where_no_threshold_is_given() {
+    assert_eq!(failures_until_given_up(Behaviour::CrashAfterMs(0), breaker(true)), 3);
+    assert_eq!(failures_until_given_up(Behaviour::Fail, breaker(true)), 3, "the same reason each time");
+    assert_eq!(failures_until_given_up(Behaviour::CrashVariously, breaker(true)), 6, "half of twelve");
+    let threshold = ThresholdConfiguration { r#type: Some("BOUNDED_PERCENT".into()), value: Some(50) };
+    let asked = DeploymentCircuitBreaker { threshold_configuration: Some(threshold), ..breaker(true) };
+    assert_eq!(failures_until_given_up(Behaviour::CrashAfterMs(0), asked), 6);
+}
+
+#[test]
+fn what_crashes_on_one_instance_while_others_start_is_no_crash_loop() {
+    let mut sim = watched(12, 100, breaker(true));
+    let slow = sim.definition(256, Behaviour::Run);
+    sim.deploy(slow);
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    let sick = sim.newest().instance_id;
+    let crash = |sim: &mut Sim| {
+        let young = sim.wanted().into_iter().find(|t| t.task_definition_id == slow && t.instance_id == sick);
+        sim.kill(&young.expect("it is started there again, for it has the fewest tasks"));
+        sim.now_ms += 1_000;
+        sim.reconcile(&mut |_| {});
+    };
+    (0..2).for_each(|_| crash(&mut sim));
+    assert_eq!(sim.row().deployments[0].breaker_failures, 2);
+    sim.agents();
+    crash(&mut sim);
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::InProgress, "{:?}", sim.events());
+    assert_eq!(sim.row().deployments[0].breaker_failures, 3);
+    sim.settled();
+    assert!(sim.wanted().iter().all(|t| t.task_definition_id == slow));
+}
+
+/// A service of ten tasks that is done when so many percent of them are healthy.
+fn early(percent: i32, cleanup: &str) -> Sim {
+    let criteria = DeploymentEarlySuccessCriteria {
+        enable: Some(true),
+        healthy_percent: Some(percent),
+        source_service_revision_cleanup: Some(cleanup.into()),
+    };
+    let configuration =
+        DeploymentConfiguration { early_success_criteria: Some(criteria), ..DeploymentConfiguration::default() };
+    let mut sim = Sim::three_zones(2, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create_configured(definition, 10, (50, 150), configuration);
+    sim.settled();
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    sim
+}
+
+#[test]
+fn early_success_completes_a_deployment_when_enough_tasks_are_healthy() {
+    let mut sim = early(50, "DEFERRED");
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::InProgress, "five are on their way");
+    sim.agents();
+    insta::assert_snapshot!("early_success_deferred", text(&sim));
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::Completed);
+    assert_eq!(sim.row().deployments.len(), 2, "the old tasks have not stopped yet");
+    sim.settle(60_000, &mut |sim| assert!(sim.running() >= 10, "old tasks stay until new ones run in their place"));
+    assert_eq!((sim.running(), sim.row().deployments.len()), (10, 1));
+    let completed = sim.events().iter().filter(|e| e.starts_with("DEPLOYMENT_COMPLETED")).count();
+    assert_eq!(completed, 2, "once for each deployment");
+}
+
+#[test]
+fn early_success_waits_for_the_old_tasks_where_it_is_told_to() {
+    let mut sim = early(50, "BLOCKING");
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    let stopping = sim.plan();
+    assert!(stopping.text.matches("stop task").count() == 10, "no old task is needed any more: {}", stopping.text);
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::InProgress);
+    sim.agents();
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::Completed);
+    assert!(sim.running() < 10, "before all new tasks run");
+    sim.settled();
+    assert_eq!(sim.running(), 10);
+}
+
+#[test]
+fn early_success_that_is_not_met_changes_nothing() {
+    let mut sim = early(51, "DEFERRED");
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::InProgress, "5 of 10 are not 51 %");
+    sim.settled();
+    assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::Completed);
 }

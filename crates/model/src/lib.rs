@@ -5,6 +5,7 @@ mod error;
 mod id;
 pub mod limits;
 mod name;
+pub mod own_tags;
 
 pub use arn::{Arn, ArnScope, Resource};
 pub use error::{ApiError, ErrorCode};

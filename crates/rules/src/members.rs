@@ -77,8 +77,6 @@ pub fn stored_of_service(service: &Value) -> Vec<&'static str> {
     let members = MEMBERS.iter().filter(is_stored).flat_map(|(_, names, _)| *names).copied();
     let shown = |member: &str| match member {
         "role" => &service["roleArn"],
-        // Every service has it by default: whether it was asked for is not known any more.
-        "availabilityZoneRebalancing" => &Value::Null,
         "serviceConnectConfiguration" => &service["deployments"][0][member],
         _ => &service[member],
     };
@@ -212,16 +210,15 @@ pub const MEMBERS: &[Line] = &[
     ("ListTasksRequest", &["cluster", "containerInstance", "family", "nextToken", "maxResults", "startedBy", "serviceName", "desiredStatus", "launchType"], Works),
     ("ListTasksRequest", &["daemonName"], Refused),
 
-    ("CreateServiceRequest", &["cluster", "serviceName", "taskDefinition", "desiredCount", "clientToken", "deploymentConfiguration", "deploymentController", "tags", "placementStrategy", "healthCheckGracePeriodSeconds", "propagateTags"], Works),
+    ("CreateServiceRequest", &["cluster", "serviceName", "taskDefinition", "desiredCount", "clientToken", "deploymentConfiguration", "deploymentController", "tags", "placementStrategy", "healthCheckGracePeriodSeconds", "propagateTags", "schedulingStrategy", "availabilityZoneRebalancing"], Works),
     ("CreateServiceRequest", &["launchType"], LAUNCH_TYPES),
     ("CreateServiceRequest", &["platformVersion"], PLATFORM_VERSIONS),
     ("CreateServiceRequest", &["networkConfiguration"], Works),
-    ("CreateServiceRequest", &["schedulingStrategy"], Only(&["REPLICA"])),
-    ("CreateServiceRequest", &["availabilityZoneRebalancing", "loadBalancers", "serviceRegistries", "role", "enableECSManagedTags", "serviceConnectConfiguration"], Stored),
+    ("CreateServiceRequest", &["loadBalancers", "serviceRegistries", "role", "enableECSManagedTags", "serviceConnectConfiguration"], Stored),
     ("CreateServiceRequest", &["capacityProviderStrategy", "placementConstraints"], Works),
     ("CreateServiceRequest", &["enableExecuteCommand", "volumeConfigurations", "vpcLatticeConfigurations", "gatewayConnectors", "monitoring"], Refused),
-    ("UpdateServiceRequest", &["cluster", "service", "desiredCount", "taskDefinition", "deploymentConfiguration", "forceNewDeployment", "deploymentController", "placementStrategy", "healthCheckGracePeriodSeconds", "propagateTags"], Works),
-    ("UpdateServiceRequest", &["availabilityZoneRebalancing", "loadBalancers", "serviceRegistries", "enableECSManagedTags", "serviceConnectConfiguration"], Stored),
+    ("UpdateServiceRequest", &["cluster", "service", "desiredCount", "taskDefinition", "deploymentConfiguration", "forceNewDeployment", "deploymentController", "placementStrategy", "healthCheckGracePeriodSeconds", "propagateTags", "availabilityZoneRebalancing"], Works),
+    ("UpdateServiceRequest", &["loadBalancers", "serviceRegistries", "enableECSManagedTags", "serviceConnectConfiguration"], Stored),
     ("UpdateServiceRequest", &["platformVersion"], PLATFORM_VERSIONS),
     ("UpdateServiceRequest", &["networkConfiguration"], Works),
     ("UpdateServiceRequest", &["capacityProviderStrategy", "placementConstraints"], Works),
@@ -229,8 +226,9 @@ pub const MEMBERS: &[Line] = &[
     ("DeploymentConfiguration", &["maximumPercent", "minimumHealthyPercent"], Works),
     ("DeploymentConfiguration", &["bakeTimeInMinutes"], Only(&["0"])),
     ("DeploymentConfiguration", &["strategy"], Only(&["ROLLING"])),
-    ("DeploymentConfiguration", &["deploymentCircuitBreaker", "alarms"], Works),
-    ("DeploymentConfiguration", &["lifecycleHooks", "linearConfiguration", "canaryConfiguration", "earlySuccessCriteria"], Refused),
+    ("DeploymentConfiguration", &["deploymentCircuitBreaker", "alarms", "earlySuccessCriteria"], Works),
+    ("DeploymentEarlySuccessCriteria", &["enable", "healthyPercent", "sourceServiceRevisionCleanup"], Works),
+    ("DeploymentConfiguration", &["lifecycleHooks", "linearConfiguration", "canaryConfiguration"], Refused),
     ("DeploymentCircuitBreaker", &["enable", "rollback", "resetOnHealthyTask", "thresholdConfiguration"], Works),
     ("ThresholdConfiguration", &["type", "value"], Works),
     // Terraform sends both switched off.

@@ -1,20 +1,63 @@
 //! Tags.
 
-use seawall_model::{ApiError, ErrorCode, limits::TAGS_MAX};
+use seawall_model::{ApiError, ErrorCode, limits::TAGS_MAX, nearest, own_tags};
 use seawall_proto::v1::Tag;
 
-/// Tags that steer Seawall begin so; none exists in this version, so one would silently do nothing.
+/// Tags that steer Seawall begin so: one that is not in [`OWN`] would silently do nothing.
 const OWN_PREFIX: &str = "seawall:";
+/// Names that a refusal suggests.
+const SUGGESTIONS: usize = 3;
 /// Tags that AWS sets itself.
 const AWS_PREFIX: &str = "aws:";
 
-/// Checks the tags that a caller sets.
+/// What a tag is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// A service.
+    Service,
+    /// Anything else: none of Seawall's tags do something there.
+    Other,
+}
+
+/// What a tag of Seawall's own takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// A whole number.
+    Number {
+        /// The smallest.
+        min: u32,
+        /// The largest.
+        max: u32,
+        /// Of what ("seconds").
+        unit: &'static str,
+    },
+}
+
+/// A tag that steers Seawall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Its key.
+    pub key: &'static str,
+    /// Where it does something.
+    pub on: On,
+    /// What it takes.
+    pub takes: Takes,
+}
+
+/// Every tag that steers Seawall. For people they stand in docs/tags.md.
+pub const OWN: &[Own] = &[Own {
+    key: own_tags::HEALTHY_AFTER,
+    on: On::Service,
+    takes: Takes::Number { min: 0, max: 3600, unit: "seconds" },
+}];
+
+/// Checks the tags that a caller sets on a resource.
 ///
 /// # Errors
 /// `InvalidParameterException` naming the tag.
-pub fn check(tags: &[Tag]) -> Result<(), ApiError> {
+pub fn check(tags: &[Tag], on: On) -> Result<(), ApiError> {
     for (i, tag) in tags.iter().enumerate() {
-        check_one(tag)?;
+        check_one(tag, on)?;
         if tags[..i].iter().any(|other| other.key().eq_ignore_ascii_case(tag.key())) {
             return Err(ApiError::invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive."));
         }
@@ -35,7 +78,7 @@ pub fn check_count(existing: &[Tag], added: &[Tag]) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_one(tag: &Tag) -> Result<(), ApiError> {
+fn check_one(tag: &Tag, on: On) -> Result<(), ApiError> {
     let (key, value) = (tag.key(), tag.value());
     if key.is_empty() {
         return Err(ApiError::invalid("Tag keys can not be blank."));
@@ -45,13 +88,30 @@ fn check_one(tag: &Tag) -> Result<(), ApiError> {
         return Err(ApiError::invalid(format!("Tag {key}: the prefix {AWS_PREFIX} is reserved.")));
     }
     if own(OWN_PREFIX) {
-        return Err(ApiError::invalid(format!("Tag {key}: this version knows no tag with the prefix {OWN_PREFIX}")));
+        check_own(key, value, on)?;
     }
     let allowed = |c: char| c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c);
     if !key.chars().chain(value.chars()).all(allowed) {
         return Err(ApiError::invalid(format!("Tag {key}: letters, digits, spaces and _ . : / = + - @ are allowed.")));
     }
     Ok(())
+}
+
+fn check_own(key: &str, value: &str, on: On) -> Result<(), ApiError> {
+    let bad = |what: String| Err(ApiError::invalid(format!("Tag {key}: {what}")));
+    let Some(own) = OWN.iter().find(|own| own.key == key) else {
+        let near = nearest(key, OWN.iter().map(|own| own.key), SUGGESTIONS).join(", ");
+        return bad(format!("this version has no such tag; the nearest are {near}."));
+    };
+    if own.on != on {
+        let On::Service = own.on else { return Ok(()) };
+        return bad("it does something on services only.".into());
+    }
+    let Takes::Number { min, max, unit } = own.takes;
+    match value.parse::<u32>() {
+        Ok(number) if (min..=max).contains(&number) => Ok(()),
+        _ => bad(format!("'{value}' is not {min} to {max} {unit}.")),
+    }
 }
 
 #[cfg(test)]
@@ -64,18 +124,46 @@ mod tests {
 
     #[test]
     fn bad_tags_are_refused_by_name() {
-        check(&[tag("team", "a b/c@d"), tag("größe", "1.0")]).unwrap();
-        let message = |tags: &[Tag]| check(tags).unwrap_err().message;
+        check(&[tag("team", "a b/c@d"), tag("größe", "1.0")], On::Other).unwrap();
+        let message = |tags: &[Tag]| check(tags, On::Service).unwrap_err().message;
         assert_eq!(message(&[tag("AWS:x", "")]), "Tag AWS:x: the prefix aws: is reserved.");
-        assert_eq!(
-            message(&[tag("seawall:loss-policy", "x")]),
-            "Tag seawall:loss-policy: this version knows no tag with the prefix seawall:"
-        );
         assert_eq!(message(&[tag("a", "1|2")]), "Tag a: letters, digits, spaces and _ . : / = + - @ are allowed.");
         assert_eq!(
             message(&[tag("a", "1"), tag("A", "2")]),
             "Duplicate tag keys found. Please note that Tag keys are case insensitive."
         );
+    }
+
+    #[test]
+    fn own_tags_are_known_and_have_good_values() {
+        let says = |key: &str, value: &str, on| check(&[tag(key, value)], on).map_err(|error| error.message);
+        let bad = |what: &str| Err(what.to_owned());
+        for value in ["0", "40", "3600"] {
+            assert_eq!(says("seawall:healthy-after", value, On::Service), Ok(()));
+        }
+        for value in ["", "-1", "3601", "40s", "1.5"] {
+            let message = format!("Tag seawall:healthy-after: '{value}' is not 0 to 3600 seconds.");
+            assert_eq!(says("seawall:healthy-after", value, On::Service), Err(message));
+        }
+        assert_eq!(
+            says("seawall:healthy-after", "40", On::Other),
+            bad("Tag seawall:healthy-after: it does something on services only.")
+        );
+        assert_eq!(
+            says("seawall:healthy_after", "40", On::Service),
+            bad("Tag seawall:healthy_after: this version has no such tag; the nearest are seawall:healthy-after.")
+        );
+        assert!(says("Seawall:nothing", "", On::Other).is_err(), "whatever its case");
+    }
+
+    #[test]
+    fn own_tags_are_documented() {
+        let page = include_str!("../../../docs/tags.md");
+        for own in OWN {
+            let Takes::Number { min, max, unit } = own.takes;
+            let line = page.lines().find(|line| line.contains(&format!("`{}`", own.key))).unwrap_or_default();
+            assert!(line.contains(&format!("| {unit}, {min} to {max} |")), "{}: {line}", own.key);
+        }
     }
 
     #[test]

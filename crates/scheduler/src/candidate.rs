@@ -23,6 +23,13 @@ pub struct Candidate<'a> {
     pub tasks: u32,
     /// Tasks that this plan put there: with a fixed port there is room for one.
     pub placed: u32,
+    /// A daemon's task is about to be placed here: services come after it.
+    pub awaits_daemon: bool,
+    /// CPU units that are kept for daemons' tasks: not in what is free.
+    pub cpu_kept: u32,
+    /// MiB that are.
+    pub memory_kept: u32,
+    kept_ports: Vec<(u16, bool)>,
     given_back: Vec<(u16, bool)>,
     /// Of the tasks that are placed.
     group: &'a str,
@@ -56,6 +63,10 @@ impl<'a> Candidate<'a> {
             memory_free: i64::from(memory) - i64::from(used.1) - i64::from(held_now.1),
             tasks: 0,
             placed: 0,
+            awaits_daemon: false,
+            cpu_kept: 0,
+            memory_kept: 0,
+            kept_ports: Vec::new(),
             given_back: Vec::new(),
             group: "",
             state,
@@ -91,6 +102,20 @@ impl<'a> Candidate<'a> {
         self.memory_free -= i64::from(size.memory);
         self.tasks += 1;
         self.placed += 1;
+    }
+
+    /// Keeps what a daemon's task needs that belongs here and is not here yet.
+    pub fn keep(&mut self, size: &TaskSize) {
+        self.cpu_free -= i64::from(size.cpu);
+        self.memory_free -= i64::from(size.memory);
+        self.cpu_kept = self.cpu_kept.saturating_add(size.cpu);
+        self.memory_kept = self.memory_kept.saturating_add(size.memory);
+        self.kept_ports.extend(fixed_ports(size));
+    }
+
+    /// Whether a task of this size fits here at all, were nothing else here.
+    pub fn could_take(&self, size: &TaskSize) -> bool {
+        self.row.registered.as_ref().is_some_and(|has| size.cpu <= has.cpu && size.memory <= has.memory)
     }
 
     /// Takes back what a task holds that is to stop.
@@ -132,6 +157,7 @@ impl<'a> Candidate<'a> {
         self.row.registered.as_ref().is_some_and(reserved)
             || self.usage.is_some_and(used)
             || self.held.is_some_and(held)
+            || self.kept_ports.contains(&(port, udp))
     }
 }
 

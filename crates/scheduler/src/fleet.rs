@@ -15,7 +15,7 @@ use seawall_proto::internal::v1::{InstanceRow, InstanceStatus, ZoneState};
 use seawall_state::{State, Usage};
 
 use crate::{
-    Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Strategy, ZONE_ATTRIBUTE, filters,
+    Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Reserved, Strategy, ZONE_ATTRIBUTE, filters,
     key::{self, Key},
     spread,
     strategy::{Packed, Step},
@@ -164,6 +164,9 @@ fn order_of(strategy: &Strategy) -> Option<Order> {
 struct Search<'f> {
     fleet: &'f Fleet,
     request: &'f PlaceRequest,
+    /// What is kept for daemons. The orders do not know of it: while a daemon's task is missing somewhere, an instance may be
+    /// taken that is not the very emptiest.
+    reserved: Reserved<'f>,
     groups: Vec<Group<'f>>,
     /// Instances that have tasks of the request, before or by this plan.
     touched: BTreeMap<InstanceId, Candidate<'f>>,
@@ -201,7 +204,8 @@ impl<'f> Search<'f> {
             groups.last_mut()?.untouched.push(Untouched { rest, next: None });
         }
         let instances = yard.instances;
-        let mut search = Search { fleet, request, groups, touched: BTreeMap::new(), looked_at: 0, instances };
+        let reserved = Reserved::from(&fleet.state, &fleet.overlay, request.cluster, &request.spread);
+        let mut search = Search { fleet, request, reserved, groups, touched: BTreeMap::new(), looked_at: 0, instances };
         search.count(by_zone);
         Some(search)
     }
@@ -215,7 +219,8 @@ impl<'f> Search<'f> {
             let group = self.groups.iter_mut().find(|group| !by_zone || group.name == row.zone);
             let Some(group) = group else { continue };
             group.tasks += tasks;
-            let candidate = Candidate::new(state, overlay, row).with_tasks(tasks, &self.request.group);
+            let mut candidate = Candidate::new(state, overlay, row).with_tasks(tasks, &self.request.group);
+            self.reserved.keep(&mut candidate);
             if filters::first_failing(&filters::PIPELINE, &self.request.requirement, &candidate).is_none() {
                 group.touched.push(Reverse((key::own(&self.request.strategy, &candidate), id)));
             }
@@ -251,13 +256,13 @@ impl<'f> Search<'f> {
 
     /// Finds the first untouched instance of each list of the group that fits.
     fn look(&mut self, at: usize) {
-        let Search { fleet, request, groups, touched, looked_at, .. } = self;
+        let Search { fleet, request, reserved, groups, touched, looked_at, .. } = self;
         for list in &mut groups[at].untouched {
             while list.next.is_none() {
                 let Some((_, id)) = list.rest.next() else { break };
                 let Some(stand) = fleet.stands.get(id).filter(|_| !touched.contains_key(id)) else { continue };
                 *looked_at += 1;
-                let candidate = stand.candidate(fleet).with_tasks(0, &request.group);
+                let candidate = stand.candidate(fleet, reserved, request);
                 if filters::first_failing(&filters::PIPELINE, &request.requirement, &candidate).is_none() {
                     list.next = Some((key::own(&request.strategy, &candidate), *id));
                 }
@@ -267,7 +272,7 @@ impl<'f> Search<'f> {
 
     /// Puts a task on the instance and returns it to its group while it still fits.
     fn put(&mut self, id: InstanceId, at: usize) {
-        let Search { fleet, request, groups, touched, .. } = self;
+        let Search { fleet, request, reserved, groups, touched, .. } = self;
         let group = &mut groups[at];
         group.tasks += 1;
         match group.untouched.iter_mut().find(|list| list.next.is_some_and(|(_, next)| next == id)) {
@@ -275,7 +280,7 @@ impl<'f> Search<'f> {
             None => drop(group.touched.pop()),
         }
         let Some(stand) = fleet.stands.get(&id) else { return };
-        let candidate = touched.entry(id).or_insert_with(|| stand.candidate(fleet).with_tasks(0, &request.group));
+        let candidate = touched.entry(id).or_insert_with(|| stand.candidate(fleet, reserved, request));
         candidate.take(&request.requirement.size);
         if filters::first_failing(&filters::PIPELINE, &request.requirement, candidate).is_none() {
             group.touched.push(Reverse((key::own(&request.strategy, candidate), id)));
@@ -289,8 +294,13 @@ impl<'f> Search<'f> {
 }
 
 impl Stand {
-    fn candidate<'f>(&'f self, fleet: &'f Fleet) -> Candidate<'f> {
-        Candidate::known(&fleet.state, &fleet.overlay, &self.row, self.usage.as_deref(), self.held.as_ref())
+    /// The instance without tasks of the request.
+    fn candidate<'f>(&'f self, fleet: &'f Fleet, reserved: &Reserved<'_>, request: &'f PlaceRequest) -> Candidate<'f> {
+        let Fleet { state, overlay, .. } = fleet;
+        let mut candidate = Candidate::known(state, overlay, &self.row, self.usage.as_deref(), self.held.as_ref())
+            .with_tasks(0, &request.group);
+        reserved.keep(&mut candidate);
+        candidate
     }
 }
 

@@ -4,6 +4,9 @@
 //! change between versions without replicas diverging, and a stale plan costs another plan, never an overcommitted
 //! instance.
 //!
+//! Where there are daemons, each of them is placed on every instance by [`place_on_each`], and the others see what
+//! [`Reserved`] leaves of an instance.
+//!
 //! [`place()`] filters the instances ([`filters`]), takes the best by the strategy ([`Strategy`]), and says why it chose; a
 //! [`Fleet`] decides the same without looking at every instance. [`explain()`] says for each instance why it would or would not
 //! take the task. [`InstanceSubject`] is what expressions of the cluster query language are asked of.
@@ -11,6 +14,7 @@
 mod candidate;
 mod choose;
 mod constraints;
+mod daemon;
 mod explain;
 pub mod filters;
 mod fleet;
@@ -29,6 +33,7 @@ mod zone_loss;
 
 pub use candidate::Candidate;
 pub use constraints::{CONSTRAINTS_MAX, Constraints};
+pub use daemon::{Reserved, instances_for, place_on_each};
 pub use explain::{Explanation, InstanceExplanation, explain};
 pub use fleet::Fleet;
 pub use mirror::{Mirror, Rank};

@@ -161,6 +161,11 @@ impl Overlay {
         self.by_service.range(range).filter_map(|(_, base)| self.proposals.get(base)).map(Arc::as_ref)
     }
 
+    /// Whether a task of this service is on its way to this instance.
+    pub fn has_task_of(&self, service: ServiceId, instance: InstanceId) -> bool {
+        self.counts.contains_key(&(Key::Service(service), instance))
+    }
+
     /// Proposed tasks that count for `spread`, by instance.
     pub fn counts(&self, cluster: ClusterId, spread: &Spread) -> impl Iterator<Item = (InstanceId, u32)> {
         let key = match spread {

@@ -7,7 +7,7 @@ use seawall_proto::internal::v1::TaskRow;
 use seawall_state::{State, fixed_ports, size_of};
 
 use crate::{
-    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement,
+    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement, Reserved,
     choose::Chooser,
     filters::{self, Filter},
     pool, spread,
@@ -66,13 +66,15 @@ fn place_some(candidates: &mut [Candidate<'_>], request: &PlaceRequest, needs: &
 
 fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: &[InstanceId]) -> Plan {
     let mut plan = Plan::default();
+    let reserved = Reserved::from(state, overlay, request.cluster, &request.spread);
     for &instance in only {
         let row = state.instances.get(&instance).filter(|row| row.cluster_id == request.cluster.0);
         let Some(row) = row else {
             plan.failures.push(Failure { instance, reason: "MISSING", detail: "no such container instance".into() });
             continue;
         };
-        let candidate = Candidate::new(state, overlay, row);
+        let mut candidate = Candidate::new(state, overlay, row);
+        reserved.keep(&mut candidate);
         match filters::first_failing(&filters::CHOSEN, &request.requirement, &candidate) {
             None => plan.placements.push(Placement {
                 instance,
@@ -88,8 +90,10 @@ fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: 
 /// The instances of the cluster, by id, with their counts.
 pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &'a PlaceRequest) -> Vec<Candidate<'a>> {
     let counts = spread::counts(state, overlay, request.cluster, &request.spread);
+    let reserved = Reserved::from(state, overlay, request.cluster, &request.spread);
     let candidate = |row: &'a std::sync::Arc<_>| {
-        let candidate = Candidate::new(state, overlay, row);
+        let mut candidate = Candidate::new(state, overlay, row);
+        reserved.keep(&mut candidate);
         let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
         candidate.with_tasks(tasks, &request.group)
     };
@@ -158,16 +162,12 @@ pub(crate) fn closest(needs: &Requirement, candidates: &[Candidate<'_>]) -> Stri
 }
 
 /// Whether the instance takes one more task of the request once these tasks have stopped on it.
-pub fn fits_after(
-    state: &State,
-    overlay: &Overlay,
-    request: &PlaceRequest,
-    instance: InstanceId,
-    stopped: &[&TaskRow],
-) -> bool {
+pub fn fits_after(reserved: &Reserved<'_>, request: &PlaceRequest, instance: InstanceId, stopped: &[&TaskRow]) -> bool {
+    let (state, overlay) = (reserved.state, reserved.overlay);
     let Some(row) = state.instances.get(&instance) else { return false };
     let tasks = spread::count_on(state, overlay, request.cluster, &request.spread, instance);
     let mut candidate = Candidate::new(state, overlay, row).with_tasks(tasks, &request.group);
+    reserved.keep(&mut candidate);
     for task in stopped {
         let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
         let ports = size_of(task, definition.map(AsRef::as_ref)).into_iter().flat_map(fixed_ports);

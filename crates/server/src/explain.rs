@@ -68,7 +68,10 @@ fn explain_service(state: &State, row: &ServiceRow, fargate: Fargate) -> Explain
     let explanation = seawall_state::primary_deployment(row).and_then(|(_, definition)| {
         let none = Overlay::default();
         let request = PlaceRequest::of_service(state, &none, row, definition, 1, fargate).ok()?;
-        Some(seawall_scheduler::explain(state, &none, &request))
+        let explained = seawall_scheduler::explain(state, &none, &request);
+        // A daemon looks for no place for one more: what it lacks is said above.
+        let closest = explained.closest.filter(|_| !seawall_state::is_daemon(row));
+        Some(Explanation { closest, ..explained })
     });
     response(state, summary, explanation)
 }

@@ -16,6 +16,8 @@ pub struct CircuitBreaker {
     pub rollback: bool,
     /// A healthy task of the deployment forgives the failures before it.
     pub reset_on_healthy_task: bool,
+    /// Tasks that end alike are enough: nobody said how many failures are.
+    pub looks_for_crash_loops: bool,
     threshold: Threshold,
 }
 
@@ -36,6 +38,7 @@ impl CircuitBreaker {
     pub fn of_configuration(configuration: Option<&DeploymentConfiguration>) -> Option<Self> {
         let asked = configuration?.deployment_circuit_breaker.as_ref().filter(|breaker| breaker.enable())?;
         let threshold = asked.threshold_configuration.as_ref();
+        let looks_for_crash_loops = threshold.is_none();
         let value = threshold.and_then(|t| t.value).and_then(|value| u64::try_from(value).ok());
         let threshold = match threshold.map(|t| t.r#type()) {
             Some("COUNT") => Threshold::Count(value.unwrap_or(BOUNDED_MIN)),
@@ -43,7 +46,7 @@ impl CircuitBreaker {
             _ => Threshold::Bounded(value.unwrap_or(PERCENT)),
         };
         let reset_on_healthy_task = asked.reset_on_healthy_task.unwrap_or(true);
-        Some(CircuitBreaker { rollback: asked.rollback(), reset_on_healthy_task, threshold })
+        Some(CircuitBreaker { rollback: asked.rollback(), reset_on_healthy_task, looks_for_crash_loops, threshold })
     }
 
     /// Failures at which a deployment of so many tasks is given up.
@@ -95,5 +98,6 @@ mod tests {
         };
         assert_eq!(CircuitBreaker::of_configuration(Some(&off)), None);
         assert!(breaker(None).reset_on_healthy_task && !breaker(None).rollback);
+        assert!(breaker(None).looks_for_crash_loops && !breaker(Some(("COUNT", 5))).looks_for_crash_loops);
     }
 }

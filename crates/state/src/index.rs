@@ -9,12 +9,12 @@ use imbl::{OrdMap, OrdSet};
 use prost::Message as _;
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, InstanceRow, InvocationRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow,
-    ServiceStatusCode, TaskDefinitionRow, TaskDefinitionStatus, TaskRow, TaskStatus,
+    ClientTokenRow, ClusterRow, InstanceRow, InstanceStatus, InvocationRow, ServiceDeploymentRow, ServiceRevisionRow,
+    ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskDefinitionStatus, TaskRow, TaskStatus,
 };
 
 use crate::{
-    ClientTokenKey, InvocationKey, State,
+    ClientTokenKey, InvocationKey, State, is_daemon,
     size::{fixed_ports, size_of},
     tally::{ClusterCounts, Counts, SpreadInstance, SpreadKey, Tally, Usage},
     task_id_of,
@@ -32,8 +32,12 @@ pub struct Indexes {
     pub(crate) instances_by_cluster: OrdSet<(ClusterId, InstanceId)>,
     /// Instances of a capacity provider, where there are any.
     pub(crate) provider_instances: OrdMap<(ClusterId, String), u32>,
+    /// Instances by zone that are ACTIVE and connected.
+    pub(crate) zones: OrdMap<(ClusterId, String), u32>,
     pub(crate) revisions: OrdMap<(u32, String, u32), TaskDefinitionId>,
     pub(crate) service_names: OrdMap<(ClusterId, String), ServiceId>,
+    /// ACTIVE services with a task on each instance.
+    pub(crate) daemons: OrdSet<(ClusterId, ServiceId)>,
     /// (cluster, changed, service): the first deleted leaves first.
     pub(crate) services_inactive: OrdSet<(ClusterId, u64, ServiceId)>,
     pub(crate) tasks_by_cluster: OrdSet<(ClusterId, TaskId)>,
@@ -149,13 +153,14 @@ impl State {
         for task in &moved {
             self.index.tally(None, Some(task), Some(&row.zone));
         }
-        match self.instances.get(&id) {
+        match self.instances.get(&id).cloned() {
             None => self.index.add_instance(&row),
-            Some(old) if old.capacity_provider != row.capacity_provider => {
-                self.index.count_provider(old, false);
+            Some(old) => {
+                self.index.count_provider(&old, false);
                 self.index.count_provider(&row, true);
+                self.index.count_zone(&old, false);
+                self.index.count_zone(&row, true);
             }
-            Some(_) => {}
         }
         self.instances.put(id, Arc::new(row));
     }
@@ -168,6 +173,7 @@ impl State {
         }
         self.index.instances_by_cluster.remove(&(ClusterId(row.cluster_id), id));
         self.index.count_provider(&row, false);
+        self.index.count_zone(&row, false);
         self.index.usage.remove(&id);
         if let Some(counts) = self.index.cluster_counts.get_mut(&ClusterId(row.cluster_id)) {
             counts.instances = counts.instances.wrapping_sub(1);
@@ -286,6 +292,7 @@ impl Indexes {
         self.instance_ec2_ids.insert(row.ec2_instance_id.clone(), id);
         self.instances_by_cluster.insert((ClusterId(row.cluster_id), id));
         self.count_provider(row, true);
+        self.count_zone(row, true);
         self.usage.insert(id, Arc::default());
         self.cluster_counts.entry(ClusterId(row.cluster_id)).or_default().instances += 1;
     }
@@ -302,6 +309,19 @@ impl Indexes {
         };
     }
 
+    /// Counts an instance that takes tasks in its zone.
+    fn count_zone(&mut self, row: &InstanceRow, more: bool) {
+        if row.status() != InstanceStatus::Active || !row.connected {
+            return;
+        }
+        let key = (ClusterId(row.cluster_id), row.zone.clone());
+        let count = self.zones.get(&key).copied().unwrap_or(0);
+        match if more { count + 1 } else { count.saturating_sub(1) } {
+            0 => self.zones.remove(&key),
+            count => self.zones.insert(key, count),
+        };
+    }
+
     fn add_service(&mut self, row: &ServiceRow) {
         let (id, cluster) = (ServiceId(row.id), ClusterId(row.cluster_id));
         let last = self.service_names.entry((cluster, row.name.clone())).or_insert(id);
@@ -310,6 +330,9 @@ impl Indexes {
         *counter = counter.wrapping_add(1);
         if row.status() == ServiceStatusCode::Inactive {
             self.services_inactive.insert((cluster, row.changed, id));
+        }
+        if is_daemon(row) && row.status() == ServiceStatusCode::Active {
+            self.daemons.insert((cluster, id));
         }
         self.service_definitions.extend(definitions_of(row).map(|definition| (definition, id)));
         self.namespaces.extend(namespace_of(row).map(|namespace| (namespace.to_owned(), id)));
@@ -320,6 +343,7 @@ impl Indexes {
         let counter = self.services_counter(row);
         *counter = counter.wrapping_sub(1);
         self.services_inactive.remove(&(ClusterId(row.cluster_id), row.changed, ServiceId(row.id)));
+        self.daemons.remove(&(ClusterId(row.cluster_id), ServiceId(row.id)));
         for definition in definitions_of(row) {
             self.service_definitions.remove(&(definition, ServiceId(row.id)));
         }

@@ -51,6 +51,9 @@ pub const ARCHITECTURE_ATTRIBUTE: &str = "ecs.cpu-architecture";
 /// (account, cluster, operation, token)
 pub type ClientTokenKey = (u32, u64, String, String);
 
+/// The scheduling strategy of services that have one task on each instance.
+pub const DAEMON: &str = "DAEMON";
+
 /// Tables of the first version are numbered up to here.
 const FIRST_TABLES: u8 = 11;
 
@@ -205,6 +208,11 @@ pub(crate) fn task_id_of(row: &TaskRow) -> TaskId {
 pub fn primary_deployment(service: &ServiceRow) -> Option<(DeploymentId, TaskDefinitionId)> {
     let primary = service.deployments.iter().find(|d| d.primary)?;
     Some((DeploymentId(primary.id), TaskDefinitionId(primary.task_definition_id)))
+}
+
+/// Whether a service has one task on each instance.
+pub fn is_daemon(service: &ServiceRow) -> bool {
+    service.spec.as_ref().is_some_and(|spec| spec.scheduling_strategy() == DAEMON)
 }
 
 /// Whether a service deployment has come to its end.

@@ -48,6 +48,13 @@ impl State {
         self.instances.changed_since(&before.instances).copied().chain(used)
     }
 
+    /// Zones in which a cluster has an instance that takes tasks, by name.
+    pub fn zones_of(&self, cluster: ClusterId) -> impl Iterator<Item = &str> {
+        let from = (cluster, String::new());
+        let range = self.index.zones.range(from..).take_while(move |((of, _), _)| *of == cluster);
+        range.map(|((_, zone), _)| zone.as_str())
+    }
+
     /// The instance whose ARN ends in these 32 hex digits.
     pub fn instance_by_arn_id(&self, id: Id128) -> Option<&Arc<InstanceRow>> {
         self.instances.get(self.index.instance_arns.get(&id.0)?)
@@ -90,6 +97,17 @@ impl State {
         let from = (cluster, String::new());
         let range = self.index.service_names.range(from..).take_while(move |((of, _), _)| *of == cluster);
         range.filter_map(|(_, id)| self.services.get(id))
+    }
+
+    /// ACTIVE services of a cluster that have a task on each instance, by id.
+    pub fn daemons_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<ServiceRow>> {
+        let range = (cluster, ServiceId(0))..=(cluster, ServiceId(u64::MAX));
+        self.index.daemons.range(range).filter_map(|(_, id)| self.services.get(id))
+    }
+
+    /// The same of all clusters.
+    pub fn daemons(&self) -> impl Iterator<Item = ServiceId> {
+        self.index.daemons.iter().map(|(_, id)| *id)
     }
 
     /// Deleted services of a cluster that are still in the state, the last deleted first.

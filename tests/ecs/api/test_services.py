@@ -242,18 +242,28 @@ def test_the_circuit_breaker_rolls_back():
 @needs_member("CreateServiceRequest", "schedulingStrategy", "DAEMON")
 def test_a_daemon_runs_once_on_each_instance():
     name = unique("daemon")
-    ecs.create_service(serviceName=name, taskDefinition=register(), schedulingStrategy="DAEMON")
-    stable(name)
-    assert (
-        len(
-            {
-                t["containerInstanceArn"]
-                for t in until("three run", lambda: [*tasks_of(name)] if len(tasks_of(name)) == 3 else None)
-            }
-        )
-        == 3
+    made = ecs.create_service(serviceName=name, taskDefinition=register(), schedulingStrategy="DAEMON")["service"]
+    percents = made["deploymentConfiguration"]
+    assert (percents["minimumHealthyPercent"], percents["maximumPercent"]) == (0, 100)
+    until("it is known how many there are to be", lambda: service(name)["desiredCount"] == 3)
+    now = stable(name)
+    assert (now["schedulingStrategy"], now["runningCount"]) == ("DAEMON", 3)
+    assert len({t["containerInstanceArn"] for t in tasks_of(name)}) == 3
+    assert now["serviceArn"] in ecs.list_services(maxResults=100, schedulingStrategy="DAEMON")["serviceArns"]
+    assert now["serviceArn"] not in ecs.list_services(maxResults=100, schedulingStrategy="REPLICA")["serviceArns"]
+
+    drained = tasks_of(name)[0]["containerInstanceArn"]
+    ecs.update_container_instances_state(containerInstances=[drained], status="DRAINING")
+    until("it left the instance", lambda: drained not in {t["containerInstanceArn"] for t in tasks_of(name)})
+    assert service(name)["desiredCount"] == 2
+    ecs.update_container_instances_state(containerInstances=[drained], status="ACTIVE")
+    until("it is back", lambda: drained in {t["containerInstanceArn"] for t in tasks_of(name)})
+
+    assert refusal(ecs.update_service, service=name, desiredCount=1) == (
+        "InvalidParameterException",
+        "The daemon scheduling strategy does not support a desired count for services. Remove the desired count value and try again",
     )
-    ecs.delete_service(service=name, force=True)
+    ecs.delete_service(service=name)
 
 
 @needs("ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions")

@@ -162,7 +162,7 @@ async fn as_service(
         let request = UpdateServiceRequest {
             cluster: Some(found.cluster),
             service: found.it.service_arn,
-            desired_count: Some(args.count),
+            desired_count: (!args.daemon).then_some(args.count),
             task_definition: definition.task_definition_arn.clone(),
             ..Default::default()
         };
@@ -172,7 +172,8 @@ async fn as_service(
         cluster: Some(ctx.cluster(None)),
         service_name: Some(name.to_owned()),
         task_definition: definition.task_definition_arn.clone(),
-        desired_count: Some(args.count),
+        desired_count: (!args.daemon).then_some(args.count),
+        scheduling_strategy: args.daemon.then(|| service::DAEMON.to_owned()),
         ..Default::default()
     };
     service::create(ctx, request).await
@@ -318,6 +319,15 @@ mod tests {
         assert_eq!(told(&["web", "--count=-1"]), Err("--count -1: one run starts 1 to 10 tasks".into()));
         let service = told(&["web", "--name", "w", "--count", "5001"]);
         assert_eq!(service, Err("--count 5001: a service runs 0 to 5000 tasks".into()));
+    }
+
+    #[test]
+    fn a_daemon_is_a_service_without_a_count() {
+        assert!(args(&["agent", "--name", "agent", "--daemon"]).daemon);
+        for bad in [&["agent", "--daemon"][..], &["agent", "--name", "a", "--daemon", "--count", "2"]] {
+            let all = ["seawall", "run"].iter().chain(bad);
+            assert!(Cli::try_parse_from(all).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

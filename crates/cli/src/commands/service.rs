@@ -24,6 +24,9 @@ use crate::{
 
 use super::{set, taskdef, wait};
 
+/// The scheduling strategy of services that have one task on each instance.
+pub const DAEMON: &str = "DAEMON";
+
 /// Runs `seawall service …`.
 pub async fn run(ctx: &Context, command: ServiceCommand) -> Result<(), Failure> {
     match command {

@@ -94,7 +94,10 @@ fn stable(service: &Service) -> Result<Outlook, Failure> {
         return Err(Failure::refused(format!("service {name}: {why}")).next(format!("seawall events {name}")));
     }
     let (running, desired) = (service.running_count(), service.desired_count());
-    if service.deployments.len() == 1 && running == desired {
+    // How many a daemon is to have is known once it was looked at.
+    let is_counted = service.scheduling_strategy() != super::service::DAEMON
+        || primary.is_some_and(|d| d.rollout_state() == "COMPLETED");
+    if service.deployments.len() == 1 && running == desired && is_counted {
         return Ok(Outlook::Done);
     }
     let mut stands = format!("service {name}: {running} of {desired} running");

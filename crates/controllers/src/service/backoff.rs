@@ -73,16 +73,22 @@ pub(crate) fn account(view: &View<'_>, step: &mut Step) {
 
 /// `None` where a manager stopped it, or its host failed: nobody's failure to start.
 fn end_of(task: &TaskRow, view: &View<'_>) -> Option<End> {
-    if task.stop_code() == StopCode::ServiceSchedulerInitiated && task.stopped_reason == UNHEALTHY {
-        return Some(End::Unhealthy);
-    }
-    let by_itself = matches!(task.stop_code(), StopCode::TaskFailedToStart | StopCode::EssentialContainerExited);
-    let lasted = view.now.cluster_time_ms >= view.proven_at_ms(task);
-    by_itself.then_some(match task.started_at_ms {
+    let lasted = view.now.cluster_time_ms >= view.lasted_at_ms(task);
+    ended_by_itself(task).then_some(match task.started_at_ms {
+        _ if is_unhealthy(task) => End::Unhealthy,
         0 => End::Failed,
         _ if lasted => End::Lasted,
         _ => End::Crashed,
     })
+}
+
+/// Whether a task that stopped was stopped by nobody, or for its health checks.
+pub(crate) fn ended_by_itself(task: &TaskRow) -> bool {
+    matches!(task.stop_code(), StopCode::TaskFailedToStart | StopCode::EssentialContainerExited) || is_unhealthy(task)
+}
+
+fn is_unhealthy(task: &TaskRow) -> bool {
+    task.stop_code() == StopCode::ServiceSchedulerInitiated && task.stopped_reason == UNHEALTHY
 }
 
 fn wait(row: &mut BackoffRow, failed: u32, crashed: u32, max_ms: i64, now_ms: i64) {

@@ -1,17 +1,23 @@
 //! The deployment circuit breaker: gives up a rollout whose tasks fail, and goes back where it is asked to.
 //!
+//! Unless the service says at how many failures, it gives up earlier where the last [`ALIKE`] tasks ended alike and none is
+//! healthy: what crashes three times with the same exit code crashes for ever.
+//!
 //! It watches the primary deployment until that is COMPLETED. A task fails that never runs, that stops by itself soon after it
 //! did, or that is stopped for its health checks; tasks that find no place do not, for a zone that is lost is no fault of the
 //! new revision. A rollback is not watched: there is nothing left to go back to, so it goes on trying.
 
-use seawall_proto::internal::v1::{DeploymentFailure, DeploymentReturn, RolloutState, ServiceEventCode};
+use seawall_proto::internal::v1::{DeploymentFailure, DeploymentReturn, RolloutState, ServiceEventCode, TaskRow};
 use seawall_state::CircuitBreaker;
 
 use super::{
+    backoff,
     step::Step,
     view::{Condition, View},
 };
-use crate::ControllerPlan;
+
+/// Tasks that ended alike are a crash loop.
+pub const ALIKE: usize = 3;
 
 /// The breaker that watches the service's rollout, if one does.
 pub(crate) fn watching(view: &View<'_>) -> Option<CircuitBreaker> {
@@ -27,23 +33,24 @@ pub(crate) fn has_tripped(view: &View<'_>) -> bool {
 }
 
 /// Forgives failures once a task is healthy; at the threshold gives the deployment up. True in the pass that does.
-pub(crate) fn judge(view: &View<'_>, step: &mut Step, plan: &mut ControllerPlan) -> bool {
+pub(crate) fn judge(view: &View<'_>, step: &mut Step) -> bool {
     let Some(breaker) = watching(view) else { return false };
-    wake_for_proof(view, plan);
-    let threshold = breaker.threshold(view.service.desired_count);
+    let threshold = breaker.threshold(view.desired() as u32);
     let is_healthy = view.good.iter().any(|m| m.condition == Condition::Healthy);
     let Some(primary) = step.deployments.iter_mut().find(|d| d.primary) else { return false };
     if breaker.reset_on_healthy_task && is_healthy {
         primary.breaker_failures = 0;
     }
-    if primary.breaker_failures < threshold {
+    let failures = primary.breaker_failures;
+    let is_crash_loop = breaker.looks_for_crash_loops && !is_healthy && failures >= ALIKE as u32;
+    let alike = if is_crash_loop { ended_alike(view) } else { None };
+    if failures < threshold && alike.is_none() {
         return false;
     }
     primary.set_rollout_state(RolloutState::Failed);
     primary.set_failure(DeploymentFailure::CircuitBreaker);
     primary.updated_at_ms = view.now.cluster_time_ms;
-    let failures = primary.breaker_failures;
-    step.event(view, ServiceEventCode::DeploymentFailed, failures, String::new());
+    step.event(view, ServiceEventCode::DeploymentFailed, failures, alike.unwrap_or_default());
     if breaker.rollback
         && let Some(target) = view.state.rollback_target(view.service)
     {
@@ -52,11 +59,32 @@ pub(crate) fn judge(view: &View<'_>, step: &mut Step, plan: &mut ControllerPlan)
     true
 }
 
-/// Tasks that run and have not run for long enough become healthy without anybody saying so.
-fn wake_for_proof(view: &View<'_>, plan: &mut ControllerPlan) {
-    let young = view.good.iter().filter(|m| m.condition == Condition::Starting);
-    let due = young.map(|m| view.proven_at_ms(m.task)).filter(|at| *at > view.now.cluster_time_ms).min();
-    if let Some(due_ms) = due {
-        plan.wake(due_ms);
+/// How the last tasks of the primary deployment ended that ended by themselves, where all did alike. Not where all were on one
+/// instance, which may be what is sick, while others of the deployment are about to run.
+fn ended_alike(view: &View<'_>) -> Option<String> {
+    let mut ended: Vec<&TaskRow> =
+        view.stopped.iter().copied().filter(|t| t.deployment_id == view.primary.id).collect();
+    ended.retain(|task| backoff::ended_by_itself(task));
+    ended.sort_by_key(|task| std::cmp::Reverse(task.changed));
+    let last = ended.get(..ALIKE)?;
+    let signature = signature(view, last[0])?;
+    let is_one_instance = last.iter().all(|task| task.instance_id == last[0].instance_id) && !view.good.is_empty();
+    let is_alike = last.iter().all(|task| self::signature(view, task).as_ref() == Some(&signature));
+    (is_alike && !is_one_instance).then_some(signature)
+}
+
+/// "exit code 1 of container web", else the reason.
+fn signature(view: &View<'_>, task: &TaskRow) -> Option<String> {
+    let exits = || task.containers.iter().zip(0..).filter_map(|(row, place)| Some((row.exit_code?, place)));
+    let exit = exits().find(|(code, _)| *code != 0).or_else(|| exits().next());
+    if let Some((code, place)) = exit {
+        return Some(format!("exit code {code} of container {}", container_name(view, place)));
     }
+    let reasons = task.containers.iter().map(|row| &row.reason).chain([&task.stopped_reason]);
+    reasons.into_iter().find(|reason| !reason.is_empty()).cloned()
+}
+
+fn container_name<'a>(view: &View<'a>, place: usize) -> &'a str {
+    let containers = view.definition().and_then(|row| row.definition.as_ref()).map(|d| &d.container_definitions);
+    containers.and_then(|all| all.get(place)).map_or("", |container| container.name())
 }

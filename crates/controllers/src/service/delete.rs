@@ -9,7 +9,7 @@ use crate::ControllerPlan;
 /// Stops what runs; when nothing is left, ends the service.
 pub(crate) fn plan(view: &View<'_>) -> ControllerPlan {
     let mut plan = ControllerPlan::default();
-    let scaling: Vec<_> = view.members().map(|m| m.task).collect();
+    let scaling: Vec<_> = view.members().map(|m| m.task).chain(view.lingering.iter().copied()).collect();
     let unreachable = view.unreachable.clone();
     stop_tasks(view, Stops { scaling, unreachable, ..Stops::default() }, &mut plan);
     let mut step = Step::new(view);

@@ -4,7 +4,7 @@ use seawall_model::DeploymentId;
 use seawall_proto::internal::v1::{RolloutState, ServiceEventCode};
 
 use super::{
-    backoff,
+    backoff, early_success,
     step::Step,
     view::{Condition, View},
 };
@@ -20,11 +20,11 @@ pub(crate) fn advance(view: &View<'_>, step: &mut Step, plan: &mut ControllerPla
     let others = step.deployments.iter().any(|d| !d.primary && view.has_tasks(d.id));
     let healthy = view.good.iter().filter(|m| m.condition == Condition::Healthy).count();
     let full = healthy == view.desired() && view.good.len() == view.desired();
-    if full && !others {
+    if (full && !others) || early_success::is_complete(view, others) {
         complete(view, step);
     }
-    let moving = view.outgoing.len() + view.leaving.len() + view.unreachable.len() + view.proposed as usize;
-    step.steady = full && !others && moving == 0;
+    let moving = view.outgoing.len() + view.leaving.len() + view.to_replace().len() + view.proposed as usize;
+    step.steady = full && !others && moving == 0 && !step.rebalancing;
     if !step.steady {
         return;
     }

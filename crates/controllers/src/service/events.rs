@@ -80,6 +80,11 @@ fn instances(view: &View<'_>, tasks: &[&TaskRow]) -> String {
     }
 }
 
+/// The last event of one of these kinds.
+pub(crate) fn last_of(view: &View<'_>, codes: &[ServiceEventCode]) -> Option<ServiceEventCode> {
+    view.service.events.iter().rev().map(ServiceEventRow::code).find(|code| codes.contains(code))
+}
+
 fn last_event(view: &View<'_>, code: ServiceEventCode) -> Option<i64> {
     view.service.events.iter().rev().find(|e| e.code() == code).map(|e| e.at_ms)
 }

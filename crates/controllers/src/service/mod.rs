@@ -1,8 +1,9 @@
 //! Keeps a service's tasks: as many as desired, of the right revision, where they can be reached.
 //!
 //! One pass looks at the whole service, sorts its tasks ([`view`]), and proposes what brings it nearer to what is wanted:
-//! starts and stops within the deployment's percentages ([`rollout`]), stops of a surplus in balance ([`scale`]), waits
-//! after failures ([`backoff`]), the end of a rollout that fails ([`breaker`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
+//! starts and stops within the deployment's percentages ([`rollout`]), one task on each instance for a daemon
+//! ([`daemon`]), stops of a surplus in balance ([`scale`]), moves between zones ([`rebalance`]), waits
+//! after failures ([`backoff`]), the end of a rollout that fails ([`breaker`]) or has enough healthy tasks ([`early_success`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
 //! between passes: what must be known later is in the service's row.
 //!
 //! The caller adds what it proposes to the overlay until it is applied: tasks that are being placed or stopped are then
@@ -10,10 +11,13 @@
 
 mod backoff;
 mod breaker;
+mod daemon;
 mod delete;
 mod deployments;
+mod early_success;
 mod events;
 mod place;
+mod rebalance;
 mod rollout;
 mod scale;
 mod step;
@@ -24,6 +28,7 @@ use seawall_proto::internal::v1::{ServiceStatusCode, StopCode, StopTasks, TaskRo
 use seawall_scheduler::Fleet;
 
 use crate::{ControllerPlan, Now};
+pub use rebalance::SHUN_MS;
 use step::Step;
 use view::View;
 
@@ -49,21 +54,34 @@ fn reconcile(view: &View<'_>) -> ControllerPlan {
     let mut step = Step::new(view);
     events::started_and_stopped(view, &mut step);
     backoff::account(view, &mut step);
-    if breaker::judge(view, &mut step, &mut plan) {
+    if let Some(at_ms) = view.next_proof_ms() {
+        plan.wake(at_ms);
+    }
+    if breaker::judge(view, &mut step) {
         step.finish(view, &mut plan);
         return plan;
     }
-    let limits = rollout::Limits::new(view.service);
-    let wanted = rollout::starts(view, limits);
-    let allowed = backoff::allowed(view, &step.backoff, wanted, &mut plan);
-    let unplaced = place::place(view, allowed, &mut step, &mut plan);
-    let stops = rollout::stops(view, limits, wanted, unplaced);
-    events::blocked(view, limits, wanted, &mut step);
-    events::lost(view, &mut step);
+    let stops = match &view.belongs {
+        Some(belongs) => daemon::plan(view, belongs, &mut step, &mut plan),
+        None => replicas(view, &mut step, &mut plan),
+    };
     stop_tasks(view, stops, &mut plan);
     deployments::advance(view, &mut step, &mut plan);
     step.finish(view, &mut plan);
     plan
+}
+
+/// As many tasks as desired, wherever they fit.
+fn replicas<'a>(view: &View<'a>, step: &mut Step, plan: &mut ControllerPlan) -> Stops<'a> {
+    let limits = rollout::Limits::new(view);
+    let wanted = rollout::starts(view, limits);
+    let allowed = backoff::allowed(view, &step.backoff, wanted, plan);
+    let unplaced = place::place(view, allowed, step, plan);
+    let stops = rollout::stops(view, limits, wanted, unplaced);
+    events::blocked(view, limits, wanted, step);
+    events::lost(view, step);
+    rebalance::tend(view, limits, wanted, step, plan);
+    stops
 }
 
 /// Tasks to stop and what is said about them.

@@ -1,10 +1,11 @@
 //! Starting tasks: asks the planner and turns its plan into a command.
 
+use seawall_model::InstanceId;
 use seawall_proto::{
     internal::v1::{PlaceTasks, ServiceEventCode, TaskDefinitionRow, command},
     v1::Tag,
 };
-use seawall_scheduler::Plan;
+use seawall_scheduler::{PlaceRequest, Plan};
 use seawall_state::service_group;
 
 use super::{PLACEMENTS_PER_PASS, RETRY_MS, step::Step, view::View};
@@ -18,18 +19,59 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
         }
         return 0;
     }
-    let Some(definition) = view.definition() else { return 0 };
     let now = (count as u32).min(PLACEMENTS_PER_PASS);
     if (now as usize) < count {
         plan.wake(view.now.cluster_time_ms);
     }
-    let request = match view.request(now) {
-        Ok(request) => request,
-        Err(why) => return cannot_be_asked(view, now, why, step),
-    };
+    let Some((definition, request)) = request(view, now, step) else { return count };
     let placed = view.fleet.place(&request);
     let unplaced = now as usize - placed.placements.len();
     note_unplaced(view, &placed, unplaced, step, plan);
+    propose(view, definition, placed, plan);
+    unplaced
+}
+
+/// Proposes one on each of the instances that has the room.
+pub(crate) fn place_on_each(view: &View<'_>, on: &[InstanceId], step: &mut Step, plan: &mut ControllerPlan) {
+    let now = &on[..on.len().min(PLACEMENTS_PER_PASS as usize)];
+    if now.len() < on.len() {
+        plan.wake(view.now.cluster_time_ms);
+    }
+    let Some((definition, request)) = request(view, now.len() as u32, step) else { return };
+    let placed = seawall_scheduler::place_on_each(view.state, view.overlay, &request, now);
+    note_unplaced(view, &placed, now.len() - placed.placements.len(), step, plan);
+    propose(view, definition, placed, plan);
+}
+
+/// Proposes one if the planner would put it into a zone that is `wanted`; which.
+pub(crate) fn place_one<'a>(
+    view: &View<'a>,
+    wanted: impl FnOnce(&str) -> bool,
+    step: &mut Step,
+    plan: &mut ControllerPlan,
+) -> Option<&'a str> {
+    let (definition, request) = request(view, 1, step)?;
+    let placed = view.fleet.place(&request);
+    let zone = &view.state.instances.get(&placed.placements.first()?.instance)?.zone;
+    if !wanted(zone) {
+        return None;
+    }
+    propose(view, definition, placed, plan);
+    Some(zone)
+}
+
+/// What the planner is asked: so many tasks of the primary deployment. Where that makes no request, the service says why.
+fn request<'a>(view: &View<'a>, count: u32, step: &mut Step) -> Option<(&'a TaskDefinitionRow, PlaceRequest)> {
+    match view.request(count) {
+        Ok(request) => Some((view.definition()?, request)),
+        Err(why) => {
+            cannot_be_asked(view, count, why, step);
+            None
+        }
+    }
+}
+
+fn propose(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan, plan: &mut ControllerPlan) {
     for placement in &placed.placements {
         plan.say(format_args!(
             "start one of deployment {} on {}: {}",
@@ -39,16 +81,14 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
     if !placed.placements.is_empty() {
         plan.commands.push(command::Kind::PlaceTasks(command(view, definition, placed)));
     }
-    unplaced
 }
 
 /// What it asks for was checked when it was taken: another version of the checks is at work.
-fn cannot_be_asked(view: &View<'_>, count: u32, why: String, step: &mut Step) -> usize {
+fn cannot_be_asked(view: &View<'_>, count: u32, why: String, step: &mut Step) {
     if step.unplaced_reason != why {
         step.event(view, ServiceEventCode::UnableToPlace, count, why.clone());
         step.unplaced_reason = why;
     }
-    count as usize
 }
 
 /// The event comes once, and again when another filter is in the way: which instance comes closest changes all the time.

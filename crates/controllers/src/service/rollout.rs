@@ -9,12 +9,12 @@
 
 use std::collections::BTreeMap;
 
-use seawall_model::InstanceId;
-use seawall_proto::internal::v1::{ServiceRow, TaskRow};
-use seawall_scheduler::fits_after;
+use seawall_model::{ClusterId, InstanceId};
+use seawall_proto::internal::v1::TaskRow;
+use seawall_scheduler::{Reserved, Spread, fits_after};
 
 use super::{
-    Stops, breaker, scale,
+    Stops, breaker, early_success, rebalance, scale,
     view::{Condition, Member, View},
 };
 
@@ -29,8 +29,8 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Of the service as it is.
-    pub fn new(service: &ServiceRow) -> Self {
-        let desired = u64::from(service.desired_count);
+    pub fn new(view: &View<'_>) -> Self {
+        let (desired, service) = (view.desired() as u64, view.service);
         let min = (desired * u64::from(service.minimum_healthy_percent)).div_ceil(100);
         let max = desired * u64::from(service.maximum_percent) / 100;
         Limits { healthy_min: min.min(desired) as usize, total_max: max.max(desired) as usize }
@@ -68,9 +68,11 @@ pub(crate) fn stops<'a>(view: &View<'a>, limits: Limits, starts: Starts, unplace
     let mut budget = view.healthy().saturating_sub(limits.healthy_min);
     let mut stops = Stops::default();
     let surplus = view.good.len().saturating_sub(view.desired());
-    for member in scale::choose(view, &view.good, surplus, &mut budget) {
-        stops.scaling.push(member.task);
-    }
+    let leaving = match rebalance::is_moving(view) {
+        true => rebalance::leaving(view, surplus),
+        false => scale::choose(view, &view.good, surplus, &mut budget),
+    };
+    stops.scaling.extend(leaving.iter().map(|member| member.task));
     for member in outgoing_stops(view, limits, starts, unplaced, &mut budget) {
         let list = if member.condition == Condition::Unhealthy { &mut stops.unhealthy } else { &mut stops.scaling };
         list.push(member.task);
@@ -90,7 +92,7 @@ fn outgoing_stops<'a>(
         view.outgoing.iter().copied().partition(|m| m.condition == Condition::Pending);
     let weak = running.iter().filter(|m| m.condition != Condition::Healthy).count();
     let replaced = (view.healthy() + weak).saturating_sub(view.desired());
-    let early = early_stops(view, limits, starts);
+    let early = if early_success::needs_no_others(view) { running.len() } else { early_stops(view, limits, starts) };
     let mut chosen = pending;
     chosen.extend(scale::choose(view, &running, replaced.max(early), budget));
     if chosen.is_empty() && unplaced > view.leaving.len() {
@@ -117,7 +119,9 @@ fn in_the_way<'a>(view: &View<'a>, running: &[Member<'a>]) -> Vec<Member<'a>> {
     for member in running {
         by_instance.entry(member.task.instance_id).or_default().push(*member);
     }
-    let fits = |id: u64, stopped: &[&TaskRow]| fits_after(view.state, view.overlay, &request, InstanceId(id), stopped);
+    let cluster = ClusterId(view.service.cluster_id);
+    let reserved = Reserved::from(view.state, view.overlay, cluster, &Spread::Service(view.id()));
+    let fits = |id: u64, stopped: &[&TaskRow]| fits_after(&reserved, &request, InstanceId(id), stopped);
     by_instance.retain(|id, members| {
         let tasks: Vec<&TaskRow> = members.iter().map(|m| m.task).collect();
         !fits(*id, &[]) && fits(*id, &tasks)

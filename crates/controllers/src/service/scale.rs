@@ -42,7 +42,7 @@ fn rank(mirror: &Mirror<'_, '_>, (urgency, member): &(u8, Member<'_>)) -> (u8, R
 }
 
 /// Scale-in protection holds for what is well: an unhealthy task is replaced all the same.
-fn is_protected(view: &View<'_>, member: &Member<'_>) -> bool {
+pub(crate) fn is_protected(view: &View<'_>, member: &Member<'_>) -> bool {
     member.condition != Condition::Unhealthy && member.task.protected_until_ms > view.now.cluster_time_ms
 }
 

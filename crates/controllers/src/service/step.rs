@@ -15,6 +15,8 @@ pub(crate) struct Step {
     pub steady: bool,
     pub finish_delete: bool,
     pub roll_back: bool,
+    pub desired_count: u32,
+    pub rebalancing: bool,
 }
 
 impl Step {
@@ -28,6 +30,8 @@ impl Step {
             steady: view.service.steady,
             finish_delete: false,
             roll_back: false,
+            desired_count: view.service.desired_count,
+            rebalancing: view.service.rebalancing,
         }
     }
 
@@ -68,6 +72,8 @@ impl Step {
             steady: (self.steady != row.steady).then_some(self.steady),
             finish_delete: self.finish_delete,
             roll_back: self.roll_back,
+            desired_count: (self.desired_count != row.desired_count).then_some(self.desired_count),
+            rebalancing: (self.rebalancing != row.rebalancing).then_some(self.rebalancing),
         };
         let nothing = ServiceStep { service_id: row.id, service_version: row.changed, ..ServiceStep::default() };
         if step == nothing {
@@ -96,6 +102,12 @@ fn say(step: &ServiceStep, plan: &mut ControllerPlan) {
     }
     if let Some(steady) = step.steady {
         plan.say(format_args!("steady: {steady}"));
+    }
+    if let Some(count) = step.desired_count {
+        plan.say(format_args!("desired: {count}"));
+    }
+    if let Some(rebalancing) = step.rebalancing {
+        plan.say(format_args!("rebalancing: {rebalancing}"));
     }
     if step.roll_back {
         plan.say("roll back");

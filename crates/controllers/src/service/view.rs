@@ -1,14 +1,14 @@
 //! A service's tasks, sorted by what they mean for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use seawall_model::{DeploymentId, InstanceId, ServiceId, TaskDefinitionId};
+use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::internal::v1::{
     DeploymentRow, Health, InstanceRow, InstanceStatus, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
     TaskStatus, ZoneState,
 };
-use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Strategy};
-use seawall_state::{State, task_id};
+use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Strategy, instances_for};
+use seawall_state::{State, is_daemon, task_id};
 
 use super::{backoff::STABLE_MS, breaker};
 use crate::Now;
@@ -18,8 +18,8 @@ use crate::Now;
 pub(crate) enum Condition {
     /// Not RUNNING yet.
     Pending,
-    /// RUNNING; its essential containers' health checks have not passed yet. Where it has none and the circuit breaker
-    /// watches: not for long enough.
+    /// RUNNING; its essential containers' health checks have not passed yet. Where it has none: not for as long as the
+    /// service or the circuit breaker asks for.
     Starting,
     /// RUNNING and, where there are health checks, HEALTHY.
     Healthy,
@@ -31,6 +31,7 @@ pub(crate) enum Condition {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member<'a> {
     pub task: &'a TaskRow,
+    pub zone: &'a str,
     pub condition: Condition,
 }
 
@@ -45,6 +46,10 @@ pub(crate) struct View<'a> {
     pub now: Now,
     pub service: &'a ServiceRow,
     pub primary: &'a DeploymentRow,
+    /// Of a daemon: the instances where its tasks belong.
+    pub belongs: Option<BTreeSet<InstanceId>>,
+    /// How long a task without a health check has to last until it counts as healthy, where the service says so.
+    pub healthy_after_ms: Option<i64>,
     /// Of the primary deployment, on an ACTIVE instance, not unhealthy: they stay unless there are too many.
     pub good: Vec<Member<'a>>,
     /// Of an old deployment, on an instance that drains, or unhealthy: they go when others have taken their place.
@@ -55,6 +60,8 @@ pub(crate) struct View<'a> {
     pub unreachable: Vec<&'a TaskRow>,
     /// Told to stop, on an instance that fell silent: nothing waits for them.
     pub abandoned: Vec<&'a TaskRow>,
+    /// Of a daemon, on an instance that drains and still has tasks of others: the daemon stops last, and nothing waits for it.
+    pub lingering: Vec<&'a TaskRow>,
     /// Stopped, and still in the state.
     pub stopped: Vec<&'a TaskRow>,
     /// Tasks that count as wanted in the state: what apply compares with (`wanted_before`).
@@ -81,16 +88,25 @@ impl<'a> View<'a> {
             now,
             service,
             primary,
+            belongs: None,
+            healthy_after_ms: healthy_after_ms(service),
             good: Vec::new(),
             outgoing: Vec::new(),
             leaving: Vec::new(),
             unreachable: Vec::new(),
             abandoned: Vec::new(),
+            lingering: Vec::new(),
             stopped: Vec::new(),
             wanted: 0,
             proposed: 0,
             proposed_old: 0,
         };
+        if is_daemon(service) {
+            let cluster = ClusterId(service.cluster_id);
+            // Where its tasks belong cannot be said: nothing is started, and above all nothing stopped.
+            let request = view.request(1).ok()?;
+            view.belongs = Some(instances_for(state, cluster, &request.requirement));
+        }
         view.count_proposals();
         view.sort_tasks();
         Some(view)
@@ -98,7 +114,7 @@ impl<'a> View<'a> {
 
     /// Desired tasks.
     pub fn desired(&self) -> usize {
-        self.service.desired_count as usize
+        self.belongs.as_ref().map_or(self.service.desired_count as usize, BTreeSet::len)
     }
 
     /// Tasks that should run and can be reached.
@@ -111,17 +127,27 @@ impl<'a> View<'a> {
         self.members().filter(|m| m.condition == Condition::Healthy).count()
     }
 
+    /// Every task of it that is not known to have stopped.
+    pub fn live(&self) -> impl Iterator<Item = &'a TaskRow> {
+        let members = self.members().map(|m| m.task);
+        let others = [&self.leaving, &self.unreachable, &self.abandoned, &self.lingering];
+        members.chain(others.into_iter().flatten().copied())
+    }
+
     /// Every task that the state has of it, stopped ones included.
     pub fn all(&self) -> impl Iterator<Item = &'a TaskRow> {
-        let members = self.members().map(|m| m.task);
-        let others = [&self.leaving, &self.unreachable, &self.abandoned, &self.stopped];
-        members.chain(others.into_iter().flatten().copied())
+        self.live().chain(self.stopped.iter().copied())
+    }
+
+    /// Tasks on silent instances whose place others are to take. A daemon's has no other place.
+    pub fn to_replace(&self) -> &[&'a TaskRow] {
+        if self.belongs.is_some() { &[] } else { &self.unreachable }
     }
 
     /// Whether anything is left of the deployment that somebody waits for.
     pub fn has_tasks(&self, deployment: u64) -> bool {
         let live = self.members().map(|m| m.task).chain(self.leaving.iter().copied());
-        live.chain(self.unreachable.iter().copied()).any(|t| t.deployment_id == deployment)
+        live.chain(self.to_replace().iter().copied()).any(|t| t.deployment_id == deployment)
             || self.overlay.proposals_of(self.id()).any(|p| p.deployment == DeploymentId(deployment))
     }
 
@@ -185,15 +211,27 @@ impl<'a> View<'a> {
         if !wanted {
             return self.leaving.push(task);
         }
+        if self.belongs.is_some() && instance.status() != InstanceStatus::Active && self.has_others(instance) {
+            return self.lingering.push(task);
+        }
         let has_check = *checked
             .entry(task.task_definition_id)
             .or_insert_with(|| has_essential_check(self.state, TaskDefinitionId(task.task_definition_id)));
-        let member = Member { task, condition: self.condition(task, has_check) };
+        let member = Member { task, zone: &instance.zone, condition: self.condition(task, has_check) };
         let stays = task.deployment_id == self.primary.id
             && instance.status() == InstanceStatus::Active
             && self.state.zone_state(&instance.zone) != ZoneState::Evacuating
             && member.condition != Condition::Unhealthy;
         if stays { self.good.push(member) } else { self.outgoing.push(member) }
+    }
+
+    /// Whether an instance has tasks of services that are no daemons.
+    fn has_others(&self, instance: &InstanceRow) -> bool {
+        let is_others = |task: &TaskRow| {
+            let service = self.state.services.get(&ServiceId(task.service_id));
+            task.service_id != 0 && service.is_none_or(|row| !is_daemon(row))
+        };
+        self.state.tasks_of_instance(InstanceId(instance.id)).any(|task| is_others(task))
     }
 
     fn condition(&self, task: &TaskRow, has_check: bool) -> Condition {
@@ -208,19 +246,31 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether a task of a rollout that the circuit breaker watches may still crash at once: what it replaces stays until then.
+    /// Whether a task may still crash at once: what it replaces stays until then. Where the service does not say how long, that
+    /// is asked of a rollout that the circuit breaker watches.
     fn is_unproven(&self, task: &TaskRow) -> bool {
-        task.deployment_id == self.primary.id
-            && self.now.cluster_time_ms < self.proven_at_ms(task)
-            && breaker::watching(self).is_some()
+        let is_asked = self.healthy_after_ms.is_some()
+            || (task.deployment_id == self.primary.id && breaker::watching(self).is_some());
+        is_asked && self.now.cluster_time_ms < self.healthy_at_ms(task)
     }
 
-    /// From when on a task counts as one that did not fail at once: by cluster time from its placement. How long the pull took
-    /// is the agent's word, one clock's, and only ever adds to it.
-    pub fn proven_at_ms(&self, task: &TaskRow) -> i64 {
-        let pulled = task.pull_started_at_ms != 0 && task.pull_stopped_at_ms != 0;
-        let pull_ms = if pulled { task.pull_stopped_at_ms.saturating_sub(task.pull_started_at_ms) } else { 0 };
-        task.created_at_ms + STABLE_MS + pull_ms.clamp(0, PULL_MAX_MS)
+    /// When the next task without a health check becomes healthy without anybody saying so.
+    pub fn next_proof_ms(&self) -> Option<i64> {
+        let young = self.members().filter(|m| m.condition == Condition::Starting);
+        young.map(|m| self.healthy_at_ms(m.task)).filter(|at_ms| *at_ms > self.now.cluster_time_ms).min()
+    }
+
+    /// From when on a task without a health check counts as healthy. What the breaker counts as crashed was not healthy before.
+    fn healthy_at_ms(&self, task: &TaskRow) -> i64 {
+        match self.healthy_after_ms {
+            Some(ms) if breaker::watching(self).is_none() => after_placement(task, ms),
+            _ => self.lasted_at_ms(task),
+        }
+    }
+
+    /// From when on a task counts as one that did not fail at once.
+    pub fn lasted_at_ms(&self, task: &TaskRow) -> i64 {
+        after_placement(task, STABLE_MS.max(self.healthy_after_ms.unwrap_or(0)))
     }
 
     /// `healthCheckGracePeriodSeconds`, counted in cluster time from the placement.
@@ -229,6 +279,20 @@ impl<'a> View<'a> {
         let grace_s = spec.and_then(|s| s.health_check_grace_period_seconds).unwrap_or(0);
         self.now.cluster_time_ms - task.created_at_ms < i64::from(grace_s) * 1000
     }
+}
+
+/// Cluster time so long after a task was placed. How long the pull took is the agent's word, one clock's, and only ever adds to
+/// it.
+fn after_placement(task: &TaskRow, ms: i64) -> i64 {
+    let pulled = task.pull_started_at_ms != 0 && task.pull_stopped_at_ms != 0;
+    let pull_ms = if pulled { task.pull_stopped_at_ms.saturating_sub(task.pull_started_at_ms) } else { 0 };
+    task.created_at_ms + ms + pull_ms.clamp(0, PULL_MAX_MS)
+}
+
+/// As the service's tag says.
+fn healthy_after_ms(service: &ServiceRow) -> Option<i64> {
+    let tag = service.tags.iter().find(|tag| tag.key() == own_tags::HEALTHY_AFTER)?;
+    tag.value().parse::<u32>().ok().map(|seconds| i64::from(seconds) * 1000)
 }
 
 /// Whether an essential container of the definition has a health check.

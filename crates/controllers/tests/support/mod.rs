@@ -1,5 +1,5 @@
-//! A cluster of one service: the real state machine, the service controller as its only writer, and agents that do as they
-//! are told. Time passes by hand.
+//! A cluster of one service or a few: the real state machine, the service controller as its only writer, and agents that do
+//! as they are told. Time passes by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,18 +7,19 @@ use seawall_controllers::{ControllerPlan, Now, service};
 use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskId};
 use seawall_proto::{
     internal::v1::{
-        AgentIdentity, Command, ConnectInstance, CreateService, DeleteService, DisconnectInstances, Health,
-        InitCluster, InstanceStatus, RegisterTaskDefinition, ReportTasks, Resources, ServiceRow, SetInstancesStatus,
-        SetZone, StopCode, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState, command::Kind,
-        disconnect_instances, reply, report_tasks,
+        AgentIdentity, Command, ConnectInstance, ContainerRow, CreateService, DeleteAttributes, DeleteService,
+        DisconnectInstances, Health, InitCluster, InstanceStatus, ProtectTasks, PutAttributes, RegisterTaskDefinition,
+        ReportTasks, ResourceRef, Resources, ServiceRow, SetInstancesStatus, SetZone, StopCode, TagResource,
+        TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState, command::Kind, disconnect_instances,
+        put_attributes, reply, report_tasks, resource_ref,
     },
     v1::{
-        ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck,
+        ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck, Tag,
         TaskDefinition,
     },
 };
 use seawall_scheduler::{Fleet, Overlay};
-use seawall_state::{State, task_id, task_id_message};
+use seawall_state::{DAEMON, State, task_id, task_id_message};
 
 /// Passes without a change of the world after which a controller that still writes is taken to be stuck in a loop.
 const PASSES_MAX: usize = 60;
@@ -32,8 +33,10 @@ pub enum Behaviour {
     Run,
     /// Never start.
     Fail,
-    /// Run, and exit so long after the placement.
+    /// Run, and exit with code 1 so long after the placement.
     CrashAfterMs(i64),
+    /// Run, and exit at once, each task with another code.
+    CrashVariously,
     /// Run with a failing health check.
     Unhealthy,
 }
@@ -235,18 +238,43 @@ impl Sim {
         (min, max): (u32, u32),
         breaker: Option<DeploymentCircuitBreaker>,
     ) {
+        let configuration = DeploymentConfiguration { deployment_circuit_breaker: breaker, ..Default::default() };
+        self.create_configured(definition, desired, (min, max), configuration);
+    }
+
+    /// The same with a deployment configuration.
+    pub fn create_configured(
+        &mut self,
+        definition: u64,
+        desired: u32,
+        percents: (u32, u32),
+        configuration: DeploymentConfiguration,
+    ) {
         let spec = CreateServiceRequest {
-            service_name: Some("web".into()),
             desired_count: Some(desired as i32),
-            deployment_configuration: breaker.map(|breaker| DeploymentConfiguration {
-                deployment_circuit_breaker: Some(breaker),
-                ..Default::default()
-            }),
+            deployment_configuration: Some(configuration),
             ..Default::default()
         };
+        self.create_as("web", definition, percents, spec);
+    }
+
+    /// One task on each instance.
+    pub fn create_daemon(&mut self, name: &str, definition: u64, min: u32) {
+        let spec = CreateServiceRequest { scheduling_strategy: Some(DAEMON.into()), ..Default::default() };
+        self.create_as(name, definition, (min, 100), spec);
+    }
+
+    /// A service that asks for all this; it is the one looked at from now on.
+    pub fn create_as(
+        &mut self,
+        name: &str,
+        definition: u64,
+        (min, max): (u32, u32),
+        spec: CreateServiceRequest,
+    ) -> ServiceId {
         let create = CreateService {
             cluster_id: self.cluster().0,
-            spec: Some(spec),
+            spec: Some(CreateServiceRequest { service_name: Some(name.into()), ..spec }),
             task_definition_id: definition,
             minimum_healthy_percent: min,
             maximum_percent: max,
@@ -255,6 +283,51 @@ impl Sim {
             ..Default::default()
         };
         self.service = ServiceId(self.done(Kind::CreateService(create)));
+        self.service
+    }
+
+    /// Looks at this service from now on.
+    pub fn look_at(&mut self, service: ServiceId) -> &mut Self {
+        self.service = service;
+        self
+    }
+
+    /// Runs the controller for all services, in this order, until none has anything to do.
+    pub fn reconcile_all(&mut self, services: &[ServiceId]) {
+        let (looked_at, mut before) = (self.service, usize::MAX);
+        while before != self.written {
+            before = self.written;
+            for service in services {
+                self.look_at(*service).reconcile(&mut |_| {});
+            }
+        }
+        self.service = looked_at;
+    }
+
+    /// Sets a tag of the service.
+    pub fn tag(&mut self, key: &str, value: &str) {
+        let tag = Tag { key: Some(key.into()), value: Some(value.into()) };
+        let resource = ResourceRef { kind: Some(resource_ref::Kind::ServiceId(self.service.0)) };
+        self.done(Kind::TagResource(TagResource { resource: Some(resource), tags: vec![tag] }));
+    }
+
+    /// Sets an attribute of an instance.
+    pub fn attribute(&mut self, instance: u64, name: &str) {
+        let item = put_attributes::Item { instance_id: instance, name: name.into(), ..Default::default() };
+        self.done(Kind::PutAttributes(PutAttributes { cluster_id: self.cluster().0, items: vec![item] }));
+    }
+
+    /// Takes it away.
+    pub fn no_attribute(&mut self, instance: u64, name: &str) {
+        let item = put_attributes::Item { instance_id: instance, name: name.into(), ..Default::default() };
+        self.done(Kind::DeleteAttributes(DeleteAttributes { cluster_id: self.cluster().0, items: vec![item] }));
+    }
+
+    /// Instances of the wanted tasks, by id.
+    pub fn places(&self) -> Vec<u64> {
+        let mut places: Vec<u64> = self.wanted().iter().map(|task| task.instance_id).collect();
+        places.sort_unstable();
+        places
     }
 
     pub fn scale(&mut self, desired: u32) {
@@ -355,10 +428,23 @@ impl Sim {
                 Some(TaskReport { status: TaskStatus::Running.into(), health: health.into(), ..report })
             }
             (_, TaskStatus::Running, Behaviour::CrashAfterMs(ms)) if self.now_ms >= task.created_at_ms + ms => {
-                Some(stopped(StopCode::EssentialContainerExited))
+                Some(exited(stopped(StopCode::EssentialContainerExited), 1))
+            }
+            (_, TaskStatus::Running, Behaviour::CrashVariously) => {
+                let id = task.id.as_ref().map(task_id).unwrap_or_default();
+                Some(exited(stopped(StopCode::EssentialContainerExited), 1 + (id.0 >> 16) as i32 % 200))
             }
             _ => None,
         }
+    }
+
+    /// Protects a task from scale-in until then.
+    pub fn protect(&mut self, task: &TaskRow, until_ms: i64) {
+        self.done(Kind::ProtectTasks(ProtectTasks {
+            cluster_id: self.cluster().0,
+            tasks: task.id.into_iter().collect(),
+            protected_until_ms: until_ms,
+        }));
     }
 
     /// One container dies.
@@ -441,6 +527,13 @@ impl Sim {
     }
 }
 
+/// The same report, with what its container ended with.
+fn exited(report: TaskReport, code: i32) -> TaskReport {
+    let container =
+        ContainerRow { last_status: TaskStatus::Stopped.into(), exit_code: Some(code), ..Default::default() };
+    TaskReport { containers: vec![container], ..report }
+}
+
 /// The service deployment of a deployment: 21 characters.
 pub fn service_deployment_id(deployment_id: u64) -> String {
     format!("{deployment_id:0>21}")
@@ -449,4 +542,13 @@ pub fn service_deployment_id(deployment_id: u64) -> String {
 /// A task's id.
 pub fn id_of(task: &TaskRow) -> TaskId {
     task.id.as_ref().map(task_id).unwrap_or_default()
+}
+
+/// The plan's text with task ids by their place, so that golden files do not hold times.
+pub fn numbered(sim: &Sim) -> String {
+    let mut text = sim.plan().text;
+    for (place, task) in sim.state.tasks_of_service(sim.service).enumerate() {
+        text = text.replace(&id_of(task).to_string(), &format!("#{place}"));
+    }
+    text
 }

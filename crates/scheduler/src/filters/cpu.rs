@@ -1,6 +1,6 @@
 //! The instance has the task's CPU units left.
 
-use super::Filter;
+use super::{Filter, left};
 use crate::{Candidate, Requirement};
 
 /// See the module. As `apply` has it: where more is held than there is, a task that needs none does not go either.
@@ -24,6 +24,6 @@ impl Filter for Cpu {
     }
 
     fn explain(&self, needs: &Requirement, candidate: &Candidate<'_>) -> String {
-        format!("needs {} CPU units; has {}", needs.size.cpu, candidate.cpu_free)
+        format!("needs {} CPU units; has {}", needs.size.cpu, left(candidate.cpu_free, candidate.cpu_kept))
     }
 }

@@ -1,6 +1,6 @@
 //! The instance has the task's memory left.
 
-use super::Filter;
+use super::{Filter, left};
 use crate::{Candidate, Requirement};
 
 /// See the module. As `apply` has it: where more is held than there is, a task that needs none does not go either.
@@ -24,6 +24,6 @@ impl Filter for Memory {
     }
 
     fn explain(&self, needs: &Requirement, candidate: &Candidate<'_>) -> String {
-        format!("needs {} MiB; has {}", needs.size.memory, candidate.memory_free)
+        format!("needs {} MiB; has {}", needs.size.memory, left(candidate.memory_free, candidate.memory_kept))
     }
 }

@@ -4,6 +4,7 @@ mod agent;
 mod attributes;
 mod cordon;
 mod cpu;
+mod daemons;
 mod distinct_instance;
 mod member_of;
 mod memory;
@@ -29,7 +30,7 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 11] = [
+pub const PIPELINE: [&dyn Filter; 12] = [
     &status::Status,
     &agent::Agent,
     &zone::Zone,
@@ -38,6 +39,7 @@ pub const PIPELINE: [&dyn Filter; 11] = [
     &attributes::Attributes,
     &member_of::MemberOf,
     &distinct_instance::DistinctInstance,
+    &daemons::Daemons,
     &memory::Memory,
     &cpu::Cpu,
     &ports::Ports,
@@ -45,6 +47,18 @@ pub const PIPELINE: [&dyn Filter; 11] = [
 
 /// StartTask chooses the instance, so attributes and constraints are not asked for.
 pub const CHOSEN: [&dyn Filter; 5] = [&status::Status, &agent::Agent, &memory::Memory, &cpu::Cpu, &ports::Ports];
+
+/// Whether a daemon's task belongs on an instance, be there room or not. One that is there stays when its zone is fenced.
+pub const BELONGS: [&dyn Filter; 5] =
+    [&status::Status, &agent::Agent, &pool::InPool, &attributes::Attributes, &member_of::MemberOf];
+
+/// Units that are left, and those that are not left since daemons need them.
+fn left(free: i64, kept: u32) -> String {
+    match kept {
+        0 => free.to_string(),
+        kept => format!("{free} beside {kept} that are kept for daemons"),
+    }
+}
 
 /// The place and the filter of `pipeline` that leaves the instance out; `None` where it fits.
 pub fn first_failing<'f>(

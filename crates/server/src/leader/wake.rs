@@ -9,7 +9,8 @@ use std::{
 use seawall_consensus::AppliedEntry;
 use seawall_env::{Env, Instant};
 use seawall_model::{InstanceId, ServiceId};
-use seawall_state::{Change, State};
+use seawall_proto::internal::v1::{InstanceStatus, TaskRow};
+use seawall_state::{Change, State, is_daemon};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::member::Hints;
@@ -85,10 +86,7 @@ impl Wake {
             }
             Change::Task(id) => {
                 if let Some(task) = state.tasks.get(id) {
-                    self.wake_service(ServiceId(task.service_id));
-                    if task.released {
-                        self.dirty.extend(&self.waiting);
-                    }
+                    self.note_task(state, task);
                 }
             }
             Change::TaskRetired(task) => self.wake_service(ServiceId(task.service_id)),
@@ -96,10 +94,25 @@ impl Wake {
                 let services: Vec<_> = tasks_services(state, *id).collect();
                 services.into_iter().for_each(|id| self.wake_service(id));
                 self.dirty.extend(&self.waiting);
+                self.dirty.extend(state.daemons());
             }
             Change::Zone(_) => self.everything_at = self.env.now(),
             Change::Meta | Change::Member(_) | Change::Cluster(_) | Change::TaskDefinition(_) => {}
             Change::ServiceEvent(..) | Change::Bookkeeping => {}
+        }
+    }
+
+    fn note_task(&mut self, state: &State, task: &TaskRow) {
+        let id = ServiceId(task.service_id);
+        self.wake_service(id);
+        // Where a daemon's task was placed others may follow.
+        if task.released || state.services.get(&id).is_some_and(|row| is_daemon(row)) {
+            self.dirty.extend(&self.waiting);
+        }
+        let instance = state.instances.get(&InstanceId(task.instance_id));
+        if instance.is_some_and(|row| row.status() != InstanceStatus::Active) {
+            // The last task of others may have left.
+            self.dirty.extend(state.daemons());
         }
     }
 
@@ -129,7 +142,7 @@ impl Wake {
         self.not_before = self.env.now() + self.env.jitter(BACK_OFF);
     }
 
-    /// The next service to look at.
+    /// The next service to look at: daemons first, since others come after them on an instance.
     pub(super) fn next(&mut self, state: &State, now_ms: i64) -> Option<ServiceId> {
         if self.env.now() < self.not_before {
             return None;
@@ -148,7 +161,9 @@ impl Wake {
             self.timers.remove(&id);
             self.dirty.insert(id);
         }
-        let id = self.dirty.iter().copied().find(|id| !self.busy.contains(id))?;
+        let is_ready = |id: &ServiceId| self.dirty.contains(id) && !self.busy.contains(id);
+        let daemon = state.daemons().find(is_ready);
+        let id = daemon.or_else(|| self.dirty.iter().copied().find(|id| !self.busy.contains(id)))?;
         self.dirty.remove(&id);
         Some(id)
     }

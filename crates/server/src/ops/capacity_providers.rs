@@ -56,7 +56,7 @@ impl WriteOp for CreateCapacityProvider {
     fn prepare(_: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
         let name = request.name();
         check_name(name)?;
-        validate::tags::check(&request.tags)?;
+        validate::tags::check(&request.tags, validate::tags::On::Other)?;
         let provider = request
             .auto_scaling_group_provider
             .clone()

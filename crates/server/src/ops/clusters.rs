@@ -33,7 +33,7 @@ impl WriteOp for CreateCluster {
                 "Invalid cluster name '{name}': it must have 1 to 255 letters, digits, hyphens and underscores."
             )));
         }
-        validate::tags::check(&request.tags)?;
+        validate::tags::check(&request.tags, validate::tags::On::Other)?;
         let command = internal::CreateCluster {
             account: ctx.principal.account,
             name: name.into(),

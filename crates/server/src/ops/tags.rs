@@ -14,7 +14,7 @@ use super::{
     CommandKind, Ctx, ListTagsForResource, Outcome, ReadCtx, ReadOp, RenderCtx, TagResource, UntagResource, Write,
     WriteOp, not_empty, resolve,
 };
-use crate::validate;
+use crate::validate::{self, tags::On};
 
 impl WriteOp for TagResource {
     type Request = TagResourceRequest;
@@ -22,8 +22,12 @@ impl WriteOp for TagResource {
 
     fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
         not_empty("Tags", request.tags.len())?;
-        validate::tags::check(&request.tags)?;
         let (resource, tags) = find(ctx.state, ctx.principal.account, request.resource_arn())?;
+        let on = match resource.kind {
+            Some(resource_ref::Kind::ServiceId(_)) => On::Service,
+            _ => On::Other,
+        };
+        validate::tags::check(&request.tags, on)?;
         validate::tags::check_count(tags, &request.tags)?;
         let command = internal::TagResource { resource: Some(resource), tags: request.tags.clone() };
         Ok(Write::one(CommandKind::TagResource(command)))

@@ -31,7 +31,7 @@ impl WriteOp for RegisterTaskDefinition {
 
     fn prepare(ctx: &mut Ctx<'_>, request: &Self::Request) -> Result<Write, ApiError> {
         let (definition, size) = validate::task_definition::check(request)?;
-        validate::tags::check(&request.tags)?;
+        validate::tags::check(&request.tags, validate::tags::On::Other)?;
         let command = internal::RegisterTaskDefinition {
             definition: Some(definition),
             size: Some(size),

@@ -29,7 +29,9 @@ fn sentence(event: &ServiceEventRow) -> String {
             format!("(deployment ecs-svc/{}) deployment completed.", event.deployment_id)
         }
         ServiceEventCode::DeploymentFailed => {
-            format!("(deployment ecs-svc/{}) deployment failed: tasks failed to start.", event.deployment_id)
+            let alike =
+                if detail.is_empty() { String::new() } else { format!(" The last ones ended alike: {detail}.") };
+            format!("(deployment ecs-svc/{}) deployment failed: tasks failed to start.{alike}", event.deployment_id)
         }
         ServiceEventCode::DeploymentStopped => {
             format!(
@@ -48,6 +50,14 @@ fn sentence(event: &ServiceEventRow) -> String {
             format!("lost contact with {number} tasks on (container-instance {detail}) and replaces them.")
         }
         ServiceEventCode::StoredOnly => format!("{detail} is stored but has no effect in this version"),
+        ServiceEventCode::NotBalanced => format!("is not AZ balanced with {detail}. AZ Rebalancing in progress."),
+        ServiceEventCode::Balanced => format!("is AZ balanced with {detail}."),
+        ServiceEventCode::BalanceProtected => format!(
+            "was unable to AZ Rebalance because (taskSet ecs-svc/{}) was unable to scale in due to (reason {number} tasks \
+             under protection).",
+            event.deployment_id
+        ),
+        ServiceEventCode::BalanceEnded => "stopped AZ Rebalancing.".into(),
         ServiceEventCode::MassLossHold => {
             "holds back replacements because too many container instances fell silent at once.".into()
         }
@@ -115,11 +125,22 @@ mod tests {
         assert_eq!(worded(event(ServiceEventCode::SteadyState)), "(service web) has reached a steady state.");
         assert_eq!(
             worded(event(ServiceEventCode::DeploymentFailed)),
-            "(service web) (deployment ecs-svc/77) deployment failed: tasks failed to start."
+            "(service web) (deployment ecs-svc/77) deployment failed: tasks failed to start. The last ones ended alike: x."
         );
         assert_eq!(
             worded(event(ServiceEventCode::RollingBack)),
             "(service web) rolling back to deployment ecs-svc/77."
+        );
+        let balance =
+            ServiceEventRow { detail: "2 tasks in a, 0 tasks in b".into(), ..event(ServiceEventCode::NotBalanced) };
+        assert_eq!(
+            worded(balance),
+            "(service web) is not AZ balanced with 2 tasks in a, 0 tasks in b. AZ Rebalancing in progress."
+        );
+        assert_eq!(
+            worded(event(ServiceEventCode::BalanceProtected)),
+            "(service web) was unable to AZ Rebalance because (taskSet ecs-svc/77) was unable to scale in due to (reason 2 \
+             tasks under protection)."
         );
         assert_eq!(
             worded(event(ServiceEventCode::StoredOnly)),

@@ -4,7 +4,7 @@ use seawall_model::{ApiError, ClusterId, ServiceId};
 use seawall_proto::internal::v1::{DeleteService, Done, ServiceRow, ServiceStatusCode, reply};
 
 use super::{Apply, Outcome, done, refusal::service_not_found};
-use crate::Change;
+use crate::{Change, is_daemon};
 
 /// Deleted services of a cluster that stay in the state unless the cluster's limits say otherwise.
 const DELETED_SERVICES_KEPT: usize = 1000;
@@ -20,7 +20,8 @@ impl Apply<'_> {
             }
             _ => {}
         }
-        if old.desired_count > 0 && !it.force {
+        // Nobody scales a daemon to 0 first.
+        if old.desired_count > 0 && !it.force && !is_daemon(old) {
             return Err(ApiError::invalid("The service cannot be stopped while it is scaled above 0.").into());
         }
         let mut row = ServiceRow::clone(old);

@@ -317,6 +317,7 @@ impl Apply<'_> {
 pub(super) fn afresh(row: &mut ServiceRow) {
     row.backoff = None;
     row.steady = false;
+    row.rebalancing = false;
     row.unplaced_reason.clear();
 }
 

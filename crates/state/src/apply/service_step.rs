@@ -41,6 +41,8 @@ impl Apply<'_> {
             row.unplaced_reason = cut(reason, TEXT_BYTES_MAX).to_owned();
         }
         row.steady = it.steady.unwrap_or(row.steady);
+        row.rebalancing = it.rebalancing.unwrap_or(row.rebalancing);
+        row.desired_count = it.desired_count.unwrap_or(row.desired_count);
         if it.roll_back {
             self.roll_back(&mut row, DeploymentReturn::CircuitBreaker);
         } else {

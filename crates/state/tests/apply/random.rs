@@ -95,6 +95,7 @@ impl Maker<'_> {
         CreateServiceRequest {
             service_name: Some(format!("s{}", self.d(1) % 3)),
             desired_count: Some(self.d(2) as i32 % 7 - 1),
+            scheduling_strategy: self.flag(5).then(|| "DAEMON".into()),
             platform_version: self.flag(6).then(|| "1.4.0".into()),
             service_connect_configuration: self.flag(7).then(|| ServiceConnectConfiguration {
                 enabled: Some(self.flag(4)),
@@ -208,6 +209,8 @@ impl Maker<'_> {
             steady: self.flag(6).then_some(true),
             finish_delete: self.flag(7),
             roll_back: self.d(5).is_multiple_of(3),
+            desired_count: self.flag(2).then_some(3),
+            rebalancing: self.flag(3).then_some(true),
         }
     }
 

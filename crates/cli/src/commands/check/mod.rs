@@ -128,11 +128,12 @@ fn refusal(shape: &'static str, value: &Value) -> Option<String> {
         DEFINITION => match serde_json::from_value::<RegisterTaskDefinitionRequest>(value.clone()) {
             Ok(request) => rules::request(DEFINITION, &request, &[])
                 .and_then(|_| rules::task_definition::check(&request).map(drop))
-                .and_then(|()| rules::tags::check(&request.tags)),
+                .and_then(|()| rules::tags::check(&request.tags, rules::tags::On::Other)),
             Err(error) => return Some(error.to_string()),
         },
         _ => match serde_json::from_value::<CreateServiceRequest>(value.clone()) {
-            Ok(request) => rules::request(SERVICE, &request, &[]).and_then(|_| rules::tags::check(&request.tags)),
+            Ok(request) => rules::request(SERVICE, &request, &[])
+                .and_then(|_| rules::tags::check(&request.tags, rules::tags::On::Service)),
             Err(error) => return Some(error.to_string()),
         },
     };
@@ -272,8 +273,9 @@ mod tests {
 
     #[test]
     fn a_service_is_told_by_member() {
-        let text = r#"{"serviceName": "web", "taskDefinition": "web:1", "desiredCount": 2, "schedulingStrategy": "DAEMONISH"}"#;
-        assert!(told(text).contains("service web: schedulingStrategy (line 1) refused: DAEMONISH is not supported"));
+        let text =
+            r#"{"serviceName": "web", "taskDefinition": "web:1", "desiredCount": 2, "platformVersion": "1.3.0"}"#;
+        assert!(told(text).contains("service web: platformVersion (line 1) refused: 1.3.0 is not supported"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall_env::sim::Sim;
-use seawall_proto::internal::v1::command;
+use seawall_proto::internal::v1::{RaiseClusterVersion, command};
 use seawall_state::Effects;
 use serde_json::json;
 
@@ -178,4 +178,47 @@ fn lost_and_dropped_hints_cost_only_time() {
     assert_eq!(fixture.all(), []);
     fixture.sim.run_for(EVERYTHING);
     assert_eq!(fixture.all().len(), 2);
+}
+
+#[test]
+fn daemons_are_woken_by_instances_and_looked_at_first() {
+    let mut fixture = Fixture::new();
+    fixture.cluster.apply(command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
+    fixture.cluster.must(
+        "CreateService",
+        json!({"serviceName": "agent", "taskDefinition": "web", "schedulingStrategy": "DAEMON"}),
+    );
+    fixture.cluster.reconcile();
+    let (one, agent) = (fixture.service("one"), fixture.service("agent"));
+    let joined = fixture.cluster.instance("i-2", "b");
+    fixture.changed(Change::Service(one));
+    fixture.changed(Change::Instance(joined));
+    assert_eq!(fixture.all(), [agent, one], "it has no task there, and comes first all the same");
+    let task = *fixture.cluster.state.tasks.iter().find(|(_, task)| task.service_id == one.0).unwrap().0;
+    fixture.changed(Change::Task(task));
+    assert_eq!(fixture.all(), [one], "its task is no concern of the daemon");
+    let arn = fixture.cluster.instance_arn(InstanceId(fixture.cluster.state.tasks.get(&task).unwrap().instance_id));
+    let drain = json!({"containerInstances": [arn], "status": "DRAINING"});
+    fixture.cluster.must("UpdateContainerInstancesState", drain);
+    fixture.changed(Change::Task(task));
+    assert_eq!(fixture.all(), [agent, one], "until its instance drains");
+}
+
+#[test]
+fn who_waits_for_a_place_is_woken_by_the_task_of_a_daemon() {
+    let mut fixture = Fixture::new();
+    fixture.cluster.apply(command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
+    fixture.cluster.register("big", 5000, 100);
+    fixture.cluster.must("CreateService", json!({"serviceName": "big", "taskDefinition": "big", "desiredCount": 1}));
+    fixture.cluster.must(
+        "CreateService",
+        json!({"serviceName": "agent", "taskDefinition": "web", "schedulingStrategy": "DAEMON"}),
+    );
+    fixture.cluster.reconcile();
+    let (big, agent) = (fixture.service("big"), fixture.service("agent"));
+    fixture.changed(Change::Service(big));
+    fixture.all();
+    let task = *fixture.cluster.state.tasks.iter().find(|(_, task)| task.service_id == agent.0).unwrap().0;
+    fixture.changed(Change::Task(task));
+    assert_eq!(fixture.all(), [agent, big]);
 }

@@ -1,11 +1,11 @@
 //! CreateService.
 
-use seawall_model::{ApiError, is_ecs_name};
+use seawall_model::{ApiError, ErrorCode, is_ecs_name};
 use seawall_proto::{
     internal::v1::{self as internal, ClientToken, ClusterRow, TaskDefinitionRow},
     v1::{CreateServiceRequest, CreateServiceResponse, DeploymentConfiguration, DeploymentController},
 };
-use seawall_state::State;
+use seawall_state::{DAEMON, State};
 
 use super::{changed, spec};
 use crate::{
@@ -15,6 +15,8 @@ use crate::{
 
 /// Longest client token of a CreateService.
 const TOKEN_MAX: usize = 36;
+/// The first cluster version that has them.
+const DAEMONS_SINCE_VERSION: u32 = 2;
 /// The operation, as tokens are kept under it.
 const OPERATION: &str = "CreateService";
 
@@ -38,12 +40,18 @@ impl WriteOp for CreateService {
         let (state, account) = (ctx.state, ctx.principal.account);
         let cluster = resolve::cluster(state, account, request.cluster.as_deref())?;
         check(request)?;
+        check_version(state, request)?;
         let request = &with_strategy(state, cluster, request)?;
-        let (minimum, maximum) = spec::percents(request.deployment_configuration.as_ref(), None)?;
+        let defaults = spec::default_percents(request.scheduling_strategy());
+        let (minimum, maximum) = spec::percents(request.deployment_configuration.as_ref(), defaults)?;
+        spec::check_early_success(request.deployment_configuration.as_ref(), minimum)?;
         let token = Self::token(state, account, request)?;
         let definition = definition(state, account, cluster, request)?;
         spec::check_tasks(definition, request)?;
         capacity_providers::check_served(request.launch_type(), ctx.fargate)?;
+        let asked = request.availability_zone_rebalancing.as_deref();
+        let rebalancing = spec::rebalancing(asked, request, maximum)?;
+        let request = &CreateServiceRequest { availability_zone_rebalancing: Some(rebalancing), ..request.clone() };
         let command = internal::CreateService {
             cluster_id: cluster.id,
             spec: Some(filled(state, cluster, definition, request, (minimum, maximum))),
@@ -87,13 +95,43 @@ fn check(request: &CreateServiceRequest) -> Result<(), ApiError> {
     if request.task_definition().is_empty() {
         return Err(ApiError::invalid("taskDefinition can not be blank."));
     }
-    let count = request
-        .desired_count
-        .ok_or_else(|| ApiError::invalid("desiredCount is required with the scheduling strategy REPLICA."))?;
-    spec::desired_count(count)?;
+    match (request.scheduling_strategy(), request.desired_count) {
+        (DAEMON, _) => spec::check_daemon(&daemon(request))?,
+        (_, Some(count)) => {
+            spec::desired_count(count)?;
+        }
+        (_, None) => {
+            return Err(ApiError::invalid("desiredCount is required with the scheduling strategy REPLICA."));
+        }
+    }
     spec::check_grace_period(request.health_check_grace_period_seconds)?;
     spec::check_breaker(request.deployment_configuration.as_ref())?;
-    validate::tags::check(&request.tags)
+    validate::tags::check(&request.tags, validate::tags::On::Service)
+}
+
+fn daemon(request: &CreateServiceRequest) -> spec::Daemon<'_> {
+    spec::Daemon {
+        desired_count: request.desired_count,
+        has_strategy: !request.placement_strategy.is_empty(),
+        has_providers: !request.capacity_provider_strategy.is_empty(),
+        launch_type: request.launch_type(),
+        maximum_percent: request.deployment_configuration.as_ref().and_then(|asked| asked.maximum_percent),
+    }
+}
+
+/// Members of the first version would delete, count and place daemons otherwise.
+fn check_version(state: &State, request: &CreateServiceRequest) -> Result<(), ApiError> {
+    if request.scheduling_strategy() != DAEMON || state.meta.cluster_version >= DAEMONS_SINCE_VERSION {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::UnsupportedFeature,
+        format!(
+            "schedulingStrategy DAEMON needs cluster version {DAEMONS_SINCE_VERSION}; this cluster is at {}. next: upgrade \
+             every member, then raise the version.",
+            state.meta.cluster_version
+        ),
+    ))
 }
 
 /// The revision to run. Where the same service exists already it may be INACTIVE by now: asking again still answers.
@@ -127,7 +165,6 @@ fn filled(
         launch_type: or(&request.launch_type, render::task::launch_type("")),
         scheduling_strategy: or(&request.scheduling_strategy, spec::REPLICA),
         deployment_controller: Some(DeploymentController { r#type: Some("ECS".into()) }),
-        availability_zone_rebalancing: or(&request.availability_zone_rebalancing, "ENABLED"),
         network_configuration: validate::launch::filled(request.network_configuration.as_ref()),
         platform_version: render::service::platform_version(request),
         propagate_tags: or(&request.propagate_tags, "NONE"),

@@ -5,7 +5,7 @@ use seawall_proto::{
     internal::v1::{self as internal, ServiceRow, ServiceStatusCode},
     v1::{CreateServiceRequest, DeploymentConfiguration, UpdateServiceRequest, UpdateServiceResponse},
 };
-use seawall_state::primary_deployment;
+use seawall_state::{is_daemon, primary_deployment};
 
 use super::{changed, spec};
 use crate::{
@@ -27,9 +27,17 @@ impl WriteOp for UpdateService {
         }
         spec::check_grace_period(request.health_check_grace_period_seconds)?;
         spec::check_breaker(request.deployment_configuration.as_ref())?;
+        if is_daemon(row) {
+            spec::check_daemon(&daemon(request))?;
+        }
         let before = (row.minimum_healthy_percent, row.maximum_percent);
-        let percents = spec::percents(request.deployment_configuration.as_ref(), Some(before))?;
+        let percents = spec::percents(request.deployment_configuration.as_ref(), before)?;
         let mut changed = changed_spec(row, request, percents);
+        spec::check_early_success(changed.deployment_configuration.as_ref(), percents.0)?;
+        let kept = changed.availability_zone_rebalancing.get_or_insert_with(|| spec::DISABLED.into()).clone();
+        if asks_about_rebalancing(request) {
+            spec::rebalancing(Some(&kept), &changed, percents.1)?;
+        }
         if let Some(list) = &request.capacity_provider_strategy {
             // A service may go from a launch type to providers, and back by an empty list.
             changed.capacity_provider_strategy = capacity_providers::strategy_in(state, cluster, &list.items, "")?;
@@ -79,6 +87,22 @@ impl WriteOp for UpdateService {
     fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
         Ok(UpdateServiceResponse { service: Some(changed(ctx.state, outcome)?) })
     }
+}
+
+fn daemon(request: &UpdateServiceRequest) -> spec::Daemon<'_> {
+    spec::Daemon {
+        desired_count: request.desired_count,
+        has_strategy: request.placement_strategy.as_ref().is_some_and(|list| !list.items.is_empty()),
+        has_providers: request.capacity_provider_strategy.as_ref().is_some_and(|list| !list.items.is_empty()),
+        launch_type: "",
+        maximum_percent: request.deployment_configuration.as_ref().and_then(|asked| asked.maximum_percent),
+    }
+}
+
+/// Whether it changes something that rebalancing rests on: what an earlier version let pass stays.
+fn asks_about_rebalancing(request: &UpdateServiceRequest) -> bool {
+    let maximum = request.deployment_configuration.as_ref().and_then(|asked| asked.maximum_percent);
+    request.availability_zone_rebalancing.is_some() || request.placement_strategy.is_some() || maximum.is_some()
 }
 
 fn task_definition_asked(request: &UpdateServiceRequest) -> Option<&str> {

@@ -237,7 +237,7 @@ fn completed<'a>(mut asked: Asked<'a>, propagate_tags: &str) -> Result<Asked<'a>
         let kept = asked.definition.tags.iter().filter(|tag| !own.iter().any(|o| o.key == tag.key)).cloned();
         asked.tags = kept.chain(own.iter().cloned()).collect();
     }
-    validate::tags::check(&asked.tags)?;
+    validate::tags::check(&asked.tags, validate::tags::On::Other)?;
     validate::tags::check_count(&[], &asked.tags)?;
     Ok(asked)
 }

@@ -35,6 +35,26 @@ fn every_resource_is_tagged_by_its_arn() {
 }
 
 #[test]
+fn own_tags_are_for_what_they_steer() {
+    let mut cluster = TestCluster::new();
+    cluster.register("web", 10, 10);
+    let tags = |value: &str| json!([{"key": "seawall:healthy-after", "value": value}]);
+    let web = |value| json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 0, "tags": tags(value)});
+    let says = |error: seawall_model::ApiError| (error.code, error.message);
+    let refused = |what: &str| (ErrorCode::InvalidParameter, format!("Tag seawall:healthy-after: {what}"));
+    let (bad, elsewhere) = ("'x' is not 0 to 3600 seconds.", "it does something on services only.");
+    assert_eq!(says(cluster.refused("CreateService", web("x"))), refused(bad));
+    cluster.must("CreateService", web("40"));
+    let base = "arn:aws:ecs:us-local-1:000000000000";
+    let tag = |on: &str, value: &str| json!({"resourceArn": format!("{base}:{on}"), "tags": tags(value)});
+    cluster.must("TagResource", tag("service/default/web", "10"));
+    assert_eq!(says(cluster.refused("TagResource", tag("service/default/web", "x"))), refused(bad));
+    assert_eq!(says(cluster.refused("TagResource", tag("cluster/default", "10"))), refused(elsewhere));
+    let error = cluster.refused("CreateCluster", json!({"clusterName": "other", "tags": tags("10")}));
+    assert_eq!(says(error), refused(elsewhere));
+}
+
+#[test]
 fn limits_and_unknown_resources_are_refused() {
     let mut cluster = TestCluster::new();
     let arn = "arn:aws:ecs:us-local-1:000000000000:cluster/default";

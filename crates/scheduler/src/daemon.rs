@@ -1,0 +1,120 @@
+//! One task on each instance: where daemons' tasks belong, and the room that is kept for them.
+//!
+//! A daemon's task that belongs on an instance and is not there keeps what it needs: others see that much less of the
+//! instance. Where it fits now, tasks of other services wait until it is placed, unless the daemon waits itself because its
+//! tasks fail: a log collector that crashes must not stop a cluster. Daemons themselves do not wait for each other.
+
+use std::collections::BTreeSet;
+
+use seawall_model::{ClusterId, InstanceId, ServiceId};
+use seawall_proto::internal::v1::{RolloutState, ServiceRow};
+use seawall_state::{State, primary_deployment};
+
+use crate::{
+    Candidate, Fargate, Overlay, PlaceRequest, Placement, Plan, Requirement, Spread,
+    filters::{self, Filter},
+    place::closest,
+};
+
+/// Instances of the cluster where a daemon's task of this kind belongs, by id. Whether there is room is not asked.
+pub fn instances_for(state: &State, cluster: ClusterId, needs: &Requirement) -> BTreeSet<InstanceId> {
+    let nothing = Overlay::default();
+    let candidates = state.instances_of(cluster).map(|row| Candidate::new(state, &nothing, row));
+    candidates.filter(|c| passes(&filters::BELONGS, needs, c)).map(|c| c.id()).collect()
+}
+
+/// Places one task on each of the instances that has the room.
+pub fn place_on_each(state: &State, overlay: &Overlay, request: &PlaceRequest, on: &[InstanceId]) -> Plan {
+    let mut plan = Plan::default();
+    let rows = on.iter().filter_map(|id| state.instances.get(id));
+    let (fitting, failing): (Vec<_>, Vec<_>) = rows
+        .map(|row| Candidate::new(state, overlay, row))
+        .partition(|candidate| passes(&filters::PIPELINE, &request.requirement, candidate));
+    let placement = |c: &Candidate<'_>| Placement {
+        instance: c.id(),
+        note: "one on each instance".into(),
+        provider: String::new(),
+    };
+    plan.placements = fitting.iter().map(placement).collect();
+    plan.closest = (!failing.is_empty()).then(|| closest(&request.requirement, &failing));
+    plan
+}
+
+fn passes(pipeline: &[&dyn Filter], needs: &Requirement, candidate: &Candidate<'_>) -> bool {
+    filters::first_failing(pipeline, needs, candidate).is_none()
+}
+
+/// What a cluster's instances keep for daemons. Made once for a plan: costs what daemons there are, not their instances.
+pub struct Reserved<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) overlay: &'a Overlay,
+    daemons: Vec<Daemon>,
+}
+
+struct Daemon {
+    id: ServiceId,
+    needs: Requirement,
+    /// Services come after it. Not where its own tasks fail.
+    comes_first: bool,
+    /// Where its tasks are told to stop, or cannot be reached: what they hold is held.
+    leaving: BTreeSet<InstanceId>,
+}
+
+impl<'a> Reserved<'a> {
+    /// What is kept from `whose` tasks.
+    pub fn from(state: &'a State, overlay: &'a Overlay, cluster: ClusterId, whose: &Spread) -> Self {
+        let is_daemons = |row: &ServiceRow| matches!(whose, Spread::Service(id) if id.0 == row.id);
+        let all = || state.daemons_of(cluster).map(AsRef::as_ref);
+        let daemons = match all().any(is_daemons) {
+            true => Vec::new(),
+            false => all().filter_map(|row| Daemon::new(state, row, whose)).collect(),
+        };
+        Reserved { state, overlay, daemons }
+    }
+
+    /// Takes out of what a candidate has free what daemons need there.
+    pub fn keep(&self, candidate: &mut Candidate<'_>) {
+        for daemon in &self.daemons {
+            if !self.is_missing(daemon, candidate) {
+                continue;
+            }
+            candidate.awaits_daemon |= daemon.comes_first && passes(&filters::PIPELINE, &daemon.needs, candidate);
+            candidate.keep(&daemon.needs.size);
+        }
+    }
+
+    fn is_missing(&self, daemon: &Daemon, candidate: &Candidate<'_>) -> bool {
+        let id = candidate.id();
+        passes(&filters::BELONGS, &daemon.needs, candidate)
+            && candidate.could_take(&daemon.needs.size)
+            && self.state.service_tasks_on_instance(daemon.id, id) == 0
+            && !daemon.leaving.contains(&id)
+            && !self.overlay.has_task_of(daemon.id, id)
+    }
+}
+
+impl Daemon {
+    /// `None` where it starts nothing: its rollout was given up.
+    fn new(state: &State, row: &ServiceRow, whose: &Spread) -> Option<Self> {
+        let id = ServiceId(row.id);
+        let (_, definition) = primary_deployment(row)?;
+        let nothing = Overlay::default();
+        // Daemons have neither FARGATE nor capacity providers.
+        let request = PlaceRequest::of_service(state, &nothing, row, definition, 1, Fargate::default()).ok()?;
+        if row.deployments.iter().any(|d| d.primary && d.rollout_state() == RolloutState::Failed) {
+            return None;
+        }
+        let fails = row.backoff.as_ref().is_some_and(|backoff| backoff.rounds > 0);
+        let counts = state.service_counts(id);
+        let mut leaving = BTreeSet::new();
+        if counts.live > counts.wanted {
+            leaving.extend(state.live_tasks_of_service(id).map(|task| InstanceId(task.instance_id)));
+        }
+        Some(Daemon {
+            id,
+            needs: request.requirement,
+            comes_first: !fails && matches!(whose, Spread::Service(_)),
+            leaving,
+        })
+    }
+}
