@@ -46,6 +46,8 @@ impl State {
             (self.history_open.number(), self.history_open.recomputed_hash()),
             (self.service_deployments.number(), self.service_deployments.recomputed_hash()),
             (self.service_revisions.number(), self.service_revisions.recomputed_hash()),
+            (self.schedules.number(), self.schedules.recomputed_hash()),
+            (self.jobs.number(), self.jobs.recomputed_hash()),
         ]
     }
 

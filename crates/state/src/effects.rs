@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seawall_model::{ClusterId, InstanceId, MemberId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{ClusterId, InstanceId, JobId, MemberId, ScheduleId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::TaskRow;
 
 /// Hints of what changed, delivered in process on every member. Losing one costs delay, never an outcome.
@@ -33,6 +33,10 @@ pub enum Change {
     Task(TaskId),
     /// A stopped task that left the state: its row as it was. History keeps it.
     TaskRetired(Arc<TaskRow>),
+    /// A schedule.
+    Schedule(ScheduleId),
+    /// A job.
+    Job(JobId),
     /// A join token, a client token or a forwarding session.
     Bookkeeping,
 }

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use prost::Message;
-use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
+use seawall_model::{ClusterId, Id128, InstanceId, JobId, ScheduleId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
-    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, ServiceDeploymentRow,
-    ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
+    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, JobRow, MemberRow, ScheduleRow,
+    ServiceDeploymentRow, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow,
 };
 
 use crate::{AccountSettingKey, ClientTokenKey, HistoryKey, InvocationKey, State, Table, history_key, task_id_of};
@@ -72,6 +72,8 @@ impl State {
             .chain(chunks_of(&self.history_open))
             .chain(chunks_of(&self.service_deployments))
             .chain(chunks_of(&self.service_revisions))
+            .chain(chunks_of(&self.schedules))
+            .chain(chunks_of(&self.jobs))
     }
 }
 
@@ -133,6 +135,8 @@ impl Restore {
             18 => fill(&mut state.history_open, chunk),
             14 => fill(&mut state.service_deployments, chunk),
             15 => fill(&mut state.service_revisions, chunk),
+            20 => fill(&mut state.schedules, chunk),
+            21 => fill(&mut state.jobs, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -210,4 +214,6 @@ rows! {
     HistoryRow: HistoryKey = |it| history_key(it.place);
     ServiceDeploymentRow: (ServiceId, String) = |it| (ServiceId(it.service_id), it.id.clone());
     ServiceRevisionRow: (ServiceId, u64) = |it| (ServiceId(it.service_id), it.id);
+    ScheduleRow: ScheduleId = |it| ScheduleId(it.id);
+    JobRow: JobId = |it| JobId(it.id);
 }

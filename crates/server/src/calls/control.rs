@@ -55,11 +55,24 @@ macro_rules! for_each_control {
             SetAccessKeyStatus, set_access_key_status, SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, WRITE_DEADLINE;
             DeleteAccessKey, delete_access_key, DeleteAccessKeyRequest, DeleteAccessKeyResponse, WRITE_DEADLINE;
             ListHistory, list_history, ListHistoryRequest, ListHistoryResponse, READ_DEADLINE;
+            CreateSchedule, create_schedule, CreateScheduleRequest, CreateScheduleResponse, WRITE_DEADLINE;
+            UpdateSchedule, update_schedule, UpdateScheduleRequest, UpdateScheduleResponse, WRITE_DEADLINE;
+            DeleteSchedule, delete_schedule, DeleteScheduleRequest, DeleteScheduleResponse, WRITE_DEADLINE;
+            DescribeSchedules, describe_schedules, DescribeSchedulesRequest, DescribeSchedulesResponse, READ_DEADLINE;
+            PreviewSchedule, preview_schedule, PreviewScheduleRequest, PreviewScheduleResponse, READ_DEADLINE;
+            RunJob, run_job, RunJobRequest, RunJobResponse, WRITE_DEADLINE;
+            StopJob, stop_job, StopJobRequest, StopJobResponse, WRITE_DEADLINE;
+            DescribeJobs, describe_jobs, DescribeJobsRequest, DescribeJobsResponse, READ_DEADLINE;
         }
     };
 }
 
 pub(crate) use for_each_control;
+
+pub(crate) use super::schedules::{
+    create_schedule, delete_schedule, describe_jobs, describe_schedules, preview_schedule, run_job, stop_job,
+    update_schedule,
+};
 
 pub(crate) async fn explain(node: &Arc<Node>, call: &Call, ask: &ExplainRequest) -> Result<ExplainResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 use seawall_consensus::ProposeError;
 use seawall_model::{
-    ApiError, ErrorCode, ServiceId,
+    ApiError, ErrorCode,
     limits::{BATCH_BYTES, BATCH_COMMANDS},
 };
 use seawall_proto::{
@@ -17,7 +17,10 @@ use seawall_state::{State, error_of};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::proposer::{Job, What};
+use super::{
+    proposer::{Job, What},
+    wake::Subject,
+};
 use crate::{
     api::{Node, WriteError},
     ops::{Outcome, Render},
@@ -42,8 +45,8 @@ pub(super) struct Asked {
     /// What it lacks may only be held by proposals on their way.
     pub(super) rests_on_flight: bool,
     pub(super) render: Option<Render>,
-    /// The service whose controller asks.
-    pub(super) service: Option<ServiceId>,
+    /// Whose controller asks.
+    pub(super) subject: Option<Subject>,
 }
 
 impl Asked {
@@ -73,7 +76,7 @@ pub(super) struct Batch {
 /// A batch that came to its end.
 pub(super) struct Done {
     pub(super) commands: Vec<Command>,
-    pub(super) services: Vec<ServiceId>,
+    pub(super) subjects: Vec<Subject>,
     /// What these assumed no longer holds: they are planned again.
     pub(super) again: Vec<Job>,
     /// Nothing of it was applied here.
@@ -99,7 +102,7 @@ impl Batch {
     /// Submits the entry and answers everyone in it.
     pub(super) async fn propose(self, node: Arc<Node>, term: u64, finished: mpsc::Sender<Done>) {
         let result = node.consensus.propose(self.commands.clone(), Some(term)).await;
-        let services = self.askers.iter().filter_map(|(_, asked, _)| asked.service).collect();
+        let subjects = self.askers.iter().filter_map(|(_, asked, _)| asked.subject).collect();
         let mut again = Vec::new();
         let is_lost = result.is_err();
         match result {
@@ -124,7 +127,7 @@ impl Batch {
             }
         }
         // The proposer outlives every batch; if it has ended, the member is going down.
-        let _ = finished.send(Done { commands: self.commands, services, again, is_lost }).await;
+        let _ = finished.send(Done { commands: self.commands, subjects, again, is_lost }).await;
     }
 }
 

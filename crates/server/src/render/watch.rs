@@ -39,7 +39,7 @@ pub fn seen(state: &State, change: &Change) -> Option<Seen> {
         Change::ServiceEvent(service, id) => of_event(state, *service, *id),
         Change::Task(id) => Some(of_task(state, state.tasks.get(id)?, false)),
         Change::TaskRetired(row) => Some(of_task(state, row, true)),
-        Change::Meta | Change::Member(_) | Change::Bookkeeping => None,
+        Change::Meta | Change::Member(_) | Change::Schedule(_) | Change::Job(_) | Change::Bookkeeping => None,
     }
 }
 

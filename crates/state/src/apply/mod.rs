@@ -17,11 +17,13 @@ mod formation;
 mod forwards;
 mod history;
 mod invocations;
+mod jobs;
 mod members;
 mod place_tasks;
 mod protect_tasks;
 mod refusal;
 mod report_tasks;
+mod schedules;
 mod service_deployments;
 mod service_step;
 mod set_instances_status;
@@ -40,6 +42,7 @@ use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::{Command, Done, Limits, MetaRow, Principal, Reply, Stale, command, reply};
 
 pub use capacity_providers::{PREDEFINED as PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
+pub use jobs::{holds_place, places};
 
 use crate::{Change, Effects, State, refusal_of};
 
@@ -159,6 +162,13 @@ impl Apply<'_> {
             Kind::DropAccessKey(it) => self.drop_access_key(it),
             Kind::SealHistory(it) => self.seal_history(it),
             Kind::DropHistory(it) => self.drop_history(it),
+            Kind::CreateSchedule(it) => self.create_schedule(it),
+            Kind::UpdateSchedule(it) => self.update_schedule(it),
+            Kind::DeleteSchedule(it) => self.delete_schedule(it),
+            Kind::FireSchedule(it) => self.fire_schedule(it),
+            Kind::CreateJob(it) => self.create_job(it),
+            Kind::StopJob(it) => self.stop_job(it),
+            Kind::JobStep(it) => self.job_step(it),
         }
     }
 

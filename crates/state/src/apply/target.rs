@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, MemberId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{
+    ApiError, ClusterId, ErrorCode, InstanceId, JobId, MemberId, ScheduleId, ServiceId, TaskDefinitionId, TaskId,
+};
 use seawall_proto::internal::v1::{ResourceRef, command, resource_ref};
 
 use super::Apply;
@@ -19,6 +21,8 @@ enum Target {
     CapacityProvider((u32, String)),
     AccountSetting(AccountSettingKey),
     AccessKey(String),
+    Schedule(ScheduleId),
+    Job(JobId),
 }
 
 impl Apply<'_> {
@@ -96,6 +100,19 @@ impl Apply<'_> {
             Kind::PutAccessKey(it) => it.key.iter().map(|row| Target::AccessKey(row.id.clone())).collect(),
             Kind::SetAccessKeyStatus(it) => vec![Target::AccessKey(it.id.clone())],
             Kind::DropAccessKey(it) => vec![Target::AccessKey(it.id.clone())],
+            Kind::CreateSchedule(it) => {
+                let row = self.state.schedule_by_name(ClusterId(it.cluster_id), &it.name);
+                row.map(|row| Target::Schedule(ScheduleId(row.id))).into_iter().collect()
+            }
+            Kind::UpdateSchedule(it) => vec![Target::Schedule(ScheduleId(it.schedule_id))],
+            Kind::DeleteSchedule(it) => vec![Target::Schedule(ScheduleId(it.schedule_id))],
+            Kind::FireSchedule(it) => vec![Target::Schedule(ScheduleId(it.schedule_id))],
+            Kind::CreateJob(it) => {
+                let row = self.state.job_by_name(ClusterId(it.cluster_id), &it.name);
+                row.map(|row| Target::Job(JobId(row.id))).into_iter().collect()
+            }
+            Kind::StopJob(it) => vec![Target::Job(JobId(it.job_id))],
+            Kind::JobStep(it) => vec![Target::Job(JobId(it.job_id))],
         }
     }
 
@@ -137,6 +154,8 @@ impl Apply<'_> {
             Target::AccountSetting(key) => state.account_settings.get(key).map(|row| row.changed),
             Target::Task(id) => state.tasks.get(id).map(Arc::as_ref).map(|row| row.changed),
             Target::AccessKey(id) => state.access_keys.get(id).map(|row| row.changed),
+            Target::Schedule(id) => state.schedules.get(id).map(|row| row.changed),
+            Target::Job(id) => state.jobs.get(id).map(|row| row.changed),
         }
     }
 }
