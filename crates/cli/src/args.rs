@@ -177,6 +177,12 @@ pub enum Command {
         #[arg(required = true, value_parser = key_value, value_name = "SERVICE=COUNT")]
         services: Vec<(String, String)>,
     },
+    /// Jobs: tasks that run until enough of them have succeeded
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Schedules: jobs that begin by the clock
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Output of a task, or of all tasks of a service; of stopped tasks too
     Logs(LogsArgs),
     /// What happened to services, tasks and instances
@@ -879,6 +885,203 @@ pub enum ServiceCommand {
     Endpoints {
         /// Name or ARN
         name: String,
+    },
+}
+
+/// What a job runs, and how often it tries.
+#[derive(Args, Clone, Debug, Default)]
+pub struct JobFlags {
+    /// Tasks that must succeed: every essential container exits with 0 [default: 1]
+    #[arg(long, value_name = "N")]
+    pub completions: Option<u32>,
+    /// Tasks at once [default: 1]
+    #[arg(long, value_name = "N")]
+    pub parallelism: Option<u32>,
+    /// Stop it and count it as failed after this time [default: never]
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub deadline: Option<Duration>,
+    /// Failed tasks that are replaced [default: 3]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// Wait before the first retry; each failure doubles it [default: 10s]
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub retry_wait: Option<Duration>,
+    /// Environment of the first container
+    #[arg(short, long = "env", value_parser = key_value, value_name = "KEY=VALUE")]
+    pub env: Vec<(String, String)>,
+    /// The command of the first container, in place of its own
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// `seawall job`.
+#[derive(Subcommand, Debug)]
+pub enum JobCommand {
+    /// Run a task definition as a job, and wait until it is over
+    Run {
+        /// FAMILY, FAMILY:REVISION, or a file (.json) with a JobTemplate
+        #[arg(value_name = "FAMILY|FILE", value_parser = NonEmptyStringValueParser::new())]
+        what: String,
+        /// Its name; one is made up when absent
+        #[arg(long)]
+        name: Option<String>,
+        /// How
+        #[command(flatten)]
+        flags: JobFlags,
+    },
+    /// List jobs, the newest first
+    Ls {
+        /// Only of this schedule
+        schedule: Option<String>,
+    },
+    /// Show jobs
+    Show {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Stop jobs and their tasks
+    Stop {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Kept with the job
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Output of a job's tasks
+    Logs {
+        /// Its name
+        name: String,
+        /// Go on with what comes
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+/// When a schedule's jobs begin, beside its expression.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ScheduleFlags {
+    /// Zone of IANA that the expression is in (Europe/Berlin) [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// While a job of it is not over: wait for it, stop it, or begin another beside it [default: forbid]
+    #[arg(long, value_enum)]
+    pub concurrency: Option<Concurrency>,
+    /// Of the times that passed while no job could begin: none, the last, or all up to 100 [default: one]
+    #[arg(long, value_enum)]
+    pub catch_up: Option<CatchUp>,
+    /// A job that could not begin for so long after its time does not [default: never; with --catch-up skip, 60s]
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub start_deadline: Option<Duration>,
+    /// Jobs of it that are kept once they are over [default: 10]
+    #[arg(long, value_name = "N")]
+    pub jobs_kept: Option<u32>,
+}
+
+/// While a job of the schedule is not over.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Concurrency {
+    /// Wait until it is.
+    Forbid,
+    /// Stop it.
+    Replace,
+    /// Begin another.
+    Allow,
+}
+
+/// Of the times that passed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CatchUp {
+    /// Begin a job for the last.
+    One,
+    /// For none.
+    Skip,
+    /// For each.
+    All,
+}
+
+/// `seawall schedule`.
+#[derive(Subcommand, Debug)]
+pub enum ScheduleCommand {
+    /// Create a schedule: seawall schedule create nightly 'cron(0 3 * * ? *)' report
+    Create {
+        /// Its name
+        name: String,
+        /// cron(…) of EventBridge or UNIX, rate(5 minutes), or at(2030-12-01T10:00:00)
+        expression: String,
+        /// FAMILY, FAMILY:REVISION, or a file (.json) with a JobTemplate
+        #[arg(value_name = "FAMILY|FILE")]
+        what: String,
+        /// Begin no jobs before `seawall schedule enable`
+        #[arg(long)]
+        disabled: bool,
+        /// When
+        #[command(flatten)]
+        when: ScheduleFlags,
+        /// How
+        #[command(flatten)]
+        flags: JobFlags,
+    },
+    /// List schedules
+    Ls,
+    /// Show schedules
+    Show {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Change a schedule; what is not named stays
+    Set {
+        /// Its name
+        name: String,
+        /// As of create
+        #[arg(long)]
+        expression: Option<String>,
+        /// As of create; with it the flags of a job count, and their defaults
+        #[arg(long, value_name = "FAMILY|FILE")]
+        run: Option<String>,
+        /// When
+        #[command(flatten)]
+        when: ScheduleFlags,
+        /// How
+        #[command(flatten)]
+        flags: JobFlags,
+    },
+    /// Delete schedules; jobs that they began go on
+    Rm {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Begin jobs by the clock again; what was missed meanwhile is not made up for
+    Enable {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Begin no more jobs
+    Disable {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Begin a job of a schedule now, and wait until it is over
+    RunNow {
+        /// Its name
+        name: String,
+    },
+    /// The next times of a schedule, or of an expression
+    Next {
+        /// A schedule, or an expression
+        #[arg(value_name = "NAME|EXPRESSION")]
+        what: String,
+        /// Zone that the expression is in
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 5, value_name = "N")]
+        count: u32,
     },
 }
 

@@ -22,6 +22,10 @@ pub enum Kind {
     Task,
     /// A service.
     Service,
+    /// A job.
+    Job,
+    /// A schedule.
+    Schedule,
 }
 
 impl Kind {
@@ -32,6 +36,8 @@ impl Kind {
             Kind::Definition => "task-definition",
             Kind::Task => "task",
             Kind::Service => "service",
+            Kind::Job => "job",
+            Kind::Schedule => "schedule",
         }
     }
 
@@ -43,6 +49,8 @@ impl Kind {
             Kind::Definition => "task definition",
             Kind::Task => "task",
             Kind::Service => "service",
+            Kind::Job => "job",
+            Kind::Schedule => "schedule",
         }
     }
 
@@ -54,6 +62,8 @@ impl Kind {
             Kind::Definition => "seawall taskdef ls",
             Kind::Task => "seawall task ls",
             Kind::Service => "seawall service ls",
+            Kind::Job => "seawall job ls",
+            Kind::Schedule => "seawall schedule ls",
         }
     }
 }

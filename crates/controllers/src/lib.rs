@@ -6,7 +6,9 @@
 //! overlay, and runs it again when the proposals are applied, refused or lost.
 
 pub mod instances;
+pub mod jobs;
 pub mod mass_loss;
+pub mod schedules;
 pub mod service;
 pub mod sick;
 pub mod voters;

@@ -31,6 +31,10 @@ sequence_ids! {
     MemberId,
     /// One connection of an agent, numbered by `apply`. 0 is none.
     SessionId,
+    /// A schedule, numbered by `apply`. 0 is none.
+    ScheduleId,
+    /// A job, numbered by `apply`. 0 is none.
+    JobId,
 }
 
 /// What an id is multiplied with to become text. Any odd number can be undone; this one (2^128 over the golden ratio)

@@ -9,7 +9,10 @@ pub mod own_tags;
 
 pub use arn::{Arn, ArnScope, Resource};
 pub use error::{ApiError, ErrorCode};
-pub use id::{ClusterId, DeploymentId, Id128, InstanceId, MemberId, ServiceId, SessionId, TaskDefinitionId, TaskId};
+pub use id::{
+    ClusterId, DeploymentId, Id128, InstanceId, JobId, MemberId, ScheduleId, ServiceId, SessionId, TaskDefinitionId,
+    TaskId,
+};
 pub use name::{is_access_key_id, is_ecs_name, is_instance_id, is_region, is_zone, nearest};
 
 /// The account that every resource belongs to until there are several.

@@ -52,3 +52,27 @@ pub const WATCH_BYTES: usize = 64 << 20;
 pub const WATCHERS_MAX: usize = 1024;
 /// Logs: chunks that an agent sends before their reader has taken any.
 pub const LOG_CHUNKS_AHEAD: usize = 64;
+/// Schedules of one cluster.
+pub const SCHEDULES_MAX: u32 = 5000;
+/// Longest name of a schedule, as EventBridge has it: the names of its jobs begin with it.
+pub const SCHEDULE_NAME_CHARS_MAX: usize = 64;
+/// Jobs of one schedule that are kept once they have ended.
+pub const SCHEDULE_JOBS_KEPT_MAX: u32 = 100;
+/// Jobs of one schedule that are not over, where it lets several run at once.
+pub const SCHEDULE_JOBS_ACTIVE_MAX: usize = 100;
+/// Jobs of one cluster that are not over.
+pub const JOBS_ACTIVE_MAX: u32 = 5000;
+/// Jobs of one cluster that are kept once they have ended.
+pub const JOBS_KEPT: u32 = 1000;
+/// Longest name of a job: `job/<name>` says who started its tasks.
+pub const JOB_NAME_CHARS_MAX: usize = 100;
+/// Tasks of one job that must succeed.
+pub const JOB_COMPLETIONS_MAX: u32 = 10_000;
+/// Tasks of one job at once.
+pub const JOB_PARALLELISM_MAX: u32 = 1000;
+/// Failed tasks of one job that are replaced.
+pub const JOB_RETRIES_MAX: u32 = 1000;
+/// Longest time that a job, or the delay of its beginning, may be limited to.
+pub const JOB_DEADLINE_S_MAX: u64 = 90 * 24 * 60 * 60;
+/// Longest wait before a job's retry.
+pub const JOB_RETRY_WAIT_S_MAX: u64 = 10 * 60;

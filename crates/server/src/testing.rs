@@ -151,7 +151,8 @@ impl TestCluster {
         self.send(Command { kind: Some(kind), ..Command::default() })
     }
 
-    fn send(&mut self, command: Command) -> (reply::Kind, Effects) {
+    /// The same for one with a client token.
+    pub(crate) fn send(&mut self, command: Command) -> (reply::Kind, Effects) {
         self.index += 1;
         let command = Command { cluster_time_ms: self.now_ms, ..command };
         let (reply, effects) = self.state.apply(self.index, &command);

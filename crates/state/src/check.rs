@@ -47,6 +47,8 @@ impl State {
             (self.zones.number(), self.zones.recomputed_hash()),
             (self.service_deployments.number(), self.service_deployments.recomputed_hash()),
             (self.service_revisions.number(), self.service_revisions.recomputed_hash()),
+            (self.schedules.number(), self.schedules.recomputed_hash()),
+            (self.jobs.number(), self.jobs.recomputed_hash()),
         ]
     }
 

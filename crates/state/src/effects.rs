@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seawall_model::{ClusterId, InstanceId, MemberId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{ClusterId, InstanceId, JobId, MemberId, ScheduleId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::TaskRow;
 
 /// Hints of what changed, delivered in process on every member. Losing one costs delay, never an outcome.
@@ -35,6 +35,10 @@ pub enum Change {
     TaskRetired(Arc<TaskRow>),
     /// What the operator says of a zone.
     Zone(String),
+    /// A schedule.
+    Schedule(ScheduleId),
+    /// A job.
+    Job(JobId),
     /// A join token, a client token or a forwarding session.
     Bookkeeping,
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use prost::Message as _;
-use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{ClusterId, DeploymentId, InstanceId, JobId, ScheduleId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
-    ClientTokenRow, ClusterRow, InstanceRow, InstanceStatus, InvocationRow, ServiceDeploymentRow, ServiceRevisionRow,
-    ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskDefinitionStatus, TaskRow, TaskStatus,
+    ClientTokenRow, ClusterRow, InstanceRow, InstanceStatus, InvocationRow, JobRow, ScheduleRow, ServiceDeploymentRow,
+    ServiceRevisionRow, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskDefinitionStatus, TaskRow, TaskStatus,
 };
 
 use crate::{
-    ClientTokenKey, InvocationKey, State, is_daemon,
+    ClientTokenKey, InvocationKey, State, is_daemon, is_over,
     size::{fixed_ports, size_of},
     tally::{ClusterCounts, Counts, SpreadInstance, SpreadKey, Tally, Usage},
     task_id_of,
@@ -62,6 +62,15 @@ pub struct Indexes {
     pub(crate) definition_tasks: OrdMap<TaskDefinitionId, u32>,
     /// Definitions that leave once nothing names them.
     pub(crate) definitions_leaving: OrdSet<TaskDefinitionId>,
+    pub(crate) schedule_names: OrdMap<(ClusterId, String), ScheduleId>,
+    /// A name is used again once its job is over: the last job has the largest id.
+    pub(crate) job_names: OrdSet<(ClusterId, String, JobId)>,
+    /// (cluster, over, job): the first made leave first.
+    pub(crate) jobs_by_cluster: OrdSet<(ClusterId, bool, JobId)>,
+    /// (schedule, over, job)
+    pub(crate) jobs_by_schedule: OrdSet<(ScheduleId, bool, JobId)>,
+    /// Task definitions of jobs that are not over.
+    pub(crate) job_definitions: OrdSet<(TaskDefinitionId, JobId)>,
     pub(crate) invocation_expiry: OrdSet<(i64, InvocationKey)>,
     /// Encoded bytes of the open records of history.
     pub(crate) history_open_bytes: u64,
@@ -210,6 +219,35 @@ impl State {
         }
     }
 
+    pub(crate) fn put_schedule(&mut self, row: ScheduleRow) {
+        let id = ScheduleId(row.id);
+        if self.schedules.get(&id).is_none() {
+            self.index.add_schedule(&row);
+        }
+        self.schedules.put(id, Arc::new(row));
+    }
+
+    pub(crate) fn remove_schedule(&mut self, id: ScheduleId) {
+        let Some(row) = self.schedules.remove(&id) else { return };
+        self.index.schedule_names.remove(&(ClusterId(row.cluster_id), row.name.clone()));
+        let counts = self.index.cluster_counts.entry(ClusterId(row.cluster_id)).or_default();
+        counts.schedules = counts.schedules.wrapping_sub(1);
+    }
+
+    pub(crate) fn put_job(&mut self, row: JobRow) {
+        let id = JobId(row.id);
+        if let Some(old) = self.jobs.get(&id).cloned() {
+            self.index.take_job(&old);
+        }
+        self.index.add_job(&row);
+        self.jobs.put(id, Arc::new(row));
+    }
+
+    pub(crate) fn remove_job(&mut self, id: JobId) {
+        let Some(row) = self.jobs.remove(&id) else { return };
+        self.index.take_job(&row);
+    }
+
     pub(crate) fn put_invocation(&mut self, row: InvocationRow) {
         let key: InvocationKey = (row.id.clone(), row.ordinal);
         self.remove_invocation(&key);
@@ -242,6 +280,8 @@ impl State {
         fresh.instances.iter().for_each(|(_, row)| fresh.index.add_instance(row));
         fresh.task_definitions.iter().for_each(|(_, row)| fresh.index.add_task_definition(row));
         fresh.services.iter().for_each(|(_, row)| fresh.index.add_service(row));
+        fresh.schedules.iter().for_each(|(_, row)| fresh.index.add_schedule(row));
+        fresh.jobs.iter().for_each(|(_, row)| fresh.index.add_job(row));
         for (key, row) in fresh.invocations.iter() {
             fresh.index.invocation_expiry.insert((row.expires_at_ms, key.clone()));
         }
@@ -350,6 +390,42 @@ impl Indexes {
         if let Some(namespace) = namespace_of(row) {
             self.namespaces.remove(&(namespace.to_owned(), ServiceId(row.id)));
         }
+    }
+
+    fn add_schedule(&mut self, row: &ScheduleRow) {
+        let cluster = ClusterId(row.cluster_id);
+        self.schedule_names.insert((cluster, row.name.clone()), ScheduleId(row.id));
+        let counts = self.cluster_counts.entry(cluster).or_default();
+        counts.schedules = counts.schedules.wrapping_add(1);
+    }
+
+    fn add_job(&mut self, row: &JobRow) {
+        let (id, cluster, over) = (JobId(row.id), ClusterId(row.cluster_id), is_over(row));
+        self.job_names.insert((cluster, row.name.clone(), id));
+        self.jobs_by_cluster.insert((cluster, over, id));
+        if row.schedule_id != 0 {
+            self.jobs_by_schedule.insert((ScheduleId(row.schedule_id), over, id));
+        }
+        if !over {
+            self.job_definitions.insert((TaskDefinitionId(row.task_definition_id), id));
+        }
+        let counter = self.jobs_counter(row);
+        *counter = counter.wrapping_add(1);
+    }
+
+    fn take_job(&mut self, row: &JobRow) {
+        let (id, cluster, over) = (JobId(row.id), ClusterId(row.cluster_id), is_over(row));
+        self.job_names.remove(&(cluster, row.name.clone(), id));
+        self.jobs_by_cluster.remove(&(cluster, over, id));
+        self.jobs_by_schedule.remove(&(ScheduleId(row.schedule_id), over, id));
+        self.job_definitions.remove(&(TaskDefinitionId(row.task_definition_id), id));
+        let counter = self.jobs_counter(row);
+        *counter = counter.wrapping_sub(1);
+    }
+
+    fn jobs_counter(&mut self, row: &JobRow) -> &mut u32 {
+        let counts = self.cluster_counts.entry(ClusterId(row.cluster_id)).or_default();
+        if is_over(row) { &mut counts.jobs_over } else { &mut counts.jobs_active }
     }
 
     fn services_counter(&mut self, row: &ServiceRow) -> &mut u32 {

@@ -23,21 +23,22 @@ mod tally;
 use std::sync::Arc;
 
 use prost::Message;
-use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{ClusterId, DeploymentId, InstanceId, JobId, ScheduleId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
-    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, MetaRow, ServiceDeploymentRow,
-    ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
+    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, JobRow, JobStatus, MemberRow, MetaRow,
+    ScheduleRow, ServiceDeploymentRow, ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow, TaskDefinitionRow,
+    TaskRow, TokenRow, ZoneRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
-pub use apply::{DEFAULT_LIMITS, PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
+pub use apply::{DEFAULT_LIMITS, PREDEFINED_CAPACITY_PROVIDERS, check_strategy, holds_place, places};
 pub use breaker::CircuitBreaker;
 pub use effects::{Change, Effects};
 pub use error::{error_of, refusal_of};
 pub use history::{HISTORY_OPEN_BYTES_MAX, HistoryKey, history_key, history_place};
 pub use index::Indexes;
-pub use query::service_group;
+pub use query::{job_group, service_group};
 pub use size::{effective_size, fixed_ports, parse_cpu, parse_memory, size_of};
 pub use snapshot::{CHUNK_BYTES, Chunk, Restore, RestoreError};
 pub use table::{Table, TableHash};
@@ -111,6 +112,10 @@ pub struct State {
     pub history_open: Table<HistoryKey, HistoryRow>,
     /// Zones that are fenced, by name.
     pub zones: Table<String, ZoneRow>,
+    /// When jobs begin.
+    pub schedules: Table<ScheduleId, ScheduleRow>,
+    /// Jobs, the last that are over included.
+    pub jobs: Table<JobId, JobRow>,
     /// Derived.
     pub index: Indexes,
 }
@@ -146,6 +151,8 @@ impl State {
             zones: Table::new(23),
             service_deployments: Table::new(14),
             service_revisions: Table::new(15),
+            schedules: Table::new(20),
+            jobs: Table::new(21),
             index: Indexes::default(),
         }
     }
@@ -185,6 +192,8 @@ impl State {
             (self.zones.number(), self.zones.hash()),
             (self.service_deployments.number(), self.service_deployments.hash()),
             (self.service_revisions.number(), self.service_revisions.hash()),
+            (self.schedules.number(), self.schedules.hash()),
+            (self.jobs.number(), self.jobs.hash()),
         ]
     }
 }
@@ -219,4 +228,9 @@ pub fn is_daemon(service: &ServiceRow) -> bool {
 pub fn is_finished(status: ServiceDeploymentStatus) -> bool {
     use ServiceDeploymentStatus as Status;
     matches!(status, Status::Successful | Status::Stopped | Status::RollbackSuccessful | Status::RollbackFailed)
+}
+
+/// Whether a job has come to its end.
+pub fn is_over(job: &JobRow) -> bool {
+    matches!(job.status(), JobStatus::Succeeded | JobStatus::Failed | JobStatus::Stopped)
 }

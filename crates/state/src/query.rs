@@ -3,9 +3,12 @@
 use std::{ops::Bound, sync::Arc};
 
 use imbl::ordmap::DiffItem;
-use seawall_model::{ArnScope, ClusterId, DeploymentId, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{
+    ArnScope, ClusterId, DeploymentId, Id128, InstanceId, JobId, ScheduleId, ServiceId, TaskDefinitionId, TaskId,
+};
 use seawall_proto::internal::v1::{
-    ClusterRow, InstanceRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow,
+    ClusterRow, InstanceRow, JobRow, ScheduleRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow,
+    TaskDefinitionRow, TaskRow,
 };
 
 use crate::{
@@ -16,6 +19,7 @@ use crate::{
 
 const LAST: TaskId = Id128(u128::MAX);
 const SERVICE_GROUP: &str = "service:";
+const JOB_GROUP: &str = "job:";
 
 impl State {
     /// Region and account of every ARN.
@@ -134,11 +138,13 @@ impl State {
         self.service_revisions.get(&(ServiceId(service.id), target)).filter(|_| !is_primary)
     }
 
-    /// Whether a service (its deployments, or the revision that it would roll back to) or a task that is kept needs a task
-    /// definition.
+    /// Whether a service (its deployments, or the revision that it would roll back to), a job that is not over or a task that is
+    /// kept needs a task definition.
     pub fn is_definition_in_use(&self, definition: TaskDefinitionId) -> bool {
         let services = (definition, ServiceId(0))..=(definition, ServiceId(u64::MAX));
+        let jobs = (definition, JobId(0))..=(definition, JobId(u64::MAX));
         self.index.service_definitions.range(services).next().is_some()
+            || self.index.job_definitions.range(jobs).next().is_some()
             || self.index.definition_tasks.contains_key(&definition)
     }
 
@@ -178,12 +184,52 @@ impl State {
     }
 
     /// Tasks of a task group ("family:web", "service:web") that are not known to have stopped.
-    pub fn tasks_of_group(&self, cluster: ClusterId, group: &str) -> impl Iterator<Item = &Arc<TaskRow>> {
+    pub fn tasks_of_group<'a>(
+        &'a self,
+        cluster: ClusterId,
+        group: &str,
+    ) -> impl Iterator<Item = &'a Arc<TaskRow>> + use<'a> {
         let name: Arc<str> = Arc::from(group);
         let range = (cluster, name.clone(), TaskId::default())..=(cluster, name, LAST);
         let standalone = self.index.tasks_by_group.range(range).filter_map(|(_, _, id)| self.tasks.get(id));
         let of_service = self.service_of_group(cluster, group).into_iter();
         standalone.chain(of_service.flat_map(|id| self.live_tasks_of_service(id)))
+    }
+
+    /// The schedule of that name.
+    pub fn schedule_by_name(&self, cluster: ClusterId, name: &str) -> Option<&Arc<ScheduleRow>> {
+        self.schedules.get(self.index.schedule_names.get(&(cluster, name.to_owned()))?)
+    }
+
+    /// Schedules of a cluster, by name.
+    pub fn schedules_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<ScheduleRow>> {
+        let range = self.index.schedule_names.range((cluster, String::new())..);
+        range.take_while(move |((of, _), _)| *of == cluster).filter_map(|(_, id)| self.schedules.get(id))
+    }
+
+    /// The job of that name that was made last.
+    pub fn job_by_name(&self, cluster: ClusterId, name: &str) -> Option<&Arc<JobRow>> {
+        let range = (cluster, name.to_owned(), JobId(0))..=(cluster, name.to_owned(), JobId(u64::MAX));
+        let (_, _, last) = self.index.job_names.range(range).next_back()?;
+        self.jobs.get(last)
+    }
+
+    /// Jobs of a cluster that are over, or those that are not, in the order in which they were made.
+    pub fn jobs_of(&self, cluster: ClusterId, over: bool) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
+        let range = (cluster, over, JobId(0))..=(cluster, over, JobId(u64::MAX));
+        self.index.jobs_by_cluster.range(range).filter_map(|(_, _, id)| self.jobs.get(id))
+    }
+
+    /// The same of one schedule.
+    pub fn jobs_of_schedule(&self, schedule: ScheduleId, over: bool) -> impl DoubleEndedIterator<Item = &Arc<JobRow>> {
+        let range = (schedule, over, JobId(0))..=(schedule, over, JobId(u64::MAX));
+        self.index.jobs_by_schedule.range(range).filter_map(|(_, _, id)| self.jobs.get(id))
+    }
+
+    /// Tasks of a job that are not known to have stopped.
+    pub fn live_tasks_of_job<'a>(&'a self, job: &JobRow) -> impl Iterator<Item = &'a Arc<TaskRow>> + use<'a> {
+        let id = job.id;
+        self.tasks_of_group(ClusterId(job.cluster_id), &job_group(&job.name)).filter(move |task| task.job_id == id)
     }
 
     /// Tasks of a service by status.
@@ -278,6 +324,11 @@ impl State {
 /// The group that a service's tasks are in.
 pub fn service_group(service: &str) -> String {
     format!("{SERVICE_GROUP}{service}")
+}
+
+/// The group that a job's tasks are in.
+pub fn job_group(job: &str) -> String {
+    format!("{JOB_GROUP}{job}")
 }
 
 fn group_key(cluster: ClusterId, group: &str) -> SpreadKey {

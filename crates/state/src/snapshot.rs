@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use prost::Message;
-use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId};
+use seawall_model::{ClusterId, Id128, InstanceId, JobId, ScheduleId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
-    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, MemberRow, ServiceDeploymentRow,
-    ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
+    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, JobRow, MemberRow, ScheduleRow,
+    ServiceDeploymentRow, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
 };
 
 use crate::{AccountSettingKey, ClientTokenKey, HistoryKey, InvocationKey, State, Table, history_key, task_id_of};
@@ -73,6 +73,8 @@ impl State {
             .chain(chunks_of(&self.zones))
             .chain(chunks_of(&self.service_deployments))
             .chain(chunks_of(&self.service_revisions))
+            .chain(chunks_of(&self.schedules))
+            .chain(chunks_of(&self.jobs))
     }
 }
 
@@ -135,6 +137,8 @@ impl Restore {
             23 => fill(&mut state.zones, chunk),
             14 => fill(&mut state.service_deployments, chunk),
             15 => fill(&mut state.service_revisions, chunk),
+            20 => fill(&mut state.schedules, chunk),
+            21 => fill(&mut state.jobs, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -213,4 +217,6 @@ rows! {
     ZoneRow: String = |it| it.name.clone();
     ServiceDeploymentRow: (ServiceId, String) = |it| (ServiceId(it.service_id), it.id.clone());
     ServiceRevisionRow: (ServiceId, u64) = |it| (ServiceId(it.service_id), it.id);
+    ScheduleRow: ScheduleId = |it| ScheduleId(it.id);
+    JobRow: JobId = |it| JobId(it.id);
 }

@@ -85,6 +85,12 @@ pub struct ClusterCounts {
     pub services_draining: u32,
     /// INACTIVE services that are kept.
     pub services_inactive: u32,
+    /// Schedules.
+    pub schedules: u32,
+    /// Jobs that are not over.
+    pub jobs_active: u32,
+    /// Jobs that are over and kept.
+    pub jobs_over: u32,
 }
 
 impl ClusterCounts {

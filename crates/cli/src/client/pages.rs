@@ -2,10 +2,10 @@
 
 use seawall_model::limits::{DESCRIBE_MAX, DESCRIBE_SERVICES_MAX};
 use seawall_proto::v1::{
-    Cluster, ContainerInstance, DescribeClustersRequest, DescribeContainerInstancesRequest, DescribeServicesRequest,
-    DescribeTasksRequest, Failure as EcsFailure, ListClustersRequest, ListContainerInstancesRequest,
-    ListHistoryRequest, ListHistoryResponse, ListServicesRequest, ListTaskDefinitionsRequest, ListTasksRequest,
-    Service, Task,
+    Cluster, ContainerInstance, DescribeClustersRequest, DescribeContainerInstancesRequest, DescribeJobsRequest,
+    DescribeSchedulesRequest, DescribeServicesRequest, DescribeTasksRequest, Failure as EcsFailure, Job,
+    ListClustersRequest, ListContainerInstancesRequest, ListHistoryRequest, ListHistoryResponse, ListServicesRequest,
+    ListTaskDefinitionsRequest, ListTasksRequest, Schedule, Service, Task,
 };
 
 use super::{Again, Client};
@@ -16,11 +16,14 @@ const PAGES_MAX: usize = 10_000;
 
 /// `$client` asks `$operation` for page after page; `$field` of each is gathered.
 macro_rules! all_pages {
-    ($client:expr, $request:expr, $operation:ident, $field:ident) => {{
+    ($client:expr, $request:expr, $operation:ident, $field:ident) => {
+        all_pages!($client, ecs, $request, $operation, $field)
+    };
+    ($client:expr, $service:ident, $request:expr, $operation:ident, $field:ident) => {{
         let mut request = $request;
         let mut all = Vec::new();
         for _ in 0..PAGES_MAX {
-            let ask = async |mut c: super::Connection, r| c.ecs.$operation(r).await;
+            let ask = async |mut c: super::Connection, r| c.$service.$operation(r).await;
             let page = $client.call(Again::Safe, request.clone(), ask).await?;
             all.extend(page.$field);
             request.next_token = page.next_token;
@@ -74,6 +77,18 @@ impl Client {
             }
         }
         Err(Failure::refused("list_history has no last page").next("--since TIME"))
+    }
+
+    /// A cluster's jobs, the newest first; of one schedule where it is named.
+    pub async fn jobs(&self, cluster: &str, schedule: Option<String>) -> Result<Vec<Job>, Failure> {
+        let request = DescribeJobsRequest { cluster: Some(cluster.to_owned()), schedule, ..Default::default() };
+        all_pages!(self, control, request, describe_jobs, jobs)
+    }
+
+    /// A cluster's schedules, by name.
+    pub async fn schedules(&self, cluster: &str) -> Result<Vec<Schedule>, Failure> {
+        let request = DescribeSchedulesRequest { cluster: Some(cluster.to_owned()), ..Default::default() };
+        all_pages!(self, control, request, describe_schedules, schedules)
     }
 
     /// ARNs of a cluster's instances.

@@ -57,10 +57,10 @@ pub async fn run(ctx: &Context, args: LogsArgs) -> Result<(), Failure> {
     read_all(ctx, request, &arns, many).await
 }
 
-/// Follows tasks until all have stopped.
-pub async fn follow_until_stopped(ctx: &Context, cluster: &str, tasks: &[Task]) -> Result<(), Failure> {
+/// What tasks wrote, and with `follow` what they write until all have stopped.
+pub async fn of_tasks(ctx: &Context, cluster: &str, tasks: &[Task], follow: bool) -> Result<(), Failure> {
     let arns: Vec<String> = tasks.iter().map(|task| task.task_arn().to_owned()).collect();
-    let request = TaskLogsRequest { cluster: Some(cluster.to_owned()), follow: true, ..Default::default() };
+    let request = TaskLogsRequest { cluster: Some(cluster.to_owned()), follow, ..Default::default() };
     read_all(ctx, request, &arns, arns.len() > 1).await
 }
 

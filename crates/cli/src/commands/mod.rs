@@ -12,11 +12,13 @@ mod dev;
 mod env;
 mod events;
 mod instance;
+mod job;
 mod logs;
 mod member;
 mod proxy;
 mod run;
 mod scale;
+mod schedule;
 pub mod secret;
 mod server;
 mod service;
@@ -87,6 +89,8 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Task(command) => task::run(ctx, command).await,
         Command::Service(command) => service::run(ctx, command).await,
         Command::Scale { services } => scale::run(ctx, services).await,
+        Command::Job(command) => job::run(ctx, command).await,
+        Command::Schedule(command) => schedule::run(ctx, command).await,
         Command::Logs(args) => logs::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
         Command::Why { name } => why::run(ctx, &name).await,

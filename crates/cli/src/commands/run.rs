@@ -246,7 +246,7 @@ async fn attached(ctx: &Context, tasks: &[Task]) -> Result<(), Failure> {
     let arns: Vec<String> = tasks.iter().map(|t| t.task_arn().to_owned()).collect();
     tokio::select! {
         biased;
-        followed = logs::follow_until_stopped(ctx, &cluster, tasks) => followed?,
+        followed = logs::of_tasks(ctx, &cluster, tasks, true) => followed?,
         // A task that never starts has no output that could end.
         Err(failure) = wait::until(ctx, async || started(ctx, &arns).await) => return Err(failure),
     }

@@ -128,6 +128,7 @@ fn command(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan) -> Pla
         wanted_before: view.wanted + view.proposed + view.proposed_old + 1,
         // What the service lacks is in its row.
         failures: Vec::new(),
+        ..PlaceTasks::default()
     }
 }
 

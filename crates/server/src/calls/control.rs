@@ -60,6 +60,14 @@ macro_rules! for_each_control {
             EvacuateZone, evacuate_zone, EvacuateZoneRequest, EvacuateZoneResponse, WRITE_DEADLINE;
             ReturnZone, return_zone, ReturnZoneRequest, ReturnZoneResponse, WRITE_DEADLINE;
             CheckZones, check_zones, CheckZonesRequest, CheckZonesResponse, READ_DEADLINE;
+            CreateSchedule, create_schedule, CreateScheduleRequest, CreateScheduleResponse, WRITE_DEADLINE;
+            UpdateSchedule, update_schedule, UpdateScheduleRequest, UpdateScheduleResponse, WRITE_DEADLINE;
+            DeleteSchedule, delete_schedule, DeleteScheduleRequest, DeleteScheduleResponse, WRITE_DEADLINE;
+            DescribeSchedules, describe_schedules, DescribeSchedulesRequest, DescribeSchedulesResponse, READ_DEADLINE;
+            PreviewSchedule, preview_schedule, PreviewScheduleRequest, PreviewScheduleResponse, READ_DEADLINE;
+            RunJob, run_job, RunJobRequest, RunJobResponse, WRITE_DEADLINE;
+            StopJob, stop_job, StopJobRequest, StopJobResponse, WRITE_DEADLINE;
+            DescribeJobs, describe_jobs, DescribeJobsRequest, DescribeJobsResponse, READ_DEADLINE;
         }
     };
 }
@@ -74,6 +82,10 @@ macro_rules! names {
 }
 
 for_each_control!(names);
+pub(crate) use super::schedules::{
+    create_schedule, delete_schedule, describe_jobs, describe_schedules, preview_schedule, run_job, stop_job,
+    update_schedule,
+};
 
 pub(crate) async fn explain(node: &Arc<Node>, call: &Call, ask: &ExplainRequest) -> Result<ExplainResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;

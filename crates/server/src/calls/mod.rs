@@ -5,6 +5,7 @@
 
 pub(crate) mod control;
 mod ecs;
+mod schedules;
 
 use seawall_env::Instant;
 use seawall_model::{ApiError, ErrorCode};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 use seawall_consensus::ProposeError;
 use seawall_model::{
-    ApiError, ErrorCode, ServiceId,
+    ApiError, ErrorCode,
     limits::{BATCH_BYTES, BATCH_COMMANDS},
 };
 use seawall_proto::{
@@ -17,7 +17,10 @@ use seawall_state::{State, error_of};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::proposer::{Job, What};
+use super::{
+    proposer::{Job, What},
+    wake::Subject,
+};
 use crate::{
     api::{Node, WriteError},
     metrics::Metrics,
@@ -45,8 +48,8 @@ pub(super) struct Asked {
     pub(super) render: Option<Render>,
     /// Members that the request uses and that are only stored.
     pub(super) stored: Vec<String>,
-    /// The service whose controller asks.
-    pub(super) service: Option<ServiceId>,
+    /// Whose controller asks.
+    pub(super) subject: Option<Subject>,
 }
 
 impl Asked {
@@ -76,7 +79,7 @@ pub(super) struct Batch {
 /// A batch that came to its end.
 pub(super) struct Done {
     pub(super) commands: Vec<Command>,
-    pub(super) services: Vec<ServiceId>,
+    pub(super) subjects: Vec<Subject>,
     /// What these assumed no longer holds: they are planned again.
     pub(super) again: Vec<Job>,
     /// Nothing of it was applied here.
@@ -106,7 +109,7 @@ impl Batch {
     /// Submits the entry and answers everyone in it.
     pub(super) async fn propose(self, node: Arc<Node>, term: u64, finished: mpsc::Sender<Done>) {
         let result = node.consensus.propose(self.commands.clone(), Some(term)).await;
-        let services = self.askers.iter().filter_map(|(_, asked, _)| asked.service).collect();
+        let subjects = self.askers.iter().filter_map(|(_, asked, _)| asked.subject).collect();
         let mut again = Vec::new();
         let is_lost = result.is_err();
         match result {
@@ -132,7 +135,7 @@ impl Batch {
             }
         }
         // The proposer outlives every batch; if it has ended, the member is going down.
-        let _ = finished.send(Done { commands: self.commands, services, again, is_lost }).await;
+        let _ = finished.send(Done { commands: self.commands, subjects, again, is_lost }).await;
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use seawall_consensus::AppliedState;
+use seawall_controllers::{jobs, schedules, service};
 use seawall_env::{Env, Instant, TaskKind};
 use seawall_model::{
     ApiError, ErrorCode, TaskId,
@@ -28,7 +29,7 @@ use tracing::{debug, error, info};
 
 use super::{
     batch::{Asked, Batch, Done, Refused},
-    wake::Wake,
+    wake::{Subject, Wake},
 };
 use crate::{
     api::{Node, WriteError},
@@ -40,8 +41,8 @@ use crate::{
 
 /// Entries on their way at once: enough to keep the disk and the peers busy, few enough that batches form.
 const IN_FLIGHT_MAX: usize = 4;
-/// Services planned before what came in meanwhile is looked at.
-const SERVICES_A_ROUND: usize = 64;
+/// Services, schedules and jobs planned before what came in meanwhile is looked at.
+const SUBJECTS_A_ROUND: usize = 64;
 /// A write is planned again this often when what it assumed no longer holds.
 const TRIES_MAX: u32 = 20;
 
@@ -276,7 +277,7 @@ impl Loop {
                 self.take(&applied, &mut batch, job);
             }
         }
-        self.plan_services(&applied, &mut batch);
+        self.plan_subjects(&applied, &mut batch);
         if !batch.is_empty() {
             self.submit(batch);
         }
@@ -405,8 +406,8 @@ impl Loop {
         without.placements.len() > plan.placements.len()
     }
 
-    /// Services that something woke, unless what they last decided is still on its way.
-    fn plan_services(&mut self, applied: &Arc<AppliedState>, batch: &mut Batch) {
+    /// What something woke, unless what it last decided is still on its way.
+    fn plan_subjects(&mut self, applied: &Arc<AppliedState>, batch: &mut Batch) {
         let hold_replacement = self.node.liveness.holds_replacement();
         if std::mem::replace(&mut self.held_replacement, hold_replacement) && !hold_replacement {
             self.wake.everything();
@@ -416,28 +417,32 @@ impl Loop {
             hold_replacement,
             fargate: self.node.config.fargate,
         };
-        for _ in 0..SERVICES_A_ROUND {
+        for _ in 0..SUBJECTS_A_ROUND {
             if batch.is_full() {
                 return;
             }
-            let Some(service) = self.wake.next(&applied.state, now.cluster_time_ms) else { return };
+            let Some(subject) = self.wake.next(&applied.state, now.cluster_time_ms) else { return };
             let began = self.node.env.now();
             self.fleet.sync(&applied.state, &self.overlay);
-            let plan = seawall_controllers::service::plan(&self.fleet, service, now);
-            self.node.liveness.status("service", self.node.env.wall_ms(), self.node.env.now() - began, None);
+            let (controller, plan) = match subject {
+                Subject::Service(id) => ("service", service::plan(&self.fleet, id, now)),
+                Subject::Schedule(id) => ("schedule", schedules::plan(&applied.state, id, now)),
+                Subject::Job(id) => ("job", jobs::plan(&self.fleet, id, now)),
+            };
+            self.node.liveness.status(controller, self.node.env.wall_ms(), self.node.env.now() - began, None);
             if let Some(at) = plan.wake_at_ms {
-                self.wake.at(service, at);
+                self.wake.at(subject, at);
             }
             if plan.commands.is_empty() {
                 continue;
             }
-            debug!(%service, plan = %plan.text, "service controller");
-            self.wake.busy(service);
+            debug!(?subject, plan = %plan.text, "controller");
+            self.wake.busy(subject);
             let commands: Vec<Command> = plan.commands.into_iter().map(|kind| self.controller_command(kind)).collect();
             for command in &commands {
                 self.note(&applied.state, command, true);
             }
-            batch.add(Asked { commands, service: Some(service), ..Default::default() }, None);
+            batch.add(Asked { commands, subject: Some(subject), ..Default::default() }, None);
         }
     }
 
@@ -477,8 +482,8 @@ impl Loop {
         for command in &done.commands {
             self.note(&state.state, command, false);
         }
-        for service in done.services {
-            self.wake.idle(service);
+        for subject in done.subjects {
+            self.wake.idle(subject);
         }
         if done.is_lost {
             self.wake.back_off();

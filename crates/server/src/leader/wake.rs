@@ -1,4 +1,5 @@
-//! Which services to look at next: those that something changed for, those whose time has come, and now and then all.
+//! Which services, schedules and jobs to look at next: those that something changed for, those whose time has come, and now
+//! and then all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,9 +9,9 @@ use std::{
 
 use seawall_consensus::AppliedEntry;
 use seawall_env::{Env, Instant};
-use seawall_model::{InstanceId, ServiceId};
+use seawall_model::{InstanceId, JobId, ScheduleId, ServiceId};
 use seawall_proto::internal::v1::{InstanceStatus, TaskRow};
-use seawall_state::{Change, State, is_daemon};
+use seawall_state::{Change, State, is_daemon, is_over};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::member::Hints;
@@ -18,7 +19,7 @@ use crate::member::Hints;
 #[cfg(test)]
 mod tests;
 
-/// Every service is looked at this often, whatever hints were lost.
+/// Everything is looked at this often, whatever hints were lost.
 const EVERYTHING: Duration = Duration::from_secs(30);
 /// After an entry that was refused. A leader that hands over refuses all while it still counts as the leader: planning the
 /// same again and again would take the time that its successor needs.
@@ -26,17 +27,24 @@ const BACK_OFF: Duration = Duration::from_millis(20);
 /// Longest sleep of the proposer.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// What a controller looks at.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Subject {
+    Schedule(ScheduleId),
+    Service(ServiceId),
+    Job(JobId),
+}
+
 /// Level-triggered: a hint only says when to look, never what is true.
 pub(super) struct Wake {
     env: Env,
     hints: Hints,
-    dirty: BTreeSet<ServiceId>,
+    dirty: BTreeSet<Subject>,
     /// Their last decision is on its way.
-    busy: BTreeSet<ServiceId>,
-    /// Cluster times at which a service asked to be looked at.
-    timers: BTreeMap<ServiceId, i64>,
+    busy: BTreeSet<Subject>,
+    timers: Timers,
     /// Could not place all their tasks when last looked at.
-    waiting: BTreeSet<ServiceId>,
+    waiting: BTreeSet<Subject>,
     everything_at: Instant,
     not_before: Instant,
 }
@@ -48,18 +56,18 @@ impl Wake {
             hints,
             dirty: BTreeSet::new(),
             busy: BTreeSet::new(),
-            timers: BTreeMap::new(),
+            timers: Timers::default(),
             waiting: BTreeSet::new(),
             everything_at: env.now(),
             not_before: Instant::default(),
         }
     }
 
-    /// Look at every service: a new term, or hints that were lost.
+    /// Look at everything: a new term, or hints that were lost.
     pub(super) fn everything(&mut self) {
         self.everything_at = self.env.now();
         self.busy.clear();
-        self.timers.clear();
+        self.timers = Timers::default();
     }
 
     /// Takes the hints of an applied entry.
@@ -77,11 +85,16 @@ impl Wake {
     fn note_change(&mut self, state: &State, change: &Change) {
         match change {
             Change::Service(id) => {
-                self.dirty.insert(*id);
-                if state.services.get(id).is_some_and(|row| !row.unplaced_reason.is_empty()) {
-                    self.waiting.insert(*id);
-                } else {
-                    self.waiting.remove(id);
+                let waits = state.services.get(id).is_some_and(|row| !row.unplaced_reason.is_empty());
+                self.note_subject(Subject::Service(*id), waits);
+            }
+            Change::Schedule(id) => self.note_subject(Subject::Schedule(*id), false),
+            Change::Job(id) => {
+                let row = state.jobs.get(id);
+                self.note_subject(Subject::Job(*id), row.is_some_and(|row| !row.unplaced_reason.is_empty()));
+                // It may wait for the end of this one.
+                if let Some(row) = row.filter(|row| row.schedule_id != 0) {
+                    self.dirty.insert(Subject::Schedule(ScheduleId(row.schedule_id)));
                 }
             }
             Change::Task(id) => {
@@ -89,12 +102,11 @@ impl Wake {
                     self.note_task(state, task);
                 }
             }
-            Change::TaskRetired(task) => self.wake_service(ServiceId(task.service_id)),
+            Change::TaskRetired(task) => self.dirty.extend(owner_of(task)),
             Change::Instance(id) => {
-                let services: Vec<_> = tasks_services(state, *id).collect();
-                services.into_iter().for_each(|id| self.wake_service(id));
+                self.dirty.extend(state.tasks_of_instance(*id).filter_map(|task| owner_of(task)));
                 self.dirty.extend(&self.waiting);
-                self.dirty.extend(state.daemons());
+                self.dirty.extend(state.daemons().map(Subject::Service));
             }
             Change::Zone(_) => self.everything_at = self.env.now(),
             Change::Meta | Change::Member(_) | Change::Cluster(_) | Change::TaskDefinition(_) => {}
@@ -103,38 +115,41 @@ impl Wake {
     }
 
     fn note_task(&mut self, state: &State, task: &TaskRow) {
-        let id = ServiceId(task.service_id);
-        self.wake_service(id);
+        self.dirty.extend(owner_of(task));
         // Where a daemon's task was placed others may follow.
-        if task.released || state.services.get(&id).is_some_and(|row| is_daemon(row)) {
+        let of_daemon = state.services.get(&ServiceId(task.service_id)).is_some_and(|row| is_daemon(row));
+        if task.released || of_daemon {
             self.dirty.extend(&self.waiting);
         }
         let instance = state.instances.get(&InstanceId(task.instance_id));
         if instance.is_some_and(|row| row.status() != InstanceStatus::Active) {
             // The last task of others may have left.
-            self.dirty.extend(state.daemons());
+            self.dirty.extend(state.daemons().map(Subject::Service));
         }
     }
 
-    fn wake_service(&mut self, id: ServiceId) {
-        if id != ServiceId::default() {
-            self.dirty.insert(id);
+    fn note_subject(&mut self, subject: Subject, waits_for_a_place: bool) {
+        self.dirty.insert(subject);
+        if waits_for_a_place {
+            self.waiting.insert(subject);
+        } else {
+            self.waiting.remove(&subject);
         }
     }
 
-    /// Look at a service again at a cluster time.
-    pub(super) fn at(&mut self, service: ServiceId, cluster_time_ms: i64) {
-        self.timers.insert(service, cluster_time_ms);
+    /// Look at it again at a cluster time.
+    pub(super) fn at(&mut self, subject: Subject, cluster_time_ms: i64) {
+        self.timers.set(subject, cluster_time_ms);
     }
 
-    pub(super) fn busy(&mut self, service: ServiceId) {
-        self.busy.insert(service);
+    pub(super) fn busy(&mut self, subject: Subject) {
+        self.busy.insert(subject);
     }
 
     /// Its decision is applied or lost: what it sees now may ask for more.
-    pub(super) fn idle(&mut self, service: ServiceId) {
-        self.busy.remove(&service);
-        self.dirty.insert(service);
+    pub(super) fn idle(&mut self, subject: Subject) {
+        self.busy.remove(&subject);
+        self.dirty.insert(subject);
     }
 
     /// Looks at nothing for a moment.
@@ -142,30 +157,27 @@ impl Wake {
         self.not_before = self.env.now() + self.env.jitter(BACK_OFF);
     }
 
-    /// The next service to look at: daemons first, since others come after them on an instance.
-    pub(super) fn next(&mut self, state: &State, now_ms: i64) -> Option<ServiceId> {
+    /// The next to look at: daemons first, since others come after them on an instance.
+    pub(super) fn next(&mut self, state: &State, now_ms: i64) -> Option<Subject> {
         if self.env.now() < self.not_before {
             return None;
         }
         if self.env.now() >= self.everything_at {
             self.everything_at = self.env.now() + EVERYTHING;
             for (id, row) in state.services.iter() {
-                self.dirty.insert(*id);
-                if !row.unplaced_reason.is_empty() {
-                    self.waiting.insert(*id);
-                }
+                self.note_subject(Subject::Service(*id), !row.unplaced_reason.is_empty());
             }
+            for (id, row) in state.jobs.iter().filter(|(_, row)| !is_over(row)) {
+                self.note_subject(Subject::Job(*id), !row.unplaced_reason.is_empty());
+            }
+            self.dirty.extend(state.schedules.iter().map(|(id, _)| Subject::Schedule(*id)));
         }
-        let due: Vec<ServiceId> = self.timers.iter().filter(|(_, at)| **at <= now_ms).map(|(id, _)| *id).collect();
-        for id in due {
-            self.timers.remove(&id);
-            self.dirty.insert(id);
-        }
-        let is_ready = |id: &ServiceId| self.dirty.contains(id) && !self.busy.contains(id);
-        let daemon = state.daemons().find(is_ready);
-        let id = daemon.or_else(|| self.dirty.iter().copied().find(|id| !self.busy.contains(id)))?;
-        self.dirty.remove(&id);
-        Some(id)
+        self.dirty.extend(self.timers.take_due(now_ms));
+        let is_ready = |subject: &Subject| self.dirty.contains(subject) && !self.busy.contains(subject);
+        let daemon = state.daemons().map(Subject::Service).find(is_ready);
+        let subject = daemon.or_else(|| self.dirty.iter().copied().find(|subject| !self.busy.contains(subject)))?;
+        self.dirty.remove(&subject);
+        Some(subject)
     }
 
     /// How long the proposer may sleep if nothing else wakes it.
@@ -177,14 +189,50 @@ impl Wake {
         if now < self.not_before {
             return self.not_before - now;
         }
-        if self.dirty.iter().any(|id| !self.busy.contains(id)) {
+        if self.dirty.iter().any(|subject| !self.busy.contains(subject)) {
             return Duration::ZERO;
         }
-        let next = self.timers.values().min().map(|at| Duration::from_millis((at - now_ms).max(0) as u64));
+        let next = self.timers.first().map(|at| Duration::from_millis((at - now_ms).max(0) as u64));
         next.unwrap_or(PAUSE_MAX).min(PAUSE_MAX).min(self.everything_at - now)
     }
 }
 
-fn tasks_services(state: &State, instance: InstanceId) -> impl Iterator<Item = ServiceId> {
-    state.tasks_of_instance(instance).map(|task| ServiceId(task.service_id))
+/// The service or job that a task belongs to.
+fn owner_of(task: &TaskRow) -> Option<Subject> {
+    match (task.service_id, task.job_id) {
+        (0, 0) => None,
+        (0, job) => Some(Subject::Job(JobId(job))),
+        (service, _) => Some(Subject::Service(ServiceId(service))),
+    }
+}
+
+/// Cluster times at which somebody asked to be looked at, one each.
+#[derive(Default)]
+struct Timers {
+    by_subject: BTreeMap<Subject, i64>,
+    by_time: BTreeSet<(i64, Subject)>,
+}
+
+impl Timers {
+    fn set(&mut self, subject: Subject, at_ms: i64) {
+        if let Some(before_ms) = self.by_subject.insert(subject, at_ms) {
+            self.by_time.remove(&(before_ms, subject));
+        }
+        self.by_time.insert((at_ms, subject));
+    }
+
+    fn first(&self) -> Option<i64> {
+        self.by_time.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    fn take_due(&mut self, now_ms: i64) -> Vec<Subject> {
+        let mut due = Vec::new();
+        while self.first().is_some_and(|at_ms| at_ms <= now_ms)
+            && let Some((_, subject)) = self.by_time.pop_first()
+        {
+            self.by_subject.remove(&subject);
+            due.push(subject);
+        }
+        due
+    }
 }

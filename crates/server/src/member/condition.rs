@@ -144,6 +144,8 @@ pub(crate) fn grows(kind: &command::Kind) -> bool {
             | command::Kind::TagResource(_)
             | command::Kind::PutAttributes(_)
             | command::Kind::PutToken(_)
+            | command::Kind::CreateSchedule(_)
+            | command::Kind::CreateJob(_)
     )
 }
 

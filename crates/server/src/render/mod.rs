@@ -6,6 +6,8 @@ pub mod endpoint;
 pub mod event;
 pub mod history;
 pub mod instance;
+pub mod job;
+pub mod schedule;
 pub mod service;
 pub mod service_deployment;
 pub mod task;

@@ -40,6 +40,7 @@ pub fn seen(state: &State, change: &Change) -> Option<Seen> {
         Change::Task(id) => Some(of_task(state, state.tasks.get(id)?, false)),
         Change::TaskRetired(row) => Some(of_task(state, row, true)),
         Change::Meta | Change::Member(_) | Change::Zone(_) | Change::Bookkeeping => None,
+        Change::Schedule(_) | Change::Job(_) => None,
     }
 }
 

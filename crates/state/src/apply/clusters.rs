@@ -85,6 +85,10 @@ impl Apply<'_> {
             let message = "The Cluster cannot be deleted while Tasks are active.";
             return Err(ApiError::new(ErrorCode::ClusterContainsTasks, message).into());
         }
+        if counts.schedules + counts.jobs_active > 0 {
+            let message = "The Cluster cannot be deleted while it has schedules, or jobs that are not over.";
+            return Err(ApiError::new(ErrorCode::ClusterContainsTasks, message).into());
+        }
         let row = ClusterRow { active: false, changed: self.index, ..ClusterRow::clone(row) };
         self.state.put_cluster(row);
         self.changed(Change::Cluster(id));
@@ -103,6 +107,7 @@ impl Apply<'_> {
             return;
         }
         self.forget_inactive_services(id, 0);
+        self.forget_jobs(id, 0);
         self.state.remove_cluster(id);
         self.changed(Change::Cluster(id));
     }

@@ -18,11 +18,13 @@ mod formation;
 mod forwards;
 mod history;
 mod invocations;
+mod jobs;
 mod members;
 mod place_tasks;
 mod protect_tasks;
 mod refusal;
 mod report_tasks;
+mod schedules;
 mod service_deployments;
 mod service_step;
 mod set_instances_status;
@@ -42,6 +44,7 @@ use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::{Command, Done, Limits, MetaRow, Principal, Reply, Stale, command, reply};
 
 pub use capacity_providers::{PREDEFINED as PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
+pub use jobs::{holds_place, places};
 
 use crate::{Change, Effects, State, refusal_of};
 
@@ -163,6 +166,13 @@ impl Apply<'_> {
             Kind::DropHistory(it) => self.drop_history(it),
             Kind::SetZone(it) => self.set_zone(it),
             Kind::CordonInstance(it) => self.cordon_instance(it),
+            Kind::CreateSchedule(it) => self.create_schedule(it),
+            Kind::UpdateSchedule(it) => self.update_schedule(it),
+            Kind::DeleteSchedule(it) => self.delete_schedule(it),
+            Kind::FireSchedule(it) => self.fire_schedule(it),
+            Kind::CreateJob(it) => self.create_job(it),
+            Kind::StopJob(it) => self.stop_job(it),
+            Kind::JobStep(it) => self.job_step(it),
         }
     }
 

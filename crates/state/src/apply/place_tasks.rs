@@ -30,8 +30,9 @@ impl Apply<'_> {
     pub(super) fn place_tasks(&mut self, it: &PlaceTasks) -> Outcome {
         self.active_cluster(it.cluster_id)?;
         let service = self.placing_service(it)?;
+        self.check_placing_job(it)?;
         let definition = self.definition(it.task_definition_id)?;
-        if service.is_none() && definition.status() != TaskDefinitionStatus::Active {
+        if service.is_none() && it.job_id == 0 && definition.status() != TaskDefinitionStatus::Active {
             return Err(definition_inactive().into());
         }
         let base = self.checked_base(it)?;
@@ -175,6 +176,7 @@ fn template(
         overrides: it.overrides.clone(),
         launch_type: it.launch_type.clone(),
         network_configuration: it.network_configuration.clone(),
+        job_id: it.job_id,
         created_at_ms: now_ms,
         ..TaskRow::default()
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, MemberId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{
+    ApiError, ClusterId, ErrorCode, InstanceId, JobId, MemberId, ScheduleId, ServiceId, TaskDefinitionId, TaskId,
+};
 use seawall_proto::internal::v1::{ResourceRef, command, resource_ref};
 
 use super::Apply;
@@ -20,6 +22,8 @@ enum Target {
     AccountSetting(AccountSettingKey),
     AccessKey(String),
     Zone(String),
+    Schedule(ScheduleId),
+    Job(JobId),
 }
 
 impl Apply<'_> {
@@ -99,6 +103,19 @@ impl Apply<'_> {
             Kind::DropAccessKey(it) => vec![Target::AccessKey(it.id.clone())],
             Kind::CordonInstance(it) => vec![instance(&it.instance_id)],
             Kind::SetZone(it) => vec![Target::Zone(it.zone.clone())],
+            Kind::CreateSchedule(it) => {
+                let row = self.state.schedule_by_name(ClusterId(it.cluster_id), &it.name);
+                row.map(|row| Target::Schedule(ScheduleId(row.id))).into_iter().collect()
+            }
+            Kind::UpdateSchedule(it) => vec![Target::Schedule(ScheduleId(it.schedule_id))],
+            Kind::DeleteSchedule(it) => vec![Target::Schedule(ScheduleId(it.schedule_id))],
+            Kind::FireSchedule(it) => vec![Target::Schedule(ScheduleId(it.schedule_id))],
+            Kind::CreateJob(it) => {
+                let row = self.state.job_by_name(ClusterId(it.cluster_id), &it.name);
+                row.map(|row| Target::Job(JobId(row.id))).into_iter().collect()
+            }
+            Kind::StopJob(it) => vec![Target::Job(JobId(it.job_id))],
+            Kind::JobStep(it) => vec![Target::Job(JobId(it.job_id))],
         }
     }
 
@@ -141,6 +158,8 @@ impl Apply<'_> {
             Target::Task(id) => state.tasks.get(id).map(Arc::as_ref).map(|row| row.changed),
             Target::AccessKey(id) => state.access_keys.get(id).map(|row| row.changed),
             Target::Zone(name) => state.zones.get(name).map(|row| row.changed),
+            Target::Schedule(id) => state.schedules.get(id).map(|row| row.changed),
+            Target::Job(id) => state.jobs.get(id).map(|row| row.changed),
         }
     }
 }

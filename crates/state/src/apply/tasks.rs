@@ -19,11 +19,16 @@ impl Apply<'_> {
     /// Puts a task that this command touched.
     pub(super) fn put_task(&mut self, row: TaskRow) {
         let id = task_id_of(&row);
-        if !is_live(&row) && self.state.tasks.get(&id).is_none_or(|old| is_live(old)) {
+        let has_stopped = !is_live(&row) && self.state.tasks.get(&id).is_none_or(|old| is_live(old));
+        if has_stopped {
             *self.stopped.0.entry(ClusterId(row.cluster_id)).or_default() += 1;
         }
+        let of_job = (has_stopped && row.job_id != 0).then(|| row.clone());
         self.state.put_task(TaskRow { changed: self.index, ..row });
         self.changed(Change::Task(id));
+        if let Some(task) = of_job {
+            self.count_for_job(&task);
+        }
     }
 
     /// Hands stopped tasks beyond the limit to history.

@@ -5,15 +5,15 @@ use seawall_model::{Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::{
     internal::v1::{
         AccessKeyRow, AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster,
-        CreateService, DeleteAttributes, DeleteCluster, DeleteService, DeploymentRow, DeregisterInstance,
-        DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken, ForwardId, HistorySegmentRow,
-        MemberRow, PlaceTasks, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion,
-        ReportTasks, ResourceRef, Resources, RolloutState, SealHistory, ServiceEventRow, ServiceStep,
-        SetAccessKeyStatus, SetInstancesStatus, StopServiceDeployment, StopTasks, TagResource, TaskReport, TaskSize,
-        TaskStatus, TokenRow, UntagResource, UpdateService, UseToken, place_tasks, put_attributes, reply, report_tasks,
-        resource_ref,
+        CreateJob, CreateSchedule, CreateService, DeleteAttributes, DeleteCluster, DeleteSchedule, DeleteService,
+        DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken,
+        FireSchedule, ForwardId, HistorySegmentRow, JobStep, MemberRow, PlaceTasks, PortNeed, PutAccessKey,
+        PutAttributes, PutMember, PutToken, RaiseClusterVersion, ReportTasks, ResourceRef, Resources, RolloutState,
+        SealHistory, ServiceEventRow, ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopJob,
+        StopServiceDeployment, StopTasks, TagResource, TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource,
+        UpdateSchedule, UpdateService, UseToken, place_tasks, put_attributes, reply, report_tasks, resource_ref,
     },
-    v1::{CreateServiceRequest, ServiceConnectConfiguration, TaskOverride},
+    v1::{CreateServiceRequest, JobTemplate, ScheduleSpec, ServiceConnectConfiguration, TaskOverride},
 };
 use seawall_state::{Change, State, history_place, task_id, task_id_message};
 
@@ -64,6 +64,74 @@ impl Maker<'_> {
 
     fn service(&self, place: usize) -> u64 {
         self.one(place, self.state.services.iter().map(|(id, _)| id.0).collect(), u64::MAX)
+    }
+
+    fn schedule(&self, place: usize) -> u64 {
+        self.one(place, self.state.schedules.iter().map(|(id, _)| id.0).collect(), 0)
+    }
+
+    fn job(&self, place: usize) -> u64 {
+        self.one(place, self.state.jobs.iter().map(|(id, _)| id.0).collect(), 0)
+    }
+
+    fn template(&self) -> JobTemplate {
+        JobTemplate {
+            task_definition: Some(["web", "db", "db:1"][self.d(4) % 3].into()),
+            completions: Some(1 + (self.d(5) % 3) as u32),
+            parallelism: Some(1 + (self.d(6) % 3) as u32),
+            ..JobTemplate::default()
+        }
+    }
+
+    fn schedule_spec(&self) -> ScheduleSpec {
+        ScheduleSpec {
+            expression: self.flag(2).then(|| format!("rate({} minutes)", self.d(3))),
+            job: Some(self.template()),
+            concurrency: Some(["FORBID", "ALLOW"][self.d(3) % 2].into()),
+            jobs_kept: Some((self.d(4) % 3) as u32),
+            state: Some(["ENABLED", "DISABLED"][self.d(7) % 4 / 3].into()),
+            ..ScheduleSpec::default()
+        }
+    }
+
+    fn schedule_or_job(&self) -> Kind {
+        let (schedule_id, job_id, cluster_id) = (self.schedule(1), self.job(1), self.cluster(2));
+        match self.d(0) % 7 {
+            0 => Kind::CreateSchedule(CreateSchedule {
+                cluster_id,
+                name: format!("n{}", self.d(3) % 3),
+                spec: Some(self.schedule_spec()),
+            }),
+            1 => Kind::UpdateSchedule(UpdateSchedule { schedule_id, spec: Some(self.schedule_spec()) }),
+            2 => Kind::DeleteSchedule(DeleteSchedule { schedule_id }),
+            3 => {
+                let row = self.state.schedules.iter().find(|(id, _)| id.0 == schedule_id).map(|(_, row)| row);
+                Kind::FireSchedule(FireSchedule {
+                    schedule_id,
+                    schedule_version: row.map_or(0, |row| row.changed - u64::from(self.d(2).is_multiple_of(6))),
+                    tick_ms: row.map_or(0, |row| row.handled_ms) + i64::from(self.dice[3]) - 20,
+                    missed: u32::from(self.dice[4]),
+                    job_name: format!("j{}", self.d(5) % 3),
+                })
+            }
+            4 => Kind::CreateJob(CreateJob {
+                cluster_id,
+                name: format!("j{}", self.d(5) % 3),
+                template: Some(self.template()),
+                schedule_id: if self.flag(3) { schedule_id } else { 0 },
+            }),
+            5 => Kind::StopJob(StopJob { job_id, reason: "ü".repeat(700) }),
+            _ => {
+                let row = self.state.jobs.iter().find(|(id, _)| id.0 == job_id).map(|(_, row)| row);
+                Kind::JobStep(JobStep {
+                    job_id,
+                    job_version: row.map_or(0, |row| row.changed - u64::from(self.d(2).is_multiple_of(6))),
+                    status: i32::from(self.dice[3] % 6),
+                    unplaced_reason: self.flag(4).then(|| "why".into()),
+                    ..JobStep::default()
+                })
+            }
+        }
     }
 
     fn task(&self, place: usize) -> TaskId {
@@ -131,6 +199,21 @@ impl Maker<'_> {
                 .then(|| TaskOverride { cpu: Some("64".into()), ..TaskOverride::default() }),
             tags: vec![tag("a", "b")],
             ..PlaceTasks::default()
+        }
+    }
+
+    /// Of a job, more often than not one that it has room for.
+    fn job_placement(&self) -> PlaceTasks {
+        let place = self.placement(self.serial);
+        let job_id = self.job(0);
+        let Some((_, row)) = self.state.jobs.iter().find(|(id, _)| id.0 == job_id) else { return place };
+        PlaceTasks {
+            cluster_id: row.cluster_id,
+            task_definition_id: row.task_definition_id,
+            service_id: 0,
+            job_id,
+            group: seawall_state::job_group(&row.name),
+            ..place
         }
     }
 
@@ -248,7 +331,7 @@ impl Maker<'_> {
 
     fn kind(&self, which: u8) -> Kind {
         let instance = self.instance(0);
-        match which % 39 {
+        match which % 43 {
             0 => init(),
             1 => Kind::PutMember(PutMember {
                 member: Some(MemberRow {
@@ -339,6 +422,8 @@ impl Maker<'_> {
                 service_id: self.service(0),
                 service_deployment_id: self.begun_service_deployment(),
             }),
+            35..=38 => self.schedule_or_job(),
+            39 => Kind::PlaceTasks(self.job_placement()),
             _ if self.flag(5) => Kind::TagResource(TagResource {
                 resource: self.resource(),
                 tags: vec![tag("k", &"v".repeat(self.d(6)))],

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use seawall_env::sim::Sim;
-use seawall_proto::internal::v1::{RaiseClusterVersion, command};
+use seawall_model::TaskId;
+use seawall_proto::{
+    internal::v1::{CreateJob, CreateSchedule, RaiseClusterVersion, command},
+    v1::{JobTemplate, ScheduleSpec},
+};
 use seawall_state::Effects;
 use serde_json::json;
 
@@ -33,13 +37,23 @@ impl Fixture {
         fixture
     }
 
-    fn service(&self, name: &str) -> ServiceId {
+    fn service_id(&self, name: &str) -> ServiceId {
         let found = self.cluster.state.services.iter().find(|(_, row)| row.name == name);
         *found.expect("the service").0
     }
 
-    /// Services to look at now.
-    fn all(&mut self) -> Vec<ServiceId> {
+    fn service(&self, name: &str) -> Subject {
+        Subject::Service(self.service_id(name))
+    }
+
+    fn task_of(&self, name: &str) -> TaskId {
+        let service = self.service_id(name);
+        let found = self.cluster.state.tasks.iter().find(|(_, task)| task.service_id == service.0);
+        *found.expect("its task").0
+    }
+
+    /// What to look at now.
+    fn all(&mut self) -> Vec<Subject> {
         std::iter::from_fn(|| self.wake.next(&self.cluster.state, self.cluster.now_ms)).collect()
     }
 
@@ -76,8 +90,8 @@ fn a_new_wake_looks_at_everything_and_then_at_nothing() {
 #[test]
 fn a_task_wakes_its_service_and_no_other() {
     let mut fixture = Fixture::new();
-    let one = fixture.service("one");
-    let task = *fixture.cluster.state.tasks.iter().find(|(_, task)| task.service_id == one.0).unwrap().0;
+    let (one, id) = (fixture.service("one"), fixture.service_id("one"));
+    let task = *fixture.cluster.state.tasks.iter().find(|(_, task)| task.service_id == id.0).unwrap().0;
     fixture.changed(Change::Task(task));
     assert_eq!(fixture.pause(), Duration::ZERO);
     assert_eq!(fixture.all(), [one]);
@@ -103,22 +117,22 @@ fn who_waits_for_a_place_is_woken_by_whatever_makes_one() {
     fixture.cluster.register("big", 5000, 100);
     fixture.cluster.must("CreateService", json!({"serviceName": "big", "taskDefinition": "big", "desiredCount": 1}));
     fixture.cluster.reconcile();
-    let big = fixture.service("big");
-    assert_ne!(fixture.cluster.state.services.get(&big).unwrap().unplaced_reason, "");
-    fixture.changed(Change::Service(big));
+    let (big, big_id) = (fixture.service("big"), fixture.service_id("big"));
+    assert_ne!(fixture.cluster.state.services.get(&big_id).unwrap().unplaced_reason, "");
+    fixture.changed(Change::Service(big_id));
     assert_eq!(fixture.all(), [big]);
     let instance = fixture.cluster.instance_with("i-2", "b", 8000, 8000);
     fixture.changed(Change::Instance(instance));
     assert_eq!(fixture.all(), [big], "a new instance");
     let task = fixture.cluster.live()[0];
-    let of = ServiceId(fixture.cluster.state.tasks.get(&task).unwrap().service_id);
+    let of = Subject::Service(ServiceId(fixture.cluster.state.tasks.get(&task).unwrap().service_id));
     fixture.cluster.ends(task, 0);
     fixture.changed(Change::Task(task));
     let mut woken = fixture.all();
     woken.sort();
     assert_eq!(woken, [of, big], "a task that gave its room back");
     fixture.cluster.reconcile();
-    fixture.changed(Change::Service(big));
+    fixture.changed(Change::Service(big_id));
     fixture.all();
     fixture.changed(Change::Instance(instance));
     assert!(!fixture.all().contains(&of), "it is placed and waits no more");
@@ -129,11 +143,34 @@ fn one_whose_decision_is_on_its_way_is_left_alone_until_it_is_applied() {
     let mut fixture = Fixture::new();
     let one = fixture.service("one");
     fixture.wake.busy(one);
-    fixture.changed(Change::Service(one));
+    fixture.changed(Change::Service(fixture.service_id("one")));
     assert_eq!(fixture.all(), []);
     assert_eq!(fixture.pause(), PAUSE_MAX, "it is not waited for in a circle");
     fixture.wake.idle(one);
     assert_eq!(fixture.all(), [one], "what it sees now may ask for more");
+}
+
+#[test]
+fn a_task_wakes_its_job_and_the_job_its_schedule() {
+    let mut fixture = Fixture::new();
+    let cluster = &mut fixture.cluster;
+    cluster.apply(command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
+    let job = JobTemplate { task_definition: Some("web".into()), ..JobTemplate::default() };
+    let spec = ScheduleSpec { job: Some(job), concurrency: Some("ALLOW".into()), ..ScheduleSpec::default() };
+    let cluster_id = cluster.state.cluster_by_name(0, "default").unwrap().id;
+    let create = CreateSchedule { cluster_id, name: "nightly".into(), spec: Some(spec) };
+    let (_, effects) = cluster.apply(command::Kind::CreateSchedule(create));
+    let schedule_id = cluster.state.schedules.iter().next().unwrap().0.0;
+    let schedule = Subject::Schedule(ScheduleId(schedule_id));
+    fixture.note(effects);
+    assert_eq!(fixture.all(), [schedule]);
+    let create = CreateJob { cluster_id, name: "now".into(), template: None, schedule_id };
+    let (_, effects) = fixture.cluster.apply(command::Kind::CreateJob(create));
+    fixture.note(effects);
+    let job = Subject::Job(*fixture.cluster.state.jobs.iter().next().unwrap().0);
+    assert_eq!(fixture.all(), [schedule, job]);
+    fixture.wake.everything();
+    assert_eq!(fixture.all().len(), 4, "two services, the schedule and its job");
 }
 
 #[test]
@@ -158,7 +195,7 @@ fn timers_run_in_cluster_time() {
 fn after_a_refused_entry_nothing_is_looked_at_for_a_moment() {
     let mut fixture = Fixture::new();
     let one = fixture.service("one");
-    fixture.changed(Change::Service(one));
+    fixture.changed(Change::Service(fixture.service_id("one")));
     fixture.wake.back_off();
     assert_eq!(fixture.all(), []);
     let pause = fixture.pause();
@@ -173,8 +210,7 @@ fn lost_and_dropped_hints_cost_only_time() {
     fixture.wake.note(Err(RecvError::Lagged(3)));
     assert_eq!(fixture.all().len(), 2, "hints were lost: everything");
     fixture.wake.hints = Hints::Dropped;
-    let one = fixture.service("one");
-    fixture.changed(Change::Service(one));
+    fixture.changed(Change::Service(fixture.service_id("one")));
     assert_eq!(fixture.all(), []);
     fixture.sim.run_for(EVERYTHING);
     assert_eq!(fixture.all().len(), 2);
@@ -191,10 +227,10 @@ fn daemons_are_woken_by_instances_and_looked_at_first() {
     fixture.cluster.reconcile();
     let (one, agent) = (fixture.service("one"), fixture.service("agent"));
     let joined = fixture.cluster.instance("i-2", "b");
-    fixture.changed(Change::Service(one));
+    fixture.changed(Change::Service(fixture.service_id("one")));
     fixture.changed(Change::Instance(joined));
     assert_eq!(fixture.all(), [agent, one], "it has no task there, and comes first all the same");
-    let task = *fixture.cluster.state.tasks.iter().find(|(_, task)| task.service_id == one.0).unwrap().0;
+    let task = fixture.task_of("one");
     fixture.changed(Change::Task(task));
     assert_eq!(fixture.all(), [one], "its task is no concern of the daemon");
     let arn = fixture.cluster.instance_arn(InstanceId(fixture.cluster.state.tasks.get(&task).unwrap().instance_id));
@@ -216,9 +252,9 @@ fn who_waits_for_a_place_is_woken_by_the_task_of_a_daemon() {
     );
     fixture.cluster.reconcile();
     let (big, agent) = (fixture.service("big"), fixture.service("agent"));
-    fixture.changed(Change::Service(big));
+    fixture.changed(Change::Service(fixture.service_id("big")));
     fixture.all();
-    let task = *fixture.cluster.state.tasks.iter().find(|(_, task)| task.service_id == agent.0).unwrap().0;
+    let task = fixture.task_of("agent");
     fixture.changed(Change::Task(task));
     assert_eq!(fixture.all(), [agent, big]);
 }

@@ -1,7 +1,7 @@
 //! RunTask, StartTask, StopTask, DescribeTasks, ListTasks.
 
 mod list;
-mod overrides;
+pub(super) mod overrides;
 mod protection;
 mod start;
 

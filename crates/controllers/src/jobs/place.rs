@@ -1,0 +1,88 @@
+//! Starting tasks: asks the planner and turns its plan into a command.
+
+use seawall_model::{ClusterId, TaskDefinitionId};
+use seawall_proto::internal::v1::{JobStep, PlaceTasks, command};
+use seawall_scheduler::{Constraints, PlaceRequest, Plan, Pool, Requirement, Spread, Strategy, effective_size};
+use seawall_state::job_group;
+
+use super::{RETRY_MS, TASKS_PER_PASS, view::View};
+use crate::ControllerPlan;
+
+/// Who started a job's tasks, before its name.
+const STARTED_BY: &str = "job/";
+
+/// Proposes up to `count` placements.
+///
+/// # Errors
+/// Why no task of it can ever run.
+pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) -> Result<(), String> {
+    if count == 0 {
+        note_unplaced(view, "", plan);
+        return Ok(());
+    }
+    let template = view.job.template.clone().unwrap_or_default();
+    let definition = view.fleet.state().task_definitions.get(&TaskDefinitionId(view.job.task_definition_id));
+    let definition = definition.ok_or("Its task definition is gone.")?;
+    let size = effective_size(definition, template.overrides.as_ref()).map_err(|error| error.message)?;
+    let now = count.min(TASKS_PER_PASS);
+    if now < count {
+        plan.wake(view.now.cluster_time_ms);
+    }
+    let group = job_group(&view.job.name);
+    let cluster = ClusterId(view.job.cluster_id);
+    let of_definition = definition.definition.as_ref().map_or(&[][..], |d| &d.placement_constraints);
+    let request = PlaceRequest {
+        cluster,
+        requirement: Requirement {
+            size,
+            constraints: Constraints::parse(of_definition, &[])?,
+            pool: Pool::of_launch_type(view.fleet.state(), cluster, template.launch_type(), view.now.fargate),
+        },
+        count: now as u32,
+        spread: Spread::Group(group.clone()),
+        group: group.clone(),
+        strategy: Strategy::default(),
+        shares: Vec::new(),
+        only: None,
+    };
+    let Plan { placements, closest, .. } = view.fleet.place(&request);
+    if closest.is_some() {
+        plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS));
+    }
+    for placement in &placements {
+        plan.say(format_args!("start one on {}: {}", placement.instance, placement.note));
+    }
+    if !placements.is_empty() {
+        plan.commands.push(command::Kind::PlaceTasks(PlaceTasks {
+            cluster_id: view.job.cluster_id,
+            task_definition_id: view.job.task_definition_id,
+            job_id: view.job.id,
+            placements: placements.into_iter().map(Into::into).collect(),
+            group,
+            started_by: format!("{STARTED_BY}{}", view.job.name),
+            overrides: template.overrides.clone(),
+            tags: template.tags.clone(),
+            launch_type: template.launch_type().to_owned(),
+            network_configuration: template.network_configuration.clone(),
+            partial: true,
+            ..PlaceTasks::default()
+        }));
+    }
+    note_unplaced(view, closest.as_deref().unwrap_or_default(), plan);
+    Ok(())
+}
+
+/// Said once, and again when another filter is in the way: which instance comes closest changes all the time. Last in the plan:
+/// it raises the job's version.
+fn note_unplaced(view: &View<'_>, closest: &str, plan: &mut ControllerPlan) {
+    if kind_of(closest) == kind_of(&view.job.unplaced_reason) {
+        return;
+    }
+    plan.say(format_args!("unplaced: {closest:?}"));
+    plan.commands.push(command::Kind::JobStep(JobStep { unplaced_reason: Some(closest.to_owned()), ..view.step() }));
+}
+
+/// The sentence without the instance that it names.
+fn kind_of(sentence: &str) -> &str {
+    sentence.split_once(") ").map_or(sentence, |(_, kind)| kind)
+}
