@@ -694,7 +694,11 @@ pub enum ClusterCommand {
 #[derive(Subcommand, Debug)]
 pub enum InstanceCommand {
     /// List instances
-    Ls,
+    Ls {
+        /// Only those that fit (`attribute:stack == prod and agentConnected == true`: ECS's cluster query language)
+        #[arg(long, value_name = "EXPRESSION")]
+        filter: Option<String>,
+    },
     /// Show instances
     Show {
         /// Instance ids, id prefixes or ARNs

@@ -49,6 +49,11 @@ fn three_zones_come_up_lose_one_and_get_it_back() {
     dev.run(&["run", "anything", "--name", "web", "--count", "6"]).ok();
     six_run(&dev);
 
+    let filtered = |filter: &str| dev.run(&["instance", "ls", "-q", "--filter", filter]);
+    assert_eq!(filtered("attribute:ecs.availability-zone =~ .*b and task:group == service:web").ok(), "i-b1\n");
+    assert_eq!(filtered("runningTasksCount < 2").ok(), "");
+    assert!(filtered("attribute:rank ==").refused(1).contains("at position 17: expected a value after '=='"));
+
     let before = dev.pid_of("b").unwrap();
     signal(before as u32, "KILL");
     until("b is started again", || match dev.pid_of("b") {

@@ -126,8 +126,7 @@ pub const MEMBERS: &[Line] = &[
     ("ListClustersRequest", &["nextToken", "maxResults"], Works),
 
     ("DescribeContainerInstancesRequest", &["cluster", "containerInstances", "include"], Works),
-    ("ListContainerInstancesRequest", &["cluster", "nextToken", "maxResults", "status"], Works),
-    ("ListContainerInstancesRequest", &["filter"], Refused),
+    ("ListContainerInstancesRequest", &["cluster", "filter", "nextToken", "maxResults", "status"], Works),
     ("UpdateContainerInstancesStateRequest", &["cluster", "containerInstances", "status"], Works),
     ("DeregisterContainerInstanceRequest", &["cluster", "containerInstance", "force"], Works),
 

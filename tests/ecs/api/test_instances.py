@@ -111,9 +111,18 @@ def test_instances_are_filtered_by_the_query_language():
     for query in (f"attribute:{name} == ssd", f"attribute:{name} in [hdd, ssd] and agentConnected == true"):
         assert ecs.list_container_instances(filter=query)["containerInstanceArns"] == [arn]
     assert len(ecs.list_container_instances(filter=f"attribute:{name} !exists")["containerInstanceArns"]) == 2
-    assert refusal(ecs.list_container_instances, filter="attribute:")[0] in (
+    others = ecs.list_container_instances(filter=f"attribute:{name} !exists", maxResults=1)
+    assert arn not in others["containerInstanceArns"]
+    code, _ = refusal(ecs.list_container_instances, filter="agentConnected == true", nextToken=others["nextToken"])
+    assert code == "InvalidParameterException"
+    task = ecs.start_task(taskDefinition=register(), containerInstances=[arn], group=name)["tasks"][0]["taskArn"]
+    assert ecs.list_container_instances(filter=f"task:group == {name}")["containerInstanceArns"] == [arn]
+    ecs.stop_task(task=task)
+    assert ecs.list_container_instances(filter=f"task:group == {name}")["containerInstanceArns"] == []
+    wrong = refusal(ecs.list_container_instances, filter="attribute:stack ==")
+    assert wrong == (
         "InvalidParameterException",
-        "ClientException",
+        "Invalid expression at position 18: expected a value after '==', found the end",
     )
     ecs.delete_attributes(attributes=[{"name": name, "targetId": arn}])
 

@@ -73,7 +73,7 @@ pub async fn instance(ctx: &Context, text: &str) -> Result<Found<ContainerInstan
     let named = names::parse(Kind::Instance, text)?;
     let cluster = ctx.cluster(named.cluster.as_deref());
     let client = ctx.client().await?;
-    let arns = client.instance_arns(&cluster).await?;
+    let arns = client.instance_arns(&cluster, None).await?;
     let (mut found, _) = client.instances(&cluster, &arns).await?;
     if let Some(at) = found.iter().position(|i| i.ec2_instance_id.as_deref() == Some(&named.id)) {
         return Ok(Found { cluster, it: found.swap_remove(at) });

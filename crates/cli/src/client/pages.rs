@@ -91,9 +91,9 @@ impl Client {
         all_pages!(self, control, request, describe_schedules, schedules)
     }
 
-    /// ARNs of a cluster's instances.
-    pub async fn instance_arns(&self, cluster: &str) -> Result<Vec<String>, Failure> {
-        let request = ListContainerInstancesRequest { cluster: Some(cluster.to_owned()), ..Default::default() };
+    /// ARNs of a cluster's instances, or of those that fit the filter.
+    pub async fn instance_arns(&self, cluster: &str, filter: Option<String>) -> Result<Vec<String>, Failure> {
+        let request = ListContainerInstancesRequest { cluster: Some(cluster.to_owned()), filter, ..Default::default() };
         all_pages!(self, request, list_container_instances, container_instance_arns)
     }
 

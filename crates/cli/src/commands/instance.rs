@@ -22,10 +22,13 @@ use crate::{
 
 use super::wait::{self, Outlook};
 
+const NONE: &str = "no instances. next: seawall token create, then seawall agent --token … on a machine";
+const NONE_FITS: &str = "no instance fits the filter. next: seawall instance ls";
+
 /// Runs `seawall instance …`.
 pub async fn run(ctx: &Context, command: InstanceCommand) -> Result<(), Failure> {
     match command {
-        InstanceCommand::Ls => list(ctx).await,
+        InstanceCommand::Ls { filter } => list(ctx, filter).await,
         InstanceCommand::Show { names } => show(ctx, &names).await,
         InstanceCommand::Drain { names } => set_state(ctx, &names, "DRAINING").await,
         InstanceCommand::Activate { names } => set_state(ctx, &names, "ACTIVE").await,
@@ -41,13 +44,14 @@ async fn replace_lost(ctx: &Context) -> Result<(), Failure> {
     output::done(&ctx.global, &done.held, "tasks of lost instances are replaced from now on", &done)
 }
 
-async fn list(ctx: &Context) -> Result<(), Failure> {
+async fn list(ctx: &Context, filter: Option<String>) -> Result<(), Failure> {
     let client = ctx.client().await?;
     let cluster = ctx.cluster(None);
-    let arns = client.instance_arns(&cluster).await?;
+    let none = if filter.is_some() { NONE_FITS } else { NONE };
+    let arns = client.instance_arns(&cluster, filter).await?;
     let (mut instances, failures) = client.instances(&cluster, &arns).await?;
     instances.sort_by_key(|i| (find::zone(i), i.ec2_instance_id().to_owned()));
-    listing(&instances, &failures).print(&ctx.global)
+    Listing { none, ..listing(&instances, &failures) }.print(&ctx.global)
 }
 
 async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {
@@ -103,7 +107,7 @@ fn listing(instances: &[ContainerInstance], failures: &[EcsFailure]) -> Listing 
         names: instances.iter().map(|i| i.ec2_instance_id().to_owned()).collect(),
         json: serde_json::json!({ "containerInstances": instances, "failures": failures }),
         items: instances.iter().map(output::json).collect(),
-        none: "no instances. next: seawall token create, then seawall agent --token … on a machine",
+        none: NONE,
     }
 }
 

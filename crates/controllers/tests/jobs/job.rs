@@ -16,7 +16,7 @@ fn a_job_begins_runs_and_succeeds() {
     let mut world = World::new();
     world.ends = ends(&[0]);
     let job = world.job(template());
-    assert_snapshot!(world.plan_job(job).text, @"start one on 2: zone a had 0, the instance 0; 3 of 3 fit");
+    assert_snapshot!(world.plan_job(job).text, @"start one on 2: zone a had 0, the instance 0; 3 of 3 looked at");
     world.reconcile();
     assert_eq!(world.plan_job(job), Default::default(), "nothing to do while it runs");
     let task = &world.live()[0];
@@ -129,7 +129,7 @@ fn a_task_on_a_silent_instance_is_replaced_unless_too_many_are_silent() {
     world.hold = false;
     assert_snapshot!(world.plan_job(job).text, @"
     stop 1 tasks: Its container instance fell silent (job migrate)
-    start one on 4: zone b had 0, the instance 0; 2 of 3 fit
+    start one on 4: zone b had 0, the instance 0; 2 of 2 looked at
     ");
     world.ends = vec![End { after_ms: i64::MAX / 2, exit_code: 0 }, End { after_ms: 2 * SECOND_MS, exit_code: 0 }];
     let row = world.pass_until_over(job, MINUTE_MS);

@@ -13,6 +13,8 @@ use seawall_proto::{
         UpdateContainerInstancesStateRequest, UpdateContainerInstancesStateResponse,
     },
 };
+use seawall_query::Expression;
+use seawall_scheduler::InstanceSubject;
 use seawall_state::State;
 
 use super::{
@@ -51,13 +53,26 @@ impl ReadOp for ListContainerInstances {
 
     fn answer(ctx: &ReadCtx<'_>, request: &Self::Request) -> Result<Self::Response, ApiError> {
         let cluster = resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
-        let filters = ["ListContainerInstances", &cluster.name, request.status()];
+        let filters = ["ListContainerInstances", &cluster.name, request.status(), request.filter()];
         let page = Page::new(&filters, request.next_token.as_deref(), request.max_results, page::PAGE)?;
-        let rows = ctx.state.instances_of(ClusterId(cluster.id)).filter(|row| is_listed(row, request.status()));
+        let filter = filter(request.filter())?;
+        let fits = |row: &InstanceRow| {
+            filter.as_ref().is_none_or(|filter| filter.matches(&InstanceSubject::new(ctx.state, row)))
+        };
+        let rows = ctx.state.instances_of(ClusterId(cluster.id));
+        let rows = rows.filter(|row| is_listed(row, request.status()) && fits(row));
         let items = rows.map(|row| (row.id.to_be_bytes().to_vec(), render::instance::arn(ctx.state, row)));
         let (container_instance_arns, next_token) = page.take(items, false);
         Ok(ListContainerInstancesResponse { container_instance_arns, next_token })
     }
+}
+
+/// An expression of the cluster query language; none where the text is empty.
+fn filter(text: &str) -> Result<Option<Expression>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Expression::parse(text).map(Some).map_err(|error| ApiError::invalid(error.to_string()))
 }
 
 /// Without a status: all but those that are gone.

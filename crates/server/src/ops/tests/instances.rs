@@ -50,8 +50,45 @@ fn describe_and_list_name_what_is_missing() {
     let error = cluster.refused("DescribeContainerInstances", json!({"containerInstances": []}));
     assert_eq!(error.message, "Container instances cannot be empty.");
     assert_eq!(cluster.must("ListContainerInstances", json!({}))["containerInstanceArns"], json!([arn]));
-    let error = cluster.refused("ListContainerInstances", json!({"filter": "x"}));
-    assert_eq!(error.code, ErrorCode::UnsupportedFeature);
+}
+
+#[test]
+fn a_list_is_filtered_by_the_query_language() {
+    let mut cluster = TestCluster::new();
+    let ids = ["i-1", "i-2", "i-3"].map(|name| cluster.instance(name, "a"));
+    let [first, second, third] = ids.map(|id| cluster.instance_arn(id));
+    let stack = json!({"name": "stack", "value": "prod", "targetId": second});
+    cluster.must("PutAttributes", json!({"attributes": [stack]}));
+    cluster.register("web", 10, 10);
+    cluster.must("StartTask", json!({"taskDefinition": "web", "containerInstances": [third], "group": "web"}));
+    cluster.must("UpdateContainerInstancesState", json!({"containerInstances": [first], "status": "DRAINING"}));
+    for (filter, expected) in [
+        ("", json!([first, second, third])),
+        ("attribute:stack == prod", json!([second])),
+        ("attribute:stack != prod", Value::Null),
+        ("attribute:stack !exists", json!([first, third])),
+        ("task:group == web", json!([third])),
+        ("not(task:group == web) and ec2InstanceId in [i-2, i-3]", json!([second])),
+    ] {
+        let answer = cluster.must("ListContainerInstances", json!({"filter": filter}));
+        assert_eq!(answer["containerInstanceArns"], expected, "{filter}");
+    }
+    let both = json!({"filter": "attribute:stack !exists", "status": "ACTIVE"});
+    assert_eq!(cluster.must("ListContainerInstances", both)["containerInstanceArns"], json!([third]));
+}
+
+#[test]
+fn a_filter_that_is_none_is_refused_with_its_place() {
+    let mut cluster = TestCluster::new();
+    for (filter, message) in [
+        ("x", "position 0: unknown subject 'x'; did you mean"),
+        ("attribute:rank ==", "position 17: expected a value after '==', found the end"),
+        ("attribute:rank =~ '(a)\\1'", "position 22: backreferences"),
+    ] {
+        let error = cluster.refused("ListContainerInstances", json!({"filter": filter}));
+        assert_eq!(error.code, ErrorCode::InvalidParameter);
+        assert!(error.message.starts_with(&format!("Invalid expression at {message}")), "{error}");
+    }
 }
 
 #[test]

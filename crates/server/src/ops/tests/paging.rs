@@ -26,6 +26,7 @@ fn lists() -> Vec<(&'static str, &'static str, Value, usize)> {
     vec![
         ("ListClusters", "clusterArns", json!({}), ITEMS + 1),
         ("ListContainerInstances", "containerInstanceArns", json!({}), ITEMS),
+        ("ListContainerInstances", "containerInstanceArns", json!({"filter": "ec2InstanceId != i-3"}), ITEMS - 1),
         ("ListTaskDefinitions", "taskDefinitionArns", json!({}), ITEMS),
         ("ListTaskDefinitions", "taskDefinitionArns", json!({"sort": "DESC"}), ITEMS),
         ("ListTaskDefinitionFamilies", "families", json!({}), ITEMS),
@@ -78,6 +79,10 @@ fn a_token_belongs_to_its_list_and_filters() {
         assert!(text.starts_with("Invalid token"), "{operation}: {text}");
         if operation == "ListTasks" {
             assert!(refused(&mut cluster, "ListTasks", json!({"family": "family-0"})).starts_with("Invalid token"));
+        }
+        if operation == "ListContainerInstances" {
+            let another = json!({"filter": "ec2InstanceId != i-4"});
+            assert!(refused(&mut cluster, operation, another).starts_with("Invalid token"));
         }
     }
     let error = cluster.refused("ListTasks", json!({"maxResults": 101}));
