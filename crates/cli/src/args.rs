@@ -192,6 +192,8 @@ pub enum Command {
         /// Service, task or instance
         name: String,
     },
+    /// Where tasks would go, with the cluster as it is or as it would be; starts nothing
+    Simulate(SimulateArgs),
     /// Wait for a state, in the words of `aws ecs wait`
     Wait {
         /// What to wait for
@@ -514,6 +516,31 @@ pub struct BenchArgs {
     /// Clients at once, each with a connection of its own
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub connections: u16,
+}
+
+/// `seawall simulate`.
+#[derive(Args, Debug)]
+pub struct SimulateArgs {
+    /// A service, or a task definition (FAMILY or FAMILY:REVISION)
+    pub name: String,
+    /// Tasks [default: of a service what the losses cost it, else 1]
+    #[arg(long, value_name = "N")]
+    pub count: Option<u32>,
+    /// Suppose that a zone is lost (its name, or a unique end of it)
+    #[arg(long, value_name = "ZONE")]
+    pub without_zone: Vec<String>,
+    /// Suppose that an instance is lost
+    #[arg(long, value_name = "INSTANCE")]
+    pub without_instance: Vec<String>,
+    /// Suppose more instances: zone=b,cpu=4096,memory=8192[,count=2][,attribute=NAME:VALUE]
+    #[arg(long, value_name = "WHAT")]
+    pub with_instance: Vec<String>,
+    /// Of a task definition: a constraint, such as "attribute:disk == ssd" or distinctInstance
+    #[arg(long, value_name = "EXPRESSION")]
+    pub constraint: Vec<String>,
+    /// Of a task definition: a step of its strategy, such as binpack:memory or spread:attribute:rack
+    #[arg(long, value_name = "TYPE[:FIELD]")]
+    pub strategy: Vec<String>,
 }
 
 /// `seawall dev`.

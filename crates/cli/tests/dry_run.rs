@@ -29,6 +29,7 @@ const READS: &[&str] = &[
     "wait",
     "completion",
     "version",
+    "simulate",
     "zone ls",
     "zone check",
     "env",

@@ -52,5 +52,10 @@ fn a_service_that_needs_every_zone_is_named_with_the_reason() {
     dev.run(&["run", "anything", "--name", "wide", "--count", count, "--memory", &size]).ok();
     let checked = dev.run(&["zone", "check"]);
     assert_eq!(checked.code, 1, "{checked:?}");
+    let simulated = dev.run(&["simulate", "wide", "--without-zone", "b"]);
+    assert!(simulated.code == 1 && simulated.stderr.contains("1 tasks would find no place"), "{simulated:?}");
+    let more = format!("zone=us-local-1a,cpu=1024,memory={memory}");
+    let simulated = dev.run(&["simulate", "wide", "--without-zone", "b", "--with-instance", &more]).ok();
+    assert!(simulated.contains("added-1"), "{simulated}");
     assert!(checked.stdout.contains("default/wide") && checked.stdout.contains("insufficient memory"), "{checked:?}");
 }

@@ -18,6 +18,7 @@ mod ops;
 mod ports;
 mod render;
 mod resolve;
+mod simulate;
 pub mod simulated;
 mod status;
 #[cfg(test)]

@@ -52,6 +52,11 @@ impl State {
         self.instances.changed_since(&before.instances).copied().chain(used)
     }
 
+    /// Puts an instance that is only supposed to be there, for a plan on what might be. Never on the state that is applied to.
+    pub fn suppose_instance(&mut self, row: InstanceRow) {
+        self.put_instance(row);
+    }
+
     /// Zones in which a cluster has an instance that takes tasks, by name.
     pub fn zones_of(&self, cluster: ClusterId) -> impl Iterator<Item = &str> {
         let from = (cluster, String::new());

@@ -23,6 +23,7 @@ pub mod secret;
 mod server;
 mod service;
 mod set;
+mod simulate;
 mod status;
 mod task;
 pub mod taskdef;
@@ -94,6 +95,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
         Command::Why { name } => why::run(ctx, &name).await,
+        Command::Simulate(args) => simulate::run(ctx, args).await,
         Command::Wait { state, names } => wait::run(ctx, state, &names).await,
         Command::Completion { shell } => completion::run(shell),
         Command::Version => version::run(ctx).await,

@@ -19,7 +19,8 @@ use seawall_proto::{
         ListHistoryRequest, ListHistoryResponse, ListTokensRequest, ListTokensResponse, LogLine, RemoveMemberRequest,
         RemoveMemberResponse, ReplaceLostRequest, ReplaceLostResponse, ReplaceMemberRequest, ReplaceMemberResponse,
         ReturnZoneRequest, ReturnZoneResponse, RevokeTokenRequest, RevokeTokenResponse, SetAccessKeyStatusRequest,
-        SetAccessKeyStatusResponse, TaskLogsRequest, Token, TransferLeadershipRequest, TransferLeadershipResponse,
+        SetAccessKeyStatusResponse, SimulatePlacementRequest, SimulatePlacementResponse, TaskLogsRequest, Token,
+        TransferLeadershipRequest, TransferLeadershipResponse,
     },
 };
 use seawall_state::State;
@@ -32,7 +33,7 @@ use crate::{
     dispatch::logs,
     explain as explanation,
     history::{self, Lookup},
-    ops, render, resolve, status, trust, zones,
+    ops, render, resolve, simulate, status, trust, zones,
 };
 
 /// Calls `$callback!` with every operation that has one answer: `Name, method_name, Request, Response, deadline;` …
@@ -60,6 +61,7 @@ macro_rules! for_each_control {
             EvacuateZone, evacuate_zone, EvacuateZoneRequest, EvacuateZoneResponse, WRITE_DEADLINE;
             ReturnZone, return_zone, ReturnZoneRequest, ReturnZoneResponse, WRITE_DEADLINE;
             CheckZones, check_zones, CheckZonesRequest, CheckZonesResponse, READ_DEADLINE;
+            SimulatePlacement, simulate_placement, SimulatePlacementRequest, SimulatePlacementResponse, READ_DEADLINE;
             CreateSchedule, create_schedule, CreateScheduleRequest, CreateScheduleResponse, WRITE_DEADLINE;
             UpdateSchedule, update_schedule, UpdateScheduleRequest, UpdateScheduleResponse, WRITE_DEADLINE;
             DeleteSchedule, delete_schedule, DeleteScheduleRequest, DeleteScheduleResponse, WRITE_DEADLINE;
@@ -291,6 +293,15 @@ pub(crate) async fn check_zones(
 ) -> Result<CheckZonesResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
     zones::check(&state, &ask.zones, node.config.fargate)
+}
+
+pub(crate) async fn simulate_placement(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &SimulatePlacementRequest,
+) -> Result<SimulatePlacementResponse, ApiError> {
+    let state = node.read(call.stale, call.deadline).await?;
+    simulate::simulate(&state, ask, node.config.fargate)
 }
 
 async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<(), ApiError> {

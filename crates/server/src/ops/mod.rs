@@ -41,6 +41,7 @@ use crate::{api::SERIALS_A_WRITE, validate};
 pub(crate) use history::list_history;
 pub(crate) use recall::Lacked;
 pub use recall::Recall;
+pub(crate) use resolve::active_task_definition;
 pub(crate) use table::for_each_operation;
 pub use table::*;
 

@@ -51,7 +51,7 @@ async fn status(ctx: &Context) -> Result<GetStatusResponse, Failure> {
 }
 
 /// The zone that is called so, or ends in it.
-async fn find(ctx: &Context, name: &str) -> Result<ZoneStatus, Failure> {
+pub async fn find(ctx: &Context, name: &str) -> Result<ZoneStatus, Failure> {
     let zones = status(ctx).await?.zones;
     let names: Vec<String> = zones.iter().map(|zone| zone.name.clone()).collect();
     let found = zone_called(&names, name).and_then(|name| zones.iter().find(|zone| zone.name == *name));
