@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Dev, program, run};
+use support::{Dev, program, run, until};
 
 /// Commands that change nothing.
 const READS: &[&str] = &[
@@ -23,6 +23,12 @@ const READS: &[&str] = &[
     "service endpoints",
     "token ls",
     "access-key ls",
+    "job ls",
+    "job show",
+    "job logs",
+    "schedule ls",
+    "schedule show",
+    "schedule next",
     "logs",
     "events",
     "why",
@@ -83,6 +89,14 @@ const WRITES: &[&[&str]] = &[
     &["zone", "fence", "a"],
     &["zone", "evacuate", "a"],
     &["zone", "return", "a"],
+    &["job", "run", "web"],
+    &["job", "stop", "migrate"],
+    &["schedule", "create", "new", "rate(1 day)", "web"],
+    &["schedule", "set", "nightly", "--time-zone", "UTC"],
+    &["schedule", "enable", "nightly"],
+    &["schedule", "disable", "nightly"],
+    &["schedule", "rm", "nightly"],
+    &["schedule", "run-now", "nightly"],
 ];
 const DEFINITION: &str =
     r#"{ "family": "other", "containerDefinitions": [{ "name": "c", "image": "i", "memoryReservation": 64 }] }"#;
@@ -132,6 +146,13 @@ fn what_writes_prints_its_requests_and_sends_none() {
     dev.run(&["run", "image", "--name", "web", "--count", "2"]).ok();
     dev.run(&["cluster", "create", "empty"]).ok();
     dev.run(&["token", "create"]).ok();
+    dev.run(&["schedule", "create", "nightly", "rate(1 day)", "web"]).ok();
+    dev.run(&["job", "run", "web", "--name", "migrate", "--detach"]).ok();
+    let tasks = until("the job has a task", || {
+        let tasks = dev.run(&["ps", "-q"]).ok();
+        if tasks.lines().count() == 3 { Ok(tasks) } else { Err(tasks) }
+    });
+    tasks.lines().for_each(|task| drop(dev.run(&["wait", "tasks-running", task]).ok()));
     let first = |words: &[&str]| dev.run(words).ok().lines().next().unwrap().to_owned();
     let (task, token) = (first(&["ps", "-q"]), first(&["token", "ls", "-q"]));
     let (definition, service) = (dev.file("definition.json", DEFINITION), dev.file("service.json", SERVICE));

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Dev, signal};
+use support::{Dev, signal, until};
 
 const TASKS: u64 = 6;
 
@@ -53,8 +53,11 @@ fn a_rollout_survives_the_death_of_any_process() {
         dev.run(&["service", "set", "web", &format!("taskDefinition={definition}"), "--detach"]).ok();
         signal(u32::try_from(dev.pid_of(name).expect("it runs")).unwrap(), "KILL");
         dev.run(&["wait", "services-stable", "web", "--timeout", "60s"]).ok();
-        let shown = service(&dev);
-        assert_eq!(shown["runningCount"], TASKS, "{name}: {shown}");
+        // One more runs for a moment where a task moves back into the zone that was lost.
+        let shown = until("as many run as are desired", || match service(&dev) {
+            shown if shown["runningCount"] == TASKS => Ok(shown),
+            shown => Err(format!("{name}: {shown}")),
+        });
         assert_eq!(shown["deployments"].as_array().unwrap().len(), 1, "{name}: {shown}");
         assert!(shown["taskDefinition"].as_str().unwrap().ends_with(&definition), "{name}: {shown}");
     }

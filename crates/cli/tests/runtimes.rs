@@ -48,6 +48,8 @@ fn live<R: Runtime>(runtime: &R, answers: bool) {
     let mut words = vec!["run", &run[0], "--name", "web", "--count", "6"];
     words.extend(run[1..].iter().map(String::as_str));
     dev.run(&words).ok();
+    // What replaced the lost tasks is looked at below: none may move back meanwhile.
+    dev.run(&["service", "set", "web", "availabilityZoneRebalancing=DISABLED"]).ok();
     let tasks = |count| {
         until("as many tasks run", || {
             let found = runtime.tasks(&dev);

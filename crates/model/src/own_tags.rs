@@ -2,3 +2,7 @@
 
 /// Of a service: seconds after its start that a task without a health check counts as healthy.
 pub const HEALTHY_AFTER: &str = "seawall:healthy-after";
+/// Of a service: its tasks that one instance may have at most, those that a rollout replaces not counted.
+pub const MAX_PER_INSTANCE: &str = "seawall:max-per-instance";
+/// Of a service: zones that may be lost while all its tasks still find a place; 0 or 1.
+pub const ZONE_LOSS_TOLERANCE: &str = "seawall:zone-loss-tolerance";

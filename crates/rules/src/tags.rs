@@ -45,11 +45,11 @@ pub struct Own {
 }
 
 /// Every tag that steers Seawall. For people they stand in docs/tags.md.
-pub const OWN: &[Own] = &[Own {
-    key: own_tags::HEALTHY_AFTER,
-    on: On::Service,
-    takes: Takes::Number { min: 0, max: 3600, unit: "seconds" },
-}];
+pub const OWN: &[Own] = &[
+    Own { key: own_tags::HEALTHY_AFTER, on: On::Service, takes: Takes::Number { min: 0, max: 3600, unit: "seconds" } },
+    Own { key: own_tags::MAX_PER_INSTANCE, on: On::Service, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
+    Own { key: own_tags::ZONE_LOSS_TOLERANCE, on: On::Service, takes: Takes::Number { min: 0, max: 1, unit: "zones" } },
+];
 
 /// Checks the tags that a caller sets on a resource.
 ///
@@ -151,7 +151,8 @@ mod tests {
         );
         assert_eq!(
             says("seawall:healthy_after", "40", On::Service),
-            bad("Tag seawall:healthy_after: this version has no such tag; the nearest are seawall:healthy-after.")
+            bad("Tag seawall:healthy_after: this version has no such tag; the nearest are seawall:healthy-after, \
+                 seawall:max-per-instance, seawall:zone-loss-tolerance.")
         );
         assert!(says("Seawall:nothing", "", On::Other).is_err(), "whatever its case");
     }

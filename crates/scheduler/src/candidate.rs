@@ -5,7 +5,7 @@ use seawall_proto::internal::v1::{InstanceRow, Resources, TaskSize, ZoneState};
 use seawall_query::Subject;
 use seawall_state::{State, Usage, fixed_ports};
 
-use crate::{Held, InstanceSubject, Overlay, subject::attribute};
+use crate::{Held, InstanceSubject, Overlay, PlaceRequest, subject::attribute};
 
 /// Full share of a resource: 16 bits after the point.
 const SHARE_ONE: u64 = 1 << 16;
@@ -21,6 +21,8 @@ pub struct Candidate<'a> {
     pub memory_free: i64,
     /// Tasks there that count for the spread.
     pub tasks: u32,
+    /// Of those, tasks that a rollout replaces.
+    outgoing: u32,
     /// Tasks that this plan put there: with a fixed port there is room for one.
     pub placed: u32,
     /// A daemon's task is about to be placed here: services come after it.
@@ -62,6 +64,7 @@ impl<'a> Candidate<'a> {
             cpu_free: i64::from(cpu) - i64::from(used.0) - i64::from(held_now.0),
             memory_free: i64::from(memory) - i64::from(used.1) - i64::from(held_now.1),
             tasks: 0,
+            outgoing: 0,
             placed: 0,
             awaits_daemon: false,
             cpu_kept: 0,
@@ -76,9 +79,15 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// The same for tasks that count for the spread: how many of them it has.
-    pub fn with_tasks(self, tasks: u32, group: &'a str) -> Self {
-        Candidate { tasks, group, ..self }
+    /// The same for the tasks of a request: how many of those that count for its spread it has.
+    pub(crate) fn with_tasks(self, tasks: u32, request: &'a PlaceRequest) -> Self {
+        let outgoing = request.outgoing.get(&self.id()).copied().unwrap_or(0);
+        Candidate { tasks, outgoing, group: &request.group, ..self }
+    }
+
+    /// Of its tasks that count for the spread, those that no rollout replaces.
+    pub(crate) fn staying(&self) -> u32 {
+        self.tasks.saturating_sub(self.outgoing)
     }
 
     /// Its id.

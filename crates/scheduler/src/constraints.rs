@@ -11,6 +11,8 @@ pub const CONSTRAINTS_MAX: usize = 10;
 pub struct Constraints {
     /// No two tasks of the service or group on one instance.
     pub distinct_instance: bool,
+    /// Tasks of the service that one instance may have.
+    pub max_per_instance: Option<u32>,
     /// Each must hold for the instance.
     pub member_of: Vec<Expression>,
 }

@@ -95,7 +95,7 @@ pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &'
         let mut candidate = Candidate::new(state, overlay, row);
         reserved.keep(&mut candidate);
         let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
-        candidate.with_tasks(tasks, &request.group)
+        candidate.with_tasks(tasks, request)
     };
     state.instances_of(request.cluster).map(candidate).collect()
 }
@@ -166,7 +166,7 @@ pub fn fits_after(reserved: &Reserved<'_>, request: &PlaceRequest, instance: Ins
     let (state, overlay) = (reserved.state, reserved.overlay);
     let Some(row) = state.instances.get(&instance) else { return false };
     let tasks = spread::count_on(state, overlay, request.cluster, &request.spread, instance);
-    let mut candidate = Candidate::new(state, overlay, row).with_tasks(tasks, &request.group);
+    let mut candidate = Candidate::new(state, overlay, row).with_tasks(tasks, request);
     reserved.keep(&mut candidate);
     for task in stopped {
         let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));

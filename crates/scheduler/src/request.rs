@@ -1,9 +1,11 @@
 //! What is asked of the planner.
 
-use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId};
+use std::collections::BTreeMap;
+
+use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::{
     internal::v1::{ServiceRow, TaskDefinitionRow, TaskSize, TaskStatus},
-    v1::CreateServiceRequest,
+    v1::{CreateServiceRequest, Tag},
 };
 use seawall_state::{State, effective_size, service_group};
 
@@ -40,6 +42,8 @@ pub struct PlaceRequest {
     pub count: u32,
     /// Among which tasks to spread.
     pub spread: Spread,
+    /// Of the tasks of the spread, those that a rollout replaces, by instance. Looked at where there is a maximum for an instance.
+    pub outgoing: BTreeMap<InstanceId, u32>,
     /// The task group that they will have.
     pub group: String,
     /// Which of the instances that fit.
@@ -69,16 +73,18 @@ impl PlaceRequest {
         let (id, cluster) = (ServiceId(service.id), ClusterId(service.cluster_id));
         let strategy = &spec.capacity_provider_strategy;
         let launch = if strategy.is_empty() { spec.launch_type() } else { "" };
+        let max_per_instance = number(&service.tags, own_tags::MAX_PER_INSTANCE);
         let tasks = |provider: &str| tasks_of_provider(state, overlay, id, provider);
         Ok(PlaceRequest {
             cluster,
             requirement: Requirement {
                 size: effective_size(definition, None).map_err(|e| e.to_string())?,
-                constraints: constraints(definition, spec)?,
+                constraints: Constraints { max_per_instance, ..constraints(definition, spec)? },
                 pool: Pool::of_launch_type(state, cluster, launch, fargate),
             },
             count,
             spread: Spread::Service(id),
+            outgoing: if max_per_instance.is_some() { outgoing(state, service) } else { BTreeMap::new() },
             group: service_group(&service.name),
             // Another draw for each task: what is placed already differs from what is placed next.
             strategy: Strategy::parse(&spec.placement_strategy, service.id ^ service.changed)?,
@@ -86,6 +92,24 @@ impl PlaceRequest {
             only: None,
         })
     }
+}
+
+/// The number that a tag of the service holds. What it may hold was checked when it was set.
+fn number(tags: &[Tag], key: &str) -> Option<u32> {
+    tags.iter().find(|tag| tag.key() == key)?.value().parse().ok()
+}
+
+/// Wanted tasks of older deployments, by instance.
+fn outgoing(state: &State, service: &ServiceRow) -> BTreeMap<InstanceId, u32> {
+    let primary = service.deployments.iter().find(|d| d.primary).map_or(0, |d| d.id);
+    let mut outgoing = BTreeMap::new();
+    let old = state
+        .live_tasks_of_service(ServiceId(service.id))
+        .filter(|task| task.desired_running && task.unreachable_since_ms == 0 && task.deployment_id != primary);
+    for task in old {
+        *outgoing.entry(InstanceId(task.instance_id)).or_default() += 1;
+    }
+    outgoing
 }
 
 fn constraints(definition: &TaskDefinitionRow, spec: &CreateServiceRequest) -> Result<Constraints, String> {

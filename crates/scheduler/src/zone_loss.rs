@@ -9,7 +9,7 @@ use seawall_model::{ClusterId, Id128, ServiceId};
 use seawall_proto::internal::v1::{PlaceTasks, ServiceRow, ServiceStatusCode, ZoneRow, ZoneState};
 use seawall_state::{State, primary_deployment, task_id_message};
 
-use crate::{Fargate, Fleet, Overlay, PlaceRequest};
+use crate::{Fargate, Fleet, Overlay, PlaceRequest, Plan};
 
 /// Shortfalls that one answer lists.
 pub const SHORTFALLS_MAX: usize = 100;
@@ -65,6 +65,11 @@ pub fn lose_zone(state: &State, zone: &str, fargate: Fargate) -> ZoneLoss {
     loss.shortfalls.sort_by_key(|short| (std::cmp::Reverse(short.unplaced), short.service));
     loss.shortfalls.truncate(SHORTFALLS_MAX);
     loss
+}
+
+/// Where the request's tasks would go if a zone were lost.
+pub fn place_without(state: &State, zone: &str, request: &PlaceRequest) -> Plan {
+    Fleet::new(&without(state, zone), &Overlay::default()).place(request)
 }
 
 /// The state as it would be: nothing can go to the zone.

@@ -1,5 +1,7 @@
 //! Where tasks would go, with the cluster as it is or as it would be. Nothing is proposed.
 
+use std::collections::BTreeMap;
+
 use seawall_model::{ACCOUNT, ApiError, ClusterId, InstanceId, ServiceId, is_zone, limits::SERVICE_TASKS_MAX};
 use seawall_proto::{
     internal::v1::{InstanceAttribute, InstanceRow, InstanceStatus, Resources, TaskDefinitionRow},
@@ -142,6 +144,7 @@ fn of_definition(
         requirement: Requirement { size: effective_size(definition, None)?, constraints, pool: Pool::Open },
         count: ask.count.unwrap_or(1),
         spread: Spread::Group(group.clone()),
+        outgoing: BTreeMap::new(),
         group,
         strategy: Strategy::parse(&ask.placement_strategy, 0).map_err(ApiError::invalid)?,
         shares: Vec::new(),

@@ -84,6 +84,9 @@ scenarios! {
     history_is_the_same_everywhere,
     history_goes_on_without_room,
     history_is_dropped_everywhere,
+    leaders_die_around_the_times_of_a_schedule,
+    a_hundred_schedules_wait_without_a_write,
+    every_clock_jumps_over_many_times,
     random_faults,
     random_faults_of_members,
 }

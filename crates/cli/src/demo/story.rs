@@ -1,6 +1,6 @@
 //! The demo's story, told to a cluster that is ready.
 
-use std::{cell::Cell, collections::BTreeSet, time::Duration};
+use std::{cell::Cell, time::Duration};
 
 use seawall_proto::v1::{
     CreateServiceRequest, DeploymentConfiguration, Endpoint, RegisterTaskDefinitionRequest, Task, UpdateServiceRequest,
@@ -219,31 +219,39 @@ impl Story<'_> {
         self.timeline.step(name, step).await
     }
 
-    /// Brings the zone back: what ran there was replaced, so it stops, and what replaced it goes on untouched.
+    /// Brings the zone back: what ran there was replaced, so it stops, and tasks move back into it, each started before
+    /// another is stopped.
     async fn come_back(&mut self, view: &View, lost: Lost) -> Result<(), Failure> {
         let requests = self.requests.clone();
         let (prober, answers) = (Prober::new(&self.ctx.env), self.web.answers);
         let name = if lost.action == Action::Kill { "the zone has power again" } else { "the zone is connected again" };
         let step = async {
-            let before = arns(&view.tasks().await?);
             act(&requests, Action::Return, &lost.zone).await?;
-            view.until(async || {
-                let wanted = arns(&view.tasks().await?);
-                match wanted == before {
-                    true => returned(view, &lost).await,
-                    false => {
-                        Err(Failure::refused(format!("not the same {COUNT} tasks run on: {wanted:?}, {before:?}")))
+            let zones = view
+                .until(async || {
+                    let running = view.service().await?.running_count();
+                    if running < COUNT as i32 {
+                        return Err(Failure::refused(format!("only {running} of {COUNT} tasks run while some move")));
                     }
-                }
-            })
-            .await?;
-            let zones = view.running(COUNT, None).await?;
+                    if let Err(waits) = returned(view, &lost).await? {
+                        return Ok(Err(waits));
+                    }
+                    let zones = view.zones().await?;
+                    Ok(match zones.holds(&lost.zone) && zones.is_even() {
+                        true => Ok(zones),
+                        false => Err(format!("not spread evenly yet: {zones}")),
+                    })
+                })
+                .await?;
             let left = if answers { prober.answers(&lost.endpoints).await.len() } else { 0 };
             if left > 0 {
                 return Err(Failure::refused(format!("{left} tasks that were replaced still answer")));
             }
             let (zone, stopped) = (&lost.zone, lost.tasks.len());
-            Ok(((), format!("{zone} is back, the {stopped} tasks it had are STOPPED; the same six run on ({zones})")))
+            Ok((
+                (),
+                format!("{zone} is back, the {stopped} tasks it had are STOPPED; never fewer than six ran ({zones})"),
+            ))
         };
         self.timeline.step(name, step).await
     }
@@ -369,10 +377,6 @@ async fn returned(view: &View, lost: &Lost) -> Result<Result<(), String>, Failur
     }
     let left = view.these(&lost.tasks).await?.iter().filter(|task| task.last_status() != "STOPPED").count();
     Ok(if left == 0 { Ok(()) } else { Err(format!("{left} tasks that were replaced still run")) })
-}
-
-fn arns(tasks: &[Task]) -> BTreeSet<String> {
-    tasks.iter().map(|task| task.task_arn().to_owned()).collect()
 }
 
 async fn act(requests: &mpsc::Sender<Request>, action: Action, zone: &str) -> Result<Done, Failure> {

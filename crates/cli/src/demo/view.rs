@@ -130,6 +130,12 @@ impl View {
         .await
     }
 
+    /// How many tasks run in each zone now.
+    pub async fn zones(&self) -> Result<Zones, Failure> {
+        let running: Vec<Task> = self.tasks().await?.into_iter().filter(is_running).collect();
+        Ok(Zones::of(&running))
+    }
+
     /// Waits until one deployment is left and all of its tasks run.
     pub async fn stable(&self) -> Result<Service, Failure> {
         self.until(async || {
@@ -181,6 +187,11 @@ impl Zones {
             *zones.entry(task.availability_zone().to_owned()).or_default() += 1;
         }
         Zones(zones)
+    }
+
+    /// Whether a zone has a task.
+    pub fn holds(&self, zone: &str) -> bool {
+        self.0.contains_key(zone)
     }
 
     /// In how many zones there are tasks.

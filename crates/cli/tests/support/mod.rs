@@ -280,6 +280,7 @@ impl Dev {
         }
         all.extend([json(&["cluster", "ls"]), names(&["taskdef", "ls", "--all"]), names(&["ps", "--all"])]);
         all.extend([names(&["service", "ls"]), names(&["token", "ls"]), names(&["member", "ls"])]);
+        all.extend([json(&["schedule", "ls"]), names(&["job", "ls"])]);
         all
     }
 

@@ -1,5 +1,7 @@
 //! Starting tasks: asks the planner and turns its plan into a command.
 
+use std::collections::BTreeMap;
+
 use seawall_model::{ClusterId, TaskDefinitionId};
 use seawall_proto::internal::v1::{JobStep, PlaceTasks, command};
 use seawall_scheduler::{Constraints, PlaceRequest, Plan, Pool, Requirement, Spread, Strategy, effective_size};
@@ -40,6 +42,7 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
         },
         count: now as u32,
         spread: Spread::Group(group.clone()),
+        outgoing: BTreeMap::new(),
         group: group.clone(),
         strategy: Strategy::default(),
         shares: Vec::new(),

@@ -117,10 +117,21 @@ impl Ticks {
 
 fn zone(name: &str) -> Result<TimeZone, ApiError> {
     ZONES.get(name).map_err(|_| {
-        let known: Vec<String> = ZONES.available().map(|known| known.as_str().to_owned()).collect();
-        let near = nearest(name, known.iter().map(String::as_str), NEAREST_SHOWN).join(", ");
+        let near = nearest_zones(name);
         ApiError::invalid(format!("Unknown time zone {name:?}: zones are named as IANA does (nearest: {near})."))
     })
+}
+
+/// Who leaves the continent out means the city.
+fn nearest_zones(name: &str) -> String {
+    let all: Vec<String> = ZONES.available().map(|zone| zone.as_str().to_owned()).collect();
+    let called: Vec<&str> = match name.contains('/') {
+        true => all.iter().map(String::as_str).collect(),
+        false => all.iter().filter_map(|zone| zone.rsplit('/').next()).collect(),
+    };
+    let zone_of = |city: &str| called.iter().position(|called| *called == city).map(|at| all[at].as_str());
+    let near = nearest(name, called.iter().copied(), NEAREST_SHOWN);
+    near.into_iter().filter_map(zone_of).collect::<Vec<_>>().join(", ")
 }
 
 fn rule(text: &str) -> Result<Rule, String> {
@@ -260,6 +271,7 @@ mod tests {
                 told("at(2030-02-30T10:00:00)", UTC),
                 told("at(2030-02-03T10:00:00Z)", UTC),
                 told("rate(1 day)", "Europe/Berlino"),
+                told("rate(1 day)", "Berlin"),
             ].join("\n"),
             @r#"
         Invalid schedule expression "every day": it must look like cron(0 3 * * ? *), rate(5 minutes) or at(2030-12-01T10:00:00).
@@ -271,6 +283,7 @@ mod tests {
         Invalid schedule expression "at(2030-02-30T10:00:00)": a time looks like 2030-12-01T10:00:00, in the schedule's zone.
         Invalid schedule expression "at(2030-02-03T10:00:00Z)": a time looks like 2030-12-01T10:00:00, in the schedule's zone.
         Unknown time zone "Europe/Berlino": zones are named as IANA does (nearest: Europe/Berlin, Europe/Dublin, Europe/Tallinn).
+        Unknown time zone "Berlin": zones are named as IANA does (nearest: Europe/Berlin, Asia/Bahrain, America/Belem).
         "#
         );
     }

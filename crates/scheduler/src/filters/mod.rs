@@ -6,6 +6,7 @@ mod cordon;
 mod cpu;
 mod daemons;
 mod distinct_instance;
+mod max_per_instance;
 mod member_of;
 mod memory;
 mod pool;
@@ -30,7 +31,7 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 12] = [
+pub const PIPELINE: [&dyn Filter; 13] = [
     &status::Status,
     &agent::Agent,
     &zone::Zone,
@@ -39,6 +40,7 @@ pub const PIPELINE: [&dyn Filter; 12] = [
     &attributes::Attributes,
     &member_of::MemberOf,
     &distinct_instance::DistinctInstance,
+    &max_per_instance::MaxPerInstance,
     &daemons::Daemons,
     &memory::Memory,
     &cpu::Cpu,

@@ -117,6 +117,7 @@ pub fn request(size: TaskSize, count: u32) -> PlaceRequest {
         requirement: Requirement { size, ..Requirement::default() },
         count,
         spread: Spread::Group("family:web".into()),
+        outgoing: BTreeMap::new(),
         group: "family:web".into(),
         strategy: Strategy::default(),
         shares: Vec::new(),

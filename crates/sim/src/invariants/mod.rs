@@ -7,6 +7,7 @@ mod consistent_state;
 mod counted_once;
 mod desired_is_actual;
 mod equal_hashes;
+mod fired_once;
 mod one_leader_a_term;
 mod started_once;
 mod within_capacity;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(consistent_state::ConsistentState::default()),
         Box::new(within_capacity::WithinCapacity),
         Box::new(counted_once::CountedOnce::default()),
+        Box::new(fired_once::FiredOnce::default()),
         Box::new(cluster_time::ClusterTime::default()),
         Box::new(started_once::StartedOnce),
         Box::new(acknowledged::Acknowledged),

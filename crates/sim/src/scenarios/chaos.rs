@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use seawall_proto::v1::{
-    RunTaskRequest, RunTaskResponse, TransferLeadershipRequest, TransferLeadershipResponse, UpdateServiceRequest,
-    UpdateServiceResponse,
+    CreateScheduleRequest, CreateScheduleResponse, JobTemplate, RunTaskRequest, RunTaskResponse, ScheduleSpec,
+    TransferLeadershipRequest, TransferLeadershipResponse, UpdateServiceRequest, UpdateServiceResponse,
 };
 use seawall_server::simulated::{CallError, Options};
 
@@ -60,6 +60,16 @@ fn begun(seed: u64) -> World {
     world.register("web", &[]);
     world.register("job", &[("FAKE_RUN_MS", "8000")]);
     world.create_service("web", "web", 8);
+    let job = JobTemplate {
+        task_definition: Some("job".into()),
+        completions: Some(3),
+        parallelism: Some(2),
+        ..JobTemplate::default()
+    };
+    let (expression, concurrency) = (Some("rate(1 minute)".into()), Some("REPLACE".into()));
+    let spec = ScheduleSpec { expression, job: Some(job), concurrency, ..ScheduleSpec::default() };
+    let request = CreateScheduleRequest { name: "every-minute".into(), spec: Some(spec), ..Default::default() };
+    let _: CreateScheduleResponse = world.must("CreateSchedule", &request);
     world
 }
 

@@ -14,6 +14,7 @@ mod leaders;
 mod mass_loss;
 mod members;
 mod rolling;
+mod schedules;
 mod snapshots;
 mod zones;
 
@@ -56,6 +57,8 @@ scenarios! {
     snapshots: a_member_that_lags_gets_a_snapshot, a_member_that_was_cut_off_gets_a_snapshot;
     crowd: a_crowd_wants_the_same_room;
     history: history_is_the_same_everywhere, history_goes_on_without_room, history_is_dropped_everywhere;
+    schedules: leaders_die_around_the_times_of_a_schedule, a_hundred_schedules_wait_without_a_write,
+        every_clock_jumps_over_many_times;
     chaos: random_faults, random_faults_of_members;
 }
 

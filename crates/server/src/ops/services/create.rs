@@ -1,13 +1,13 @@
 //! CreateService.
 
-use seawall_model::{ApiError, ErrorCode, is_ecs_name};
+use seawall_model::{ApiError, ErrorCode, TaskDefinitionId, is_ecs_name};
 use seawall_proto::{
-    internal::v1::{self as internal, ClientToken, ClusterRow, TaskDefinitionRow},
+    internal::v1::{self as internal, ClientToken, ClusterRow, ServiceRow, TaskDefinitionRow},
     v1::{CreateServiceRequest, CreateServiceResponse, DeploymentConfiguration, DeploymentController},
 };
 use seawall_state::{DAEMON, State};
 
-use super::{changed, spec};
+use super::{changed, spec, tolerance};
 use crate::{
     ops::{CommandKind, CreateService, Ctx, Outcome, RenderCtx, Write, WriteOp, capacity_providers, resolve, token},
     render, validate,
@@ -52,9 +52,14 @@ impl WriteOp for CreateService {
         let asked = request.availability_zone_rebalancing.as_deref();
         let rebalancing = spec::rebalancing(asked, request, maximum)?;
         let request = &CreateServiceRequest { availability_zone_rebalancing: Some(rebalancing), ..request.clone() };
+        let spec = filled(state, cluster, definition, request, (minimum, maximum));
+        // Asked again, it is there and holds its room.
+        if resolve::service(state, cluster, request.service_name()).is_err() {
+            tolerance::check(state, &new_row(cluster, &spec), TaskDefinitionId(definition.id), ctx.fargate)?;
+        }
         let command = internal::CreateService {
             cluster_id: cluster.id,
-            spec: Some(filled(state, cluster, definition, request, (minimum, maximum))),
+            spec: Some(spec),
             task_definition_id: definition.id,
             minimum_healthy_percent: minimum,
             maximum_percent: maximum,
@@ -67,6 +72,17 @@ impl WriteOp for CreateService {
 
     fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
         Ok(CreateServiceResponse { service: Some(changed(ctx.state, outcome)?) })
+    }
+}
+
+/// The service as it will be, without an id and tasks.
+fn new_row(cluster: &ClusterRow, spec: &CreateServiceRequest) -> ServiceRow {
+    ServiceRow {
+        cluster_id: cluster.id,
+        desired_count: spec.desired_count().unsigned_abs(),
+        tags: spec.tags.clone(),
+        spec: Some(spec.clone()),
+        ..ServiceRow::default()
     }
 }
 

@@ -4,6 +4,7 @@
 mod create;
 mod deployments;
 mod spec;
+mod tolerance;
 mod update;
 
 use std::sync::Arc;

@@ -1,13 +1,13 @@
 //! UpdateService: what is absent stays, what is empty is cleared.
 
-use seawall_model::{ApiError, ErrorCode};
+use seawall_model::{ApiError, ErrorCode, TaskDefinitionId};
 use seawall_proto::{
     internal::v1::{self as internal, ServiceRow, ServiceStatusCode},
     v1::{CreateServiceRequest, DeploymentConfiguration, UpdateServiceRequest, UpdateServiceResponse},
 };
 use seawall_state::{is_daemon, primary_deployment};
 
-use super::{changed, spec};
+use super::{changed, spec, tolerance};
 use crate::{
     ops::{CommandKind, Ctx, Outcome, RenderCtx, UpdateService, Write, WriteOp, capacity_providers, resolve},
     render, validate,
@@ -69,9 +69,11 @@ impl WriteOp for UpdateService {
             old.network_configuration != changed.network_configuration
                 || old.platform_version != changed.platform_version
         });
+        let desired_count = request.desired_count.map(spec::desired_count).transpose()?;
+        check_tolerance(ctx, row, &changed, desired_count, task_definition_id)?;
         let command = internal::UpdateService {
             service_id: row.id,
-            desired_count: request.desired_count.map(spec::desired_count).transpose()?,
+            desired_count,
             task_definition_id,
             minimum_healthy_percent: Some(percents.0),
             maximum_percent: Some(percents.1),
@@ -87,6 +89,28 @@ impl WriteOp for UpdateService {
     fn render(ctx: &RenderCtx<'_>, _: &Self::Request, outcome: &Outcome) -> Result<Self::Response, ApiError> {
         Ok(UpdateServiceResponse { service: Some(changed(ctx.state, outcome)?) })
     }
+}
+
+/// What asks for no more room than there was is never refused: it may be what mends it.
+fn check_tolerance(
+    ctx: &Ctx<'_>,
+    row: &ServiceRow,
+    changed: &CreateServiceRequest,
+    desired_count: Option<u32>,
+    task_definition_id: u64,
+) -> Result<(), ApiError> {
+    let desired_count = desired_count.unwrap_or(row.desired_count);
+    let places = |spec: &CreateServiceRequest| {
+        (spec.placement_constraints.clone(), spec.placement_strategy.clone(), spec.capacity_provider_strategy.clone())
+    };
+    let elsewhere = row.spec.as_ref().is_some_and(|old| places(old) != places(changed));
+    let Some((_, current)) = primary_deployment(row) else { return Ok(()) };
+    if desired_count <= row.desired_count && task_definition_id == 0 && !elsewhere {
+        return Ok(());
+    }
+    let definition = if task_definition_id == 0 { current } else { TaskDefinitionId(task_definition_id) };
+    let asked = ServiceRow { desired_count, spec: Some(changed.clone()), ..row.clone() };
+    tolerance::check(ctx.state, &asked, definition, ctx.fargate)
 }
 
 fn daemon(request: &UpdateServiceRequest) -> spec::Daemon<'_> {

@@ -1,5 +1,7 @@
 //! RunTask and StartTask.
 
+use std::collections::BTreeMap;
+
 use seawall_model::{
     ApiError, ClusterId, InstanceId,
     limits::{RUN_TASK_COUNT_MAX, START_TASK_INSTANCES_MAX},
@@ -82,6 +84,7 @@ impl Asked<'_> {
             },
             count,
             spread: Spread::Group(self.group.clone()),
+            outgoing: BTreeMap::new(),
             group: self.group.clone(),
             strategy: self.strategy.clone(),
             shares: self.shares.clone(),

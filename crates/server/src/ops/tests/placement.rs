@@ -187,3 +187,63 @@ fn a_service_is_shared_out_among_its_providers_and_keeps_its_shares() {
     let tasks = tasks_of(&mut cluster, "s");
     assert!(on(&mut cluster, &tasks).iter().all(|name| name == "o-1" || name == "s-1"));
 }
+
+/// A tag of Seawall's own.
+fn tag(key: &str, value: &str) -> Value {
+    json!([{"key": key, "value": value}])
+}
+
+#[test]
+fn an_instance_has_no_more_tasks_of_a_service_than_its_tag_says_also_after_a_rollout() {
+    let mut cluster = cluster();
+    let bad = json!({"serviceName": "few", "taskDefinition": "web", "desiredCount": 1,
+                     "tags": tag("seawall:max-per-instance", "0")});
+    assert!(cluster.refused("CreateService", bad).message.contains("seawall:max-per-instance"));
+    cluster.must(
+        "CreateService",
+        json!({"serviceName": "few", "taskDefinition": "web", "desiredCount": 6,
+               "tags": tag("seawall:max-per-instance", "1")}),
+    );
+    cluster.plan_once();
+    let tasks = tasks_of(&mut cluster, "few");
+    assert_eq!(on(&mut cluster, &tasks), ["i-1", "i-2", "i-3", "i-4"]);
+    let service = cluster.must("DescribeServices", json!({"services": ["few"]}))["services"][0].clone();
+    assert!(service["events"].to_string().contains("seawall:max-per-instance"), "{service}");
+    cluster.must("UpdateService", json!({"service": "few", "desiredCount": 4}));
+    cluster.reconcile();
+    // Every instance has one that is replaced: the new ones start beside them.
+    cluster.register("web", 100, 100);
+    cluster.must("UpdateService", json!({"service": "few", "taskDefinition": "web"}));
+    cluster.plan_once();
+    assert_eq!(tasks_of(&mut cluster, "few").as_array().unwrap().len(), 8, "start first");
+    cluster.reconcile();
+    let tasks = tasks_of(&mut cluster, "few");
+    assert_eq!(on(&mut cluster, &tasks), ["i-1", "i-2", "i-3", "i-4"]);
+}
+
+#[test]
+fn a_service_that_must_survive_a_zone_is_refused_where_it_would_not_fit() {
+    let mut cluster = TestCluster::new();
+    for (name, zone) in [("i-1", "a"), ("i-2", "b")] {
+        cluster.instance_with(name, zone, 1000, 1000);
+    }
+    cluster.register("web", 400, 100);
+    let create = |count: u32| {
+        json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": count,
+               "tags": tag("seawall:zone-loss-tolerance", "1")})
+    };
+    let error = cluster.refused("CreateService", create(3));
+    assert!(error.code == ErrorCode::InvalidParameter, "{error}");
+    assert!(error.message.contains("without zone a 1 of 3 tasks would find no place"), "{}", error.message);
+    cluster.must("CreateService", create(2));
+    cluster.must("CreateService", create(2));
+    cluster.reconcile();
+    let grow = json!({"service": "web", "desiredCount": 3});
+    assert!(cluster.refused("UpdateService", grow.clone()).message.contains("without zone"));
+    cluster.must("UpdateService", json!({"service": "web", "desiredCount": 1}));
+    cluster.instance_with("i-3", "b", 1000, 1000);
+    let error = cluster.refused("UpdateService", grow.clone());
+    assert!(error.message.contains("without zone b"), "{}", error.message);
+    cluster.instance_with("i-4", "a", 1000, 1000);
+    cluster.must("UpdateService", grow);
+}
