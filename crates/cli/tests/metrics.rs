@@ -102,7 +102,8 @@ fn every_member_shows_itself_and_the_leader_shows_the_cluster() {
     });
     let page = Page::of(leader);
     assert_eq!(page.value("seawall_instances{status=\"ACTIVE\",connected=\"true\"}"), Some(ZONES.len() as f64));
-    assert_eq!(page.sum("seawall_follower_lag_entries{"), 0.0);
+    let lags = ["a", "b", "c"].map(|name| page.value(&format!("seawall_follower_lag_entries{{member=\"{name}\"}}")));
+    assert!(lags.iter().all(Option::is_some), "{lags:?}");
     assert!(page.value("seawall_process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6));
     assert!(page.value("seawall_process_open_fds").is_some_and(|open| open > 10.0));
     let requests = |prefix: &str| {

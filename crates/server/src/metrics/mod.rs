@@ -125,7 +125,7 @@ impl Metrics {
         registry.register(
             "stored_members_used",
             "Uses of members that are stored and have no effect in this version, in requests that this member took as the \
-             leader; a repeated request is counted once",
+             leader; retries that are known as such (client tokens, SDKs' invocation ids) are not counted",
             self.stored.clone(),
         );
         registry.register(
