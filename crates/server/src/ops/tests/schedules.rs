@@ -113,7 +113,7 @@ fn what_could_never_run_is_refused_at_once() {
     The schedule expression "cron(0 0 1 1 ? 2020)" has no time after now in UTC: it would never run. next: seawall schedule next shows times
     Invalid schedule expression "often": it must look like cron(0 3 * * ? *), rate(5 minutes) or at(2030-12-01T10:00:00).
     Unknown time zone "Europe/Berlni": zones are named as IANA does (nearest: Europe/Berlin, Europe/Dublin, Europe/Jersey).
-    Unknown time zone "CEST": zones are named as IANA does (nearest: CET, EST, EET).
+    Unknown time zone "CEST": zones are named as IANA does (nearest: CET, EST, Australia/West).
     concurrency is 'forbid'; it must be one of FORBID, REPLACE, ALLOW.
     catchUp is 'SOME'; it must be one of ONE, SKIP, ALL.
     jobsKept is 101; it must be between 0 and 100.
