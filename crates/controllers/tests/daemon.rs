@@ -5,10 +5,8 @@ mod support;
 
 use seawall_model::{InstanceId, ServiceId};
 use seawall_proto::internal::v1::{
-    InstanceStatus, PlaceTasks, PortNeed, RolloutState, ServiceStatusCode, TaskSize, TaskStatus, command::Kind,
-    place_tasks::Placement, reply,
+    Health, InstanceStatus, PortNeed, RolloutState, ServiceStatusCode, TaskSize, TaskStatus, command::Kind,
 };
-use seawall_state::task_id_message;
 use support::{Behaviour, Sim};
 
 /// A daemon at rest on three instances.
@@ -22,19 +20,6 @@ fn ready(min: u32) -> Sim {
 
 fn all(sim: &Sim) -> Vec<u64> {
     sim.state.instances.iter().map(|(id, _)| id.0).collect()
-}
-
-/// A standalone task on an instance.
-fn standalone(sim: &mut Sim, instance: u64) {
-    let definition = sim.definition(64, Behaviour::Run);
-    let place = PlaceTasks {
-        cluster_id: sim.cluster().0,
-        task_definition_id: definition,
-        base: Some(task_id_message(seawall_model::Id128::time_ordered(sim.now_ms, 1 << 60))),
-        placements: vec![Placement { instance_id: instance, ..Placement::default() }],
-        ..Default::default()
-    };
-    assert!(matches!(sim.apply(Kind::PlaceTasks(place)), reply::Kind::Placed(placed) if placed.tasks.len() == 1));
 }
 
 #[test]
@@ -189,6 +174,18 @@ fn only_instances_with_what_it_asks_for_have_one() {
     assert_eq!(sim.existing(), 1, "the task that must not be there was stopped");
 }
 
+#[test]
+fn unhealthy_tasks_go_one_by_one() {
+    let mut sim = ready(0);
+    sim.now_ms += 60_000;
+    for task in sim.wanted() {
+        sim.health(&task, Health::Unhealthy);
+    }
+    let mut most = 0;
+    sim.settle(60_000, &mut |sim| most = most.max(3 - sim.running()));
+    assert_eq!((most, sim.places()), (1, all(&sim)));
+}
+
 /// A daemon and a service beside it, at rest.
 fn with_web(desired: u32) -> (Sim, ServiceId, ServiceId) {
     let mut sim = ready(0);
@@ -204,7 +201,7 @@ fn with_web(desired: u32) -> (Sim, ServiceId, ServiceId) {
 fn on_an_instance_that_drains_it_stops_when_no_others_are_left() {
     let (mut sim, daemon, web) = with_web(3);
     let drained = all(&sim)[0];
-    standalone(&mut sim, drained);
+    sim.standalone(drained);
     sim.agents();
     sim.drain(drained, InstanceStatus::Draining);
     sim.reconcile_all(&[daemon, web]);

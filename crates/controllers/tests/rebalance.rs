@@ -97,6 +97,34 @@ fn a_zone_without_room_is_let_be_and_one_with_some_is_used() {
 }
 
 #[test]
+fn a_move_that_would_gain_nothing_is_not_made() {
+    let mut sim = Sim::new();
+    for (zone, cpu) in [("a", 4096), ("b", 4096), ("c", 100)] {
+        sim.instance(zone, cpu);
+    }
+    create(&mut sim, 5, (100, 200), "ENABLED");
+    assert_eq!(zones(&sim), [3, 2, 0]);
+    assert_eq!(sim.plan(), Default::default());
+}
+
+#[test]
+fn a_move_waits_for_tasks_that_were_protected_meanwhile() {
+    let mut sim = uneven(6, (100, 200), "ENABLED");
+    sim.reconcile(&mut |_| {});
+    let moved = sim.newest();
+    let old: Vec<_> = sim.wanted().into_iter().filter(|t| t.id != moved.id).collect();
+    old.iter().for_each(|task| sim.protect(task, i64::MAX));
+    sim.agents();
+    sim.now_ms += 60_000;
+    sim.reconcile(&mut |_| {});
+    assert_eq!(zones(&sim), [3, 3, 1], "not even the new task goes");
+    sim.protect(&old[0], 0);
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.wanted().len(), 6);
+    assert!(sim.wanted().iter().all(|t| t.id != old[0].id));
+}
+
+#[test]
 fn protected_tasks_stay_and_that_is_said_once() {
     let mut sim = uneven(6, (100, 200), "ENABLED");
     for task in sim.wanted() {

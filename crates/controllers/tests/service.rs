@@ -7,10 +7,14 @@ use seawall_controllers::{Now, instances};
 use seawall_model::{InstanceId, TaskDefinitionId};
 use seawall_proto::{
     internal::v1::{
-        DeploymentReturn, DeregisterTaskDefinition, InstanceStatus, PortNeed, RolloutState, ServiceDeploymentStatus,
-        ServiceEventCode, ServiceStatusCode, StopCode, TaskSize, TaskStatus, command::Kind, reply,
+        DeploymentReturn, DeregisterTaskDefinition, Health, InstanceStatus, PortNeed, RolloutState,
+        ServiceDeploymentStatus, ServiceEventCode, ServiceStatusCode, StopCode, TaskRow, TaskSize, TaskStatus,
+        command::Kind, reply,
     },
-    v1::{DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentEarlySuccessCriteria, ThresholdConfiguration},
+    v1::{
+        CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentEarlySuccessCriteria,
+        ThresholdConfiguration,
+    },
 };
 use support::{Behaviour, Sim, numbered as text};
 
@@ -330,10 +334,13 @@ fn unhealthy_tasks_are_replaced_first() {
 fn draining_moves_tasks_and_leaves_standalone_ones() {
     let mut sim = ready(6, 100, 200);
     let drained = sim.newest().instance_id;
+    let standalone = sim.standalone(drained);
     sim.drain(drained, InstanceStatus::Draining);
     insta::assert_snapshot!("draining", text(&sim));
     sim.settle(60_000, &mut |sim| assert!(sim.running() >= 6));
     assert!(sim.wanted().iter().all(|t| t.instance_id != drained));
+    let left = sim.state.tasks.get(&standalone).unwrap();
+    assert!(left.desired_running && left.last_status() == TaskStatus::Running);
 }
 
 #[test]
@@ -855,4 +862,188 @@ fn early_success_that_is_not_met_changes_nothing() {
     assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::InProgress, "5 of 10 are not 51 %");
     sim.settled();
     assert_eq!(sim.row().deployments[0].rollout_state(), RolloutState::Completed);
+}
+
+#[test]
+fn unhealthy_tasks_go_one_by_one_where_there_is_no_room_to_start_first() {
+    let mut sim = ready(4, 50, 100);
+    sim.now_ms += 60_000;
+    for task in &sim.wanted()[..3] {
+        sim.health(task, Health::Unhealthy);
+    }
+    insta::assert_snapshot!("unhealthy_one_by_one", text(&sim));
+    let mut most = 0;
+    sim.settle(60_000, &mut |sim| {
+        let missing = 4 - sim.wanted().iter().filter(|t| t.last_status() == TaskStatus::Running).count();
+        most = most.max(missing);
+    });
+    assert_eq!((most, sim.running()), (1, 4), "one at a time");
+    assert!(sim.wanted().iter().all(|t| t.health() != Health::Unhealthy));
+}
+
+#[test]
+fn a_new_revision_does_not_wait_for_unhealthy_old_tasks() {
+    let mut sim = ready(4, 50, 100);
+    sim.now_ms += 60_000;
+    for task in sim.wanted() {
+        sim.health(&task, Health::Unhealthy);
+    }
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    let stops = sim.plan().text.matches("stop task").count();
+    assert_eq!(stops, 4, "{}", sim.plan().text);
+}
+
+#[test]
+fn unhealthy_tasks_are_replaced_before_they_stop_where_there_is_room() {
+    let mut sim = ready(4, 100, 150);
+    sim.now_ms += 60_000;
+    for task in &sim.wanted()[..3] {
+        sim.health(task, Health::Unhealthy);
+    }
+    sim.settle(60_000, &mut |sim| {
+        assert!(sim.running() >= 4, "one stopped before another ran in its place");
+        assert!(sim.existing() <= 6, "above maximumPercent");
+    });
+    assert!(sim.wanted().iter().all(|t| t.health() != Health::Unhealthy));
+    let why = |t: &TaskRow| (t.stop_code(), t.stopped_reason.clone());
+    let stopped: Vec<_> =
+        sim.state.tasks_of_service(sim.service).filter(|t| !t.desired_running).map(|t| why(t)).collect();
+    assert_eq!(
+        stopped,
+        vec![(StopCode::ServiceSchedulerInitiated, "Task failed container health checks".to_owned()); 3]
+    );
+}
+
+#[test]
+fn health_checks_do_not_count_in_the_grace_period() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let sick = sim.definition(256, Behaviour::Unhealthy);
+    let spec = CreateServiceRequest {
+        desired_count: Some(2),
+        health_check_grace_period_seconds: Some(30),
+        ..Default::default()
+    };
+    sim.create_as("web", sick, (100, 200), spec);
+    sim.reconcile(&mut |_| {});
+    let placed_ms = sim.newest().created_at_ms;
+    sim.agents();
+    sim.now_ms += 29_999;
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.wanted().len(), 2);
+    assert_eq!(sim.plan().wake_at_ms, Some(placed_ms + 30_000), "it asks to be woken when it is over");
+    sim.now_ms = placed_ms + 30_000;
+    assert_eq!(sim.plan().text.matches("start one").count(), 2, "{}", sim.plan().text);
+}
+
+#[test]
+fn protected_tasks_outlive_scale_in_rollouts_and_draining() {
+    let mut sim = ready(4, 100, 200);
+    let protected = sim.wanted()[0].clone();
+    let until_ms = sim.now_ms + 600_000;
+    sim.protect(&protected, until_ms);
+    let second = sim.definition(256, Behaviour::Run);
+    sim.deploy(second);
+    sim.drain(protected.instance_id, InstanceStatus::Draining);
+    sim.scale(1);
+    while sim.now_ms < until_ms - 1 {
+        sim.reconcile(&mut |_| {});
+        sim.agents();
+        sim.now_ms = (sim.now_ms + 10_000).min(until_ms - 1);
+        let kept = sim.wanted().iter().any(|t| t.id == protected.id);
+        assert!(kept, "it was told to stop");
+    }
+    assert_eq!(sim.running(), 2, "the one of the new revision, and the protected one");
+    let said: Vec<_> = sim.events().into_iter().filter(|e| e.starts_with("SCALE_IN_PROTECTED")).collect();
+    assert_eq!(said, ["SCALE_IN_PROTECTED 1"], "once");
+    assert_eq!(sim.plan().wake_at_ms, Some(until_ms), "it asks to be woken");
+    sim.now_ms = until_ms;
+    sim.settled();
+    assert_eq!((sim.running(), sim.row().deployments.len()), (1, 1));
+}
+
+#[test]
+fn a_protected_task_that_comes_back_goes_on() {
+    let mut sim = ready(3, 100, 200);
+    let in_a = |sim: &Sim, t: &TaskRow| sim.state.instances.get(&InstanceId(t.instance_id)).unwrap().zone == "a";
+    let protected = sim.wanted().into_iter().find(|t| in_a(&sim, t)).unwrap();
+    let until_ms = sim.now_ms + 600_000;
+    sim.protect(&protected, until_ms);
+    sim.cut("a");
+    sim.settled();
+    assert_eq!(sim.running(), 3, "it is replaced");
+    sim.heal();
+    sim.agents();
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    assert!(sim.wanted().iter().any(|t| t.id == protected.id), "and it goes on");
+    sim.now_ms = until_ms;
+    sim.settled();
+    assert_eq!(sim.running(), 3);
+}
+
+#[test]
+fn draining_keeps_to_the_percentages() {
+    let mut sim = Sim::three_zones(1, 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create(definition, 6, 67, 100);
+    sim.settled();
+    let drained = sim.newest().instance_id;
+    sim.drain(drained, InstanceStatus::Draining);
+    sim.settle(60_000, &mut |sim| {
+        assert!(sim.running() >= 5, "below minimumHealthyPercent: {}", sim.running());
+        assert!(sim.existing() <= 6, "above maximumPercent");
+    });
+    assert!(sim.wanted().iter().all(|t| t.instance_id != drained));
+}
+
+#[test]
+fn draining_that_is_called_off_keeps_what_has_not_moved() {
+    let mut sim = ready(6, 100, 117);
+    let drained = sim.newest().instance_id;
+    let there: Vec<_> = sim.wanted().iter().filter(|t| t.instance_id == drained).map(support::id_of).collect();
+    sim.drain(drained, InstanceStatus::Draining);
+    sim.reconcile(&mut |_| {});
+    sim.drain(drained, InstanceStatus::Active);
+    sim.settled();
+    assert_eq!(sim.running(), 6);
+    assert!(there.iter().all(|id| sim.wanted().iter().any(|t| support::id_of(t) == *id)), "the surplus one went");
+}
+
+#[test]
+fn tasks_of_an_instance_that_is_deregistered_by_force_are_replaced() {
+    let mut sim = ready(6, 100, 200);
+    let gone = sim.newest().instance_id;
+    let refused = sim.deregister(gone, false);
+    assert!(
+        matches!(&refused, reply::Kind::Refusal(r) if r.message == "Found running tasks on the instance."),
+        "{refused:?}"
+    );
+    assert!(matches!(sim.deregister(gone, true), reply::Kind::Done(_)));
+    let orphan = sim.state.tasks_of_service(sim.service).find(|t| t.instance_id == gone).unwrap();
+    assert_eq!(orphan.stopped_reason, "Container instance deregistration forced by user");
+    assert_eq!(sim.plan().text.matches("start one").count(), 1, "{}", sim.plan().text);
+    sim.settled();
+    assert_eq!((sim.running(), sim.row().deployments[0].failed_tasks), (6, 0), "no failure of the service's");
+}
+
+#[test]
+fn tasks_stay_on_an_instance_that_shrinks_or_loses_an_attribute() {
+    let mut sim = Sim::new();
+    let (one, two) = (sim.instance("a", 1024), sim.instance("b", 1024));
+    for id in [one, two] {
+        sim.attribute(id.0, "disk");
+    }
+    let size = TaskSize { cpu: 256, memory: 64, required_attributes: vec!["disk".into()], ..Default::default() };
+    let definition = sim.definition_of(size, Behaviour::Run);
+    sim.create(definition, 4, 100, 200);
+    sim.settled();
+    sim.no_attribute(one.0, "disk");
+    sim.resize(two.0, 256);
+    sim.settled();
+    assert_eq!((sim.running(), sim.state.tasks.len()), (4, 4), "nothing was evicted or replaced");
+    sim.scale(6);
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.wanted().len(), 4, "and nothing new fits");
+    assert_eq!(sim.events().last().unwrap(), "UNABLE_TO_PLACE 2");
 }

@@ -87,7 +87,8 @@ pub(crate) fn ended_by_itself(task: &TaskRow) -> bool {
     matches!(task.stop_code(), StopCode::TaskFailedToStart | StopCode::EssentialContainerExited) || is_unhealthy(task)
 }
 
-fn is_unhealthy(task: &TaskRow) -> bool {
+/// Whether a task was stopped for its health checks.
+pub(crate) fn is_unhealthy(task: &TaskRow) -> bool {
     task.stop_code() == StopCode::ServiceSchedulerInitiated && task.stopped_reason == UNHEALTHY
 }
 

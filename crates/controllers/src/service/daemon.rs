@@ -10,7 +10,7 @@ use seawall_model::InstanceId;
 
 use super::{
     Stops, backoff, breaker, events, place,
-    rollout::{Limits, Starts},
+    rollout::{self, Limits, Starts},
     scale,
     step::Step,
     view::{Condition, Member, View},
@@ -28,8 +28,8 @@ pub(crate) fn plan<'a>(
     let missing = missing(view, belongs);
     let starts = Starts { missing: missing.len(), room: missing.len() };
     let allowed = backoff::allowed(view, &step.backoff, starts, plan);
-    place::place_on_each(view, &missing[..allowed], step, plan);
-    stops(view, belongs, step)
+    let starting = place::place_on_each(view, &missing[..allowed], step, plan) > 0;
+    stops(view, belongs, starting, step)
 }
 
 /// Instances without a task, those where fewer of the last tasks ended first: one that is sick keeps no other waiting.
@@ -48,7 +48,7 @@ fn missing(view: &View<'_>, belongs: &BTreeSet<InstanceId>) -> Vec<InstanceId> {
     missing
 }
 
-fn stops<'a>(view: &View<'a>, belongs: &BTreeSet<InstanceId>, step: &mut Step) -> Stops<'a> {
+fn stops<'a>(view: &View<'a>, belongs: &BTreeSet<InstanceId>, starting: bool, step: &mut Step) -> Stops<'a> {
     let at = |m: &Member<'_>| InstanceId(m.task.instance_id);
     let (here, gone): (Vec<_>, Vec<_>) = view.members().copied().partition(|m| belongs.contains(&at(m)));
     // What does not belong there goes, however many are healthy elsewhere.
@@ -60,7 +60,7 @@ fn stops<'a>(view: &View<'a>, belongs: &BTreeSet<InstanceId>, step: &mut Step) -
     if !breaker::has_tripped(view) {
         let old: Vec<_> = view.outgoing.iter().copied().filter(|m| belongs.contains(&at(m))).collect();
         let healthy = here.iter().filter(|m| m.condition == Condition::Healthy).count();
-        chosen.extend(roll(view, &old, healthy, step));
+        chosen.extend(rollout::one_by_one(view, starting, 0, roll(view, &old, healthy, step)));
     }
     let mut stops = Stops::default();
     for member in chosen {

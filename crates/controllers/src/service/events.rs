@@ -5,7 +5,9 @@ use seawall_model::{Id128, InstanceId};
 use seawall_proto::internal::v1::{ServiceEventCode, ServiceEventRow, StopCode, TaskRow};
 
 use super::{
+    Stops,
     rollout::{Limits, Starts},
+    scale,
     step::Step,
     view::View,
 };
@@ -51,6 +53,20 @@ pub(crate) fn blocked(view: &View<'_>, limits: Limits, starts: Starts, step: &mu
     let said = last_event(view, ServiceEventCode::BlockedByPercents).is_some_and(|at| at >= view.primary.created_at_ms);
     if stuck && no_room && !said {
         step.event(view, ServiceEventCode::BlockedByPercents, starts.missing as u32, String::new());
+    }
+}
+
+/// Nothing but protected tasks is left to stop.
+pub(crate) fn protected(view: &View<'_>, stops: &Stops<'_>, step: &mut Step) {
+    let code = ServiceEventCode::ScaleInProtected;
+    let is_surplus = view.good.len() > view.desired();
+    let surplus = view.good.iter().filter(|_| is_surplus);
+    let held = view.outgoing.iter().chain(surplus).filter(|m| scale::is_protected(view, m)).count();
+    let is_stuck = stops.scaling.is_empty() && stops.unhealthy.is_empty() && view.leaving.is_empty();
+    let said = last_of(view, &[code, ServiceEventCode::SteadyState]) == Some(code);
+    let waits_for_start = view.good.len() < view.desired();
+    if held > 0 && is_stuck && !waits_for_start && !said {
+        step.event(view, code, held as u32, String::new());
     }
 }
 

@@ -54,7 +54,7 @@ fn reconcile(view: &View<'_>) -> ControllerPlan {
     let mut step = Step::new(view);
     events::started_and_stopped(view, &mut step);
     backoff::account(view, &mut step);
-    if let Some(at_ms) = view.next_proof_ms() {
+    if let Some(at_ms) = view.next_change_ms() {
         plan.wake(at_ms);
     }
     if breaker::judge(view, &mut step) {
@@ -79,6 +79,7 @@ fn replicas<'a>(view: &View<'a>, step: &mut Step, plan: &mut ControllerPlan) -> 
     let unplaced = place::place(view, allowed, step, plan);
     let stops = rollout::stops(view, limits, wanted, unplaced);
     events::blocked(view, limits, wanted, step);
+    events::protected(view, &stops, step);
     events::lost(view, step);
     rebalance::tend(view, limits, wanted, step, plan);
     stops

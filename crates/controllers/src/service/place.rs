@@ -31,16 +31,18 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
     unplaced
 }
 
-/// Proposes one on each of the instances that has the room.
-pub(crate) fn place_on_each(view: &View<'_>, on: &[InstanceId], step: &mut Step, plan: &mut ControllerPlan) {
+/// Proposes one on each of the instances that has the room; how many.
+pub(crate) fn place_on_each(view: &View<'_>, on: &[InstanceId], step: &mut Step, plan: &mut ControllerPlan) -> usize {
     let now = &on[..on.len().min(PLACEMENTS_PER_PASS as usize)];
     if now.len() < on.len() {
         plan.wake(view.now.cluster_time_ms);
     }
-    let Some((definition, request)) = request(view, now.len() as u32, step) else { return };
+    let Some((definition, request)) = request(view, now.len() as u32, step) else { return 0 };
     let placed = seawall_scheduler::place_on_each(view.state, view.overlay, &request, now);
-    note_unplaced(view, &placed, now.len() - placed.placements.len(), step, plan);
+    let count = placed.placements.len();
+    note_unplaced(view, &placed, now.len() - count, step, plan);
     propose(view, definition, placed, plan);
+    count
 }
 
 /// Proposes one if the planner would put it into a zone that is `wanted`; which.

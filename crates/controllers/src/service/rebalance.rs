@@ -44,17 +44,14 @@ fn may_move(view: &View<'_>) -> bool {
     is_enabled && is_deployed && !view.now.hold_replacement
 }
 
-/// Which tasks go of a surplus that a move made: of zones with more tasks than the one that the newest task is in, once all
-/// are healthy. Where there is none, the balance changed meanwhile, and the surplus leaves as any does.
+/// Which tasks go of a surplus that a move made: of zones with more tasks than the one that the newest task is in, once as many
+/// as desired are healthy without them. Where there is none, the balance changed meanwhile, and the surplus leaves as any does.
 pub(crate) fn leaving<'a>(view: &View<'a>, surplus: usize) -> Vec<Member<'a>> {
     let mut budget = view.healthy().saturating_sub(view.desired());
     let zones = zones(view);
     let newest = view.good.iter().max_by_key(|m| m.task.id.map(|id| (id.hi, id.lo)));
     let has_more = |m: &&Member<'a>| newest.is_some_and(|newest| zones[m.zone] > zones[newest.zone]);
     let fuller: Vec<_> = view.good.iter().filter(has_more).copied().collect();
-    if view.healthy() < view.good.len() {
-        return Vec::new();
-    }
     let from = if fuller.is_empty() { &view.good } else { &fuller };
     scale::choose(view, from, surplus, &mut budget)
 }
@@ -65,7 +62,7 @@ pub(crate) fn tend(view: &View<'_>, limits: Limits, starts: Starts, step: &mut S
         step.rebalancing = false;
         return;
     }
-    let moving = view.outgoing.len() + view.leaving.len() + view.unreachable.len();
+    let moving = view.outgoing.len() + view.leaving.len() + view.to_replace().len();
     let on_their_way = view.proposed + view.proposed_old;
     let is_even = view.good.len() == view.desired() && view.healthy() == view.desired();
     if moving > 0 || on_their_way > 0 || starts.missing > 0 || !is_even {

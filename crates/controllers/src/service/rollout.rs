@@ -14,7 +14,7 @@ use seawall_proto::internal::v1::TaskRow;
 use seawall_scheduler::{Reserved, Spread, fits_after};
 
 use super::{
-    Stops, breaker, early_success, rebalance, scale,
+    Stops, backoff, breaker, early_success, rebalance, scale,
     view::{Condition, Member, View},
 };
 
@@ -30,10 +30,13 @@ pub(crate) struct Limits {
 impl Limits {
     /// Of the service as it is.
     pub fn new(view: &View<'_>) -> Self {
-        let (desired, service) = (view.desired() as u64, view.service);
-        let min = (desired * u64::from(service.minimum_healthy_percent)).div_ceil(100);
-        let max = desired * u64::from(service.maximum_percent) / 100;
-        Limits { healthy_min: min.min(desired) as usize, total_max: max.max(desired) as usize }
+        Limits::of(view.desired(), view.service.minimum_healthy_percent, view.service.maximum_percent)
+    }
+
+    fn of(desired: usize, minimum_percent: u32, maximum_percent: u32) -> Self {
+        let min = (desired * minimum_percent as usize).div_ceil(100);
+        let max = desired * maximum_percent as usize / 100;
+        Limits { healthy_min: min.min(desired), total_max: max.max(desired) }
     }
 }
 
@@ -99,7 +102,26 @@ fn outgoing_stops<'a>(
         let in_the_way = in_the_way(view, &running);
         chosen = scale::choose(view, &in_the_way, unplaced - view.leaving.len(), budget);
     }
-    chosen
+    one_by_one(view, starts.now() > unplaced, replaced, chosen)
+}
+
+/// Unhealthy tasks that stop before others run in their place go one by one, each when the last one's replacement is healthy:
+/// those left may recover. What another revision takes the place of need not.
+pub(crate) fn one_by_one<'a>(
+    view: &View<'a>,
+    starting: bool,
+    replaced: usize,
+    chosen: Vec<Member<'a>>,
+) -> Vec<Member<'a>> {
+    let is_sick = |m: &Member<'_>| m.condition == Condition::Unhealthy && m.task.deployment_id == view.primary.id;
+    let is_quiet = !starting
+        && view.proposed == 0
+        && view.good.iter().all(|m| m.condition == Condition::Healthy)
+        && !view.leaving.iter().any(|task| backoff::is_unhealthy(task));
+    let (mut sick, mut others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(is_sick);
+    sick.truncate(replaced.max(usize::from(is_quiet)));
+    others.extend(sick);
+    others
 }
 
 /// Stops ahead of the starts, where the maximum leaves no room to start first: so many that with what is on its way all
@@ -130,16 +152,38 @@ fn in_the_way<'a>(view: &View<'a>, running: &[Member<'a>]) -> Vec<Member<'a>> {
 }
 
 /// Unreachable tasks whose places are taken: they stop when they come back. Those that nothing replaces yet stay wanted,
-/// for their instance may return first. Proposals do not count: they may be refused.
+/// for their instance may return first, and so do protected ones. Proposals do not count: they may be refused.
 fn replaced<'a>(view: &View<'a>) -> Vec<&'a TaskRow> {
     let present = view.good.len() + view.outgoing.len();
     let keep = view.desired().saturating_sub(present);
-    let mut tasks = view.unreachable.clone();
-    if view.now.hold_replacement {
-        tasks.clear();
-    }
+    let mut tasks = if view.now.hold_replacement { Vec::new() } else { view.to_replace() };
     tasks.sort_by_key(|t| (t.deployment_id == view.primary.id, t.unreachable_since_ms, t.id.map(|id| (id.hi, id.lo))));
     let surplus = tasks.len().saturating_sub(keep);
     tasks.truncate(surplus);
     tasks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_minimum_is_rounded_up_and_the_maximum_down() {
+        for (desired, minimum, maximum, healthy_min, total_max) in [
+            (4, 50, 200, 2, 8),
+            (3, 50, 150, 2, 4),
+            (3, 66, 134, 2, 4),
+            (3, 67, 133, 3, 3),
+            (10, 1, 109, 1, 10),
+            (10, 0, 110, 0, 11),
+            (1, 1, 199, 1, 1),
+            (1, 0, 200, 0, 2),
+            (7, 100, 100, 7, 7),
+            (0, 100, 200, 0, 0),
+            (5000, 99, 101, 4950, 5050),
+        ] {
+            let limits = Limits::of(desired, minimum, maximum);
+            assert_eq!(limits, Limits { healthy_min, total_max }, "{minimum} and {maximum} % of {desired}");
+        }
+    }
 }

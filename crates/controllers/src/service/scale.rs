@@ -43,7 +43,7 @@ fn rank(mirror: &Mirror<'_, '_>, (urgency, member): &(u8, Member<'_>)) -> (u8, R
 
 /// Scale-in protection holds for what is well: an unhealthy task is replaced all the same.
 pub(crate) fn is_protected(view: &View<'_>, member: &Member<'_>) -> bool {
-    member.condition != Condition::Unhealthy && member.task.protected_until_ms > view.now.cluster_time_ms
+    member.condition != Condition::Unhealthy && view.is_protected(member.task)
 }
 
 fn urgency(view: &View<'_>, member: &Member<'_>) -> u8 {

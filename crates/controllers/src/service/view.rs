@@ -139,15 +139,22 @@ impl<'a> View<'a> {
         self.live().chain(self.stopped.iter().copied())
     }
 
-    /// Tasks on silent instances whose place others are to take. A daemon's has no other place.
-    pub fn to_replace(&self) -> &[&'a TaskRow] {
-        if self.belongs.is_some() { &[] } else { &self.unreachable }
+    /// Tasks on silent instances whose place others are to take for good. A daemon's has no other place; one that is protected
+    /// goes on if its instance comes back.
+    pub fn to_replace(&self) -> Vec<&'a TaskRow> {
+        let is_given_up = |task: &&TaskRow| self.belongs.is_none() && !self.is_protected(task);
+        self.unreachable.iter().copied().filter(is_given_up).collect()
+    }
+
+    /// No scale-in or deployment stops the task now.
+    pub fn is_protected(&self, task: &TaskRow) -> bool {
+        task.protected_until_ms > self.now.cluster_time_ms
     }
 
     /// Whether anything is left of the deployment that somebody waits for.
     pub fn has_tasks(&self, deployment: u64) -> bool {
         let live = self.members().map(|m| m.task).chain(self.leaving.iter().copied());
-        live.chain(self.to_replace().iter().copied()).any(|t| t.deployment_id == deployment)
+        live.chain(self.to_replace()).any(|t| t.deployment_id == deployment)
             || self.overlay.proposals_of(self.id()).any(|p| p.deployment == DeploymentId(deployment))
     }
 
@@ -254,10 +261,16 @@ impl<'a> View<'a> {
         is_asked && self.now.cluster_time_ms < self.healthy_at_ms(task)
     }
 
-    /// When the next task without a health check becomes healthy without anybody saying so.
-    pub fn next_proof_ms(&self) -> Option<i64> {
+    /// When the next task changes without anybody saying so: it has lasted, or its grace or protection is over.
+    pub fn next_change_ms(&self) -> Option<i64> {
         let young = self.members().filter(|m| m.condition == Condition::Starting);
-        young.map(|m| self.healthy_at_ms(m.task)).filter(|at_ms| *at_ms > self.now.cluster_time_ms).min()
+        let change_ms = |task: &TaskRow| match task.health() {
+            Health::Unhealthy => self.grace_ends_ms(task),
+            Health::Unknown | Health::Healthy => self.healthy_at_ms(task),
+        };
+        let protected = self.members().map(|m| m.task.protected_until_ms);
+        let changes = young.map(|m| change_ms(m.task)).chain(protected);
+        changes.filter(|at_ms| *at_ms > self.now.cluster_time_ms).min()
     }
 
     /// From when on a task without a health check counts as healthy. What the breaker counts as crashed was not healthy before.
@@ -273,11 +286,15 @@ impl<'a> View<'a> {
         after_placement(task, STABLE_MS.max(self.healthy_after_ms.unwrap_or(0)))
     }
 
-    /// `healthCheckGracePeriodSeconds`, counted in cluster time from the placement.
     fn is_in_grace(&self, task: &TaskRow) -> bool {
+        self.now.cluster_time_ms < self.grace_ends_ms(task)
+    }
+
+    /// `healthCheckGracePeriodSeconds`, counted in cluster time from the placement.
+    fn grace_ends_ms(&self, task: &TaskRow) -> i64 {
         let spec = self.service.spec.as_ref();
         let grace_s = spec.and_then(|s| s.health_check_grace_period_seconds).unwrap_or(0);
-        self.now.cluster_time_ms - task.created_at_ms < i64::from(grace_s) * 1000
+        task.created_at_ms.saturating_add(i64::from(grace_s) * 1000)
     }
 }
 

@@ -8,10 +8,10 @@ use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskId};
 use seawall_proto::{
     internal::v1::{
         AgentIdentity, Command, ConnectInstance, ContainerRow, CreateService, DeleteAttributes, DeleteService,
-        DisconnectInstances, Health, InitCluster, InstanceStatus, ProtectTasks, PutAttributes, RegisterTaskDefinition,
-        ReportTasks, ResourceRef, Resources, ServiceRow, SetInstancesStatus, SetZone, StopCode, TagResource,
-        TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState, command::Kind, disconnect_instances,
-        put_attributes, reply, report_tasks, resource_ref,
+        DeregisterInstance, DisconnectInstances, Health, InitCluster, InstanceStatus, PlaceTasks, ProtectTasks,
+        PutAttributes, RegisterTaskDefinition, ReportTasks, ResourceRef, Resources, ServiceRow, SetInstancesStatus,
+        SetZone, StopCode, TagResource, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState,
+        command::Kind, disconnect_instances, place_tasks::Placement, put_attributes, reply, report_tasks, resource_ref,
     },
     v1::{
         ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck, Tag,
@@ -201,6 +201,33 @@ impl Sim {
 
     pub fn set_zone(&mut self, zone: &str, state: ZoneState) {
         self.done(Kind::SetZone(SetZone { zone: zone.into(), state: state.into(), ..Default::default() }));
+    }
+
+    /// Takes an instance out of the cluster.
+    pub fn deregister(&mut self, id: u64, force: bool) -> reply::Kind {
+        self.apply(Kind::DeregisterInstance(DeregisterInstance { instance_id: id, force, ..Default::default() }))
+    }
+
+    /// Its agent connects again, with so many CPU units.
+    pub fn resize(&mut self, id: u64, cpu: u32) {
+        self.agents.get_mut(&id).expect("the agent is there").total.cpu = cpu;
+        self.cut_instances(&[id]);
+        self.heal();
+    }
+
+    /// A standalone task on an instance.
+    pub fn standalone(&mut self, instance: u64) -> TaskId {
+        let definition = self.definition(64, Behaviour::Run);
+        let base = self.id();
+        let place = PlaceTasks {
+            cluster_id: self.cluster().0,
+            task_definition_id: definition,
+            base: Some(task_id_message(base)),
+            placements: vec![Placement { instance_id: instance, ..Placement::default() }],
+            ..Default::default()
+        };
+        assert!(matches!(self.apply(Kind::PlaceTasks(place)), reply::Kind::Placed(placed) if placed.tasks.len() == 1));
+        base
     }
 
     pub fn definition(&mut self, cpu: u32, behaviour: Behaviour) -> u64 {
@@ -449,16 +476,28 @@ impl Sim {
 
     /// One container dies.
     pub fn kill(&mut self, task: &TaskRow) {
-        let agent = self.agents.get_mut(&task.instance_id).expect("the agent is there");
-        agent.sequence += 1;
-        let (session, sequence) = (agent.session, agent.sequence);
-        let report = TaskReport {
+        self.says(TaskReport {
             task: task.id,
             status: TaskStatus::Stopped.into(),
             stop_code: StopCode::EssentialContainerExited.into(),
             ..Default::default()
-        };
-        let items = vec![report_tasks::Item { instance_id: task.instance_id, session, sequence, tasks: vec![report] }];
+        });
+    }
+
+    /// A health check says this of a task that runs.
+    pub fn health(&mut self, task: &TaskRow, health: Health) {
+        let status = TaskStatus::Running.into();
+        self.says(TaskReport { task: task.id, status, health: health.into(), ..Default::default() });
+    }
+
+    /// The agent of a task says this of it.
+    fn says(&mut self, report: TaskReport) {
+        let id = report.task.as_ref().map(task_id).unwrap_or_default();
+        let instance_id = self.state.tasks.get(&id).expect("the task is there").instance_id;
+        let agent = self.agents.get_mut(&instance_id).expect("the agent is there");
+        agent.sequence += 1;
+        let (session, sequence) = (agent.session, agent.sequence);
+        let items = vec![report_tasks::Item { instance_id, session, sequence, tasks: vec![report] }];
         self.done(Kind::ReportTasks(ReportTasks { items }));
     }
 

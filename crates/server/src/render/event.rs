@@ -57,6 +57,11 @@ fn sentence(event: &ServiceEventRow) -> String {
              under protection).",
             event.deployment_id
         ),
+        ServiceEventCode::ScaleInProtected => format!(
+            "was unable to reach steady state because (taskSet ecs-svc/{}) was unable to scale in due to (reason {number} \
+             tasks under protection)",
+            event.deployment_id
+        ),
         ServiceEventCode::BalanceEnded => "stopped AZ Rebalancing.".into(),
         ServiceEventCode::MassLossHold => {
             "holds back replacements because too many container instances fell silent at once.".into()
@@ -141,6 +146,11 @@ mod tests {
             worded(event(ServiceEventCode::BalanceProtected)),
             "(service web) was unable to AZ Rebalance because (taskSet ecs-svc/77) was unable to scale in due to (reason 2 \
              tasks under protection)."
+        );
+        assert_eq!(
+            worded(event(ServiceEventCode::ScaleInProtected)),
+            "(service web) was unable to reach steady state because (taskSet ecs-svc/77) was unable to scale in due to \
+             (reason 2 tasks under protection)"
         );
         assert_eq!(
             worded(event(ServiceEventCode::StoredOnly)),
