@@ -956,6 +956,9 @@ pub enum JobCommand {
         /// Its name; one is made up when absent
         #[arg(long)]
         name: Option<String>,
+        /// Once it has succeeded, deploy the task definition to this service: migrations before a rollout
+        #[arg(long, value_name = "SERVICE")]
+        deploy_to: Option<String>,
         /// How
         #[command(flatten)]
         flags: JobFlags,

@@ -134,3 +134,31 @@ fn a_schedule_begins_jobs_by_the_clock_and_by_hand() {
     dev.run(&["schedule", "rm", "daily", "soon", "--yes"]).ok();
     assert_eq!(dev.run(&["schedule", "ls", "-q"]).ok(), "");
 }
+
+#[test]
+fn a_service_is_deployed_once_its_job_has_succeeded() {
+    let dev = dev();
+    let web = |version: &str| {
+        let text = DEFINITION.replace("report", "web").replace("echo $WHAT done", &format!("exec sleep 100{version}"));
+        dev.run(&["taskdef", "register", &dev.file("web.json", &text)]).ok();
+    };
+    web("1");
+    let service = dev.file("service.json", r#"{ "serviceName": "web", "taskDefinition": "web", "desiredCount": 2 }"#);
+    dev.run(&["service", "create", &service]).ok();
+    web("2");
+    let runs = || {
+        let shown = dev.run(&["service", "show", "web", "-o", "json"]).json()["services"][0].clone();
+        let revision = shown["taskDefinition"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        (revision, shown["deployments"].as_array().unwrap().len(), shown["runningCount"].as_u64())
+    };
+    let migrate = |name: &str, script: &str| {
+        let words =
+            ["job", "run", "web:2", "--name", name, "--deploy-to", "web", "--retries", "0", "--", "/bin/sh", "-c"];
+        dev.run(&[&words[..], &[script]].concat())
+    };
+    let refused = migrate("fails", "exit 4").refused(1);
+    assert!(refused.starts_with("job fails has FAILED: A task failed; the last one: container main exited with 4"));
+    assert_eq!(runs(), ("1".to_owned(), 1, Some(2)), "nothing is deployed after a failure");
+    migrate("migrate", "exit 0").ok();
+    assert_eq!(runs(), ("2".to_owned(), 1, Some(2)), "and it is waited for");
+}

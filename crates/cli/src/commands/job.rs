@@ -25,7 +25,7 @@ use super::{logs, taskdef, wait};
 /// Runs `seawall job …`.
 pub async fn run(ctx: &Context, command: JobCommand) -> Result<(), Failure> {
     match command {
-        JobCommand::Run { what, name, flags } => begin(ctx, &what, name, &flags).await,
+        JobCommand::Run { what, name, deploy_to, flags } => begin(ctx, &what, name, deploy_to, &flags).await,
         JobCommand::Ls { schedule } => list(ctx, schedule).await,
         JobCommand::Show { names } => show(ctx, &names).await,
         JobCommand::Stop { names, reason } => stop(ctx, &names, reason.as_deref()).await,
@@ -33,13 +33,29 @@ pub async fn run(ctx: &Context, command: JobCommand) -> Result<(), Failure> {
     }
 }
 
-async fn begin(ctx: &Context, what: &str, name: Option<String>, flags: &JobFlags) -> Result<(), Failure> {
+async fn begin(
+    ctx: &Context,
+    what: &str,
+    name: Option<String>,
+    deploy_to: Option<String>,
+    flags: &JobFlags,
+) -> Result<(), Failure> {
     let template = template(ctx, what, flags).await?;
-    let request =
-        RunJobRequest { cluster: Some(ctx.cluster(None)), name, template: Some(template), ..Default::default() };
-    match run_and_wait(ctx, request).await {
-        Err(failure) => Err(taskdef::named_if_missing(ctx, failure, what).await),
-        ended => ended,
+    let service = deploy_to.as_ref().map(|text| names::parse(Kind::Service, text)).transpose()?;
+    let request = RunJobRequest {
+        cluster: Some(ctx.cluster(service.as_ref().and_then(|service| service.cluster.as_deref()))),
+        name,
+        template: Some(template),
+        deploy_to: service.map(|service| service.id),
+        ..Default::default()
+    };
+    if let Err(failure) = run_and_wait(ctx, request).await {
+        return Err(taskdef::named_if_missing(ctx, failure, what).await);
+    }
+    match deploy_to {
+        // Its deployment began with the job's success.
+        Some(service) if ctx.waits() => wait::services_stable(ctx, &[service]).await,
+        _ => Ok(()),
     }
 }
 

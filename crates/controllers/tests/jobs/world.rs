@@ -115,7 +115,7 @@ impl World {
 
     pub fn job(&mut self, template: JobTemplate) -> JobId {
         let (cluster_id, name) = (self.cluster().0, "migrate".to_owned());
-        let create = CreateJob { cluster_id, name, template: Some(template), schedule_id: 0 };
+        let create = CreateJob { cluster_id, name, template: Some(template), ..Default::default() };
         JobId(self.done(Kind::CreateJob(create)))
     }
 

@@ -17,7 +17,8 @@ use seawall_state::State;
 use super::{Call, answered};
 use crate::{
     api::Node,
-    ops::{ReadCtx, jobs, schedules},
+    leader::Ids,
+    ops::{IdSource as _, ReadCtx, jobs, schedules},
 };
 
 pub(crate) async fn create_schedule(
@@ -68,8 +69,13 @@ pub(crate) async fn preview_schedule(
 }
 
 pub(crate) async fn run_job(node: &Arc<Node>, call: &Call, ask: &RunJobRequest) -> Result<RunJobResponse, ApiError> {
-    let random = node.env.random_u64();
-    let (command, token) = answered(node, call, |ctx| jobs::run(ctx, ask, inert(node), random)).await?;
+    let mut ids = Ids(node);
+    let drawn = jobs::Drawn {
+        name: node.env.random_u64() as u32,
+        deployment_id: ids.deployment_id(),
+        service_deployment_id: ids.service_deployment_id(),
+    };
+    let (command, token) = answered(node, call, |ctx| jobs::run(ctx, ask, inert(node), &drawn)).await?;
     let (state, id) = submit(node, call, command, token).await?;
     Ok(RunJobResponse { job: Some(jobs::shown(&state, id, node.cluster_time_ms())?) })
 }

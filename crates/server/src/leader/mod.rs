@@ -9,5 +9,5 @@ mod wake;
 
 pub(crate) use drive::drive;
 pub(crate) use liveness::{CLOCK_OFF_MS, Liveness, MemberView};
-pub(crate) use proposer::{Proposer, run as run_proposer};
+pub(crate) use proposer::{Ids, Proposer, run as run_proposer};
 pub(crate) use relay::relay_loop;

@@ -549,7 +549,7 @@ fn rehearse(state: &State, command: &Command) -> Result<(), Refused> {
 }
 
 /// Draws ids from the environment's random source.
-struct Ids<'a>(&'a Node);
+pub(crate) struct Ids<'a>(pub(crate) &'a Node);
 
 impl IdSource for Ids<'_> {
     fn deployment_id(&mut self) -> u64 {

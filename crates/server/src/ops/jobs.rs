@@ -9,16 +9,17 @@ use seawall_model::{
     nearest,
 };
 use seawall_proto::{
-    internal::v1::{ClientToken, ClusterRow, CreateJob, JobRow, StopJob},
+    internal::v1::{ClientToken, ClusterRow, CreateJob, JobDeployment, JobRow, StopJob},
     v1::{DescribeJobsRequest, DescribeJobsResponse, Job, JobTemplate, RunJobRequest, RunTaskRequest, StopJobRequest},
 };
-use seawall_state::{State, effective_size};
+use seawall_state::{State, effective_size, primary_deployment};
 
 use super::{
     CommandKind, ReadCtx, at_most, page,
     page::Page,
     resolve,
     schedules::{found as found_schedule, since_this_version},
+    services::check_launch,
     tasks::overrides,
     token,
 };
@@ -39,7 +40,17 @@ const REASON_CHARS_MAX: usize = 1024;
 const STOPPED_BY_USER: &str = "Stopped by user";
 const NEAREST_SHOWN: usize = 3;
 
-/// A RunJob, checked. `random` makes the name of one that has none.
+/// What is drawn for a job.
+pub(crate) struct Drawn {
+    /// Makes the name of one that has none.
+    pub(crate) name: u32,
+    /// Of what it deploys.
+    pub(crate) deployment_id: u64,
+    /// The same.
+    pub(crate) service_deployment_id: String,
+}
+
+/// A RunJob, checked.
 ///
 /// # Errors
 /// What the client is told.
@@ -47,7 +58,7 @@ pub(crate) fn run(
     ctx: &ReadCtx<'_>,
     request: &RunJobRequest,
     inert: &[String],
-    random: u64,
+    drawn: &Drawn,
 ) -> Result<(CommandKind, Option<ClientToken>), ApiError> {
     since_this_version(ctx.state)?;
     token::check(request.client_token(), TOKEN_MAX)?;
@@ -73,10 +84,35 @@ pub(crate) fn run(
         (None, _) => return Err(ApiError::invalid("template or schedule must be given.")),
     };
     job.name = match request.name() {
-        "" => format!("{}-{:08x}", &family[..family.len().min(JOB_NAME_CHARS_MAX - SUFFIX_CHARS)], random as u32),
+        "" => format!("{}-{:08x}", &family[..family.len().min(JOB_NAME_CHARS_MAX - SUFFIX_CHARS)], drawn.name),
         name => name.to_owned(),
     };
+    if !request.deploy_to().is_empty() {
+        job.deploy = Some(deployment(ctx, cluster, request, &job, drawn)?);
+    }
     Ok((CommandKind::CreateJob(job), client_token))
+}
+
+/// The deployment that waits for the job.
+fn deployment(
+    ctx: &ReadCtx<'_>,
+    cluster: &ClusterRow,
+    request: &RunJobRequest,
+    job: &CreateJob,
+    drawn: &Drawn,
+) -> Result<JobDeployment, ApiError> {
+    let Some(template) = &job.template else {
+        return Err(ApiError::invalid("deployTo needs a template: a schedule's job deploys nothing."));
+    };
+    let service = resolve::service(ctx.state, cluster, request.deploy_to())?;
+    let definition = resolve::active_task_definition(ctx.state, ctx.principal.account, template.task_definition())?;
+    check_launch(definition, &service.spec.clone().unwrap_or_default())?;
+    Ok(JobDeployment {
+        service_id: service.id,
+        from_deployment_id: primary_deployment(service).map_or(0, |(id, _)| id.0),
+        deployment_id: drawn.deployment_id,
+        service_deployment_id: drawn.service_deployment_id.clone(),
+    })
 }
 
 /// A StopJob, checked.

@@ -1,7 +1,7 @@
 //! A job as clients see it.
 
 use seawall_controllers::jobs::not_before_ms;
-use seawall_model::{ScheduleId, TaskDefinitionId};
+use seawall_model::{ScheduleId, ServiceId, TaskDefinitionId};
 use seawall_proto::{
     internal::v1::{JobRow, JobStatus},
     timestamp_of, timestamp_unless_zero,
@@ -15,6 +15,7 @@ use super::{cluster_name, task_definition, unless_empty};
 pub fn render(state: &State, row: &JobRow, now_ms: i64) -> Job {
     let schedule = state.schedules.get(&ScheduleId(row.schedule_id));
     let definition = state.task_definitions.get(&TaskDefinitionId(row.task_definition_id));
+    let service = row.deploy.as_ref().and_then(|deploy| state.services.get(&ServiceId(deploy.service_id)));
     let waits_until_ms = not_before_ms(row);
     let waits = row.status() == JobStatus::Running && waits_until_ms > now_ms;
     Job {
@@ -35,6 +36,7 @@ pub fn render(state: &State, row: &JobRow, now_ms: i64) -> Job {
         unplaced_reason: unless_empty(&row.unplaced_reason),
         created_at: timestamp_unless_zero(row.created_at_ms),
         finished_at: timestamp_unless_zero(row.finished_at_ms),
+        deploys_to: service.map(|service| service.name.clone()),
     }
 }
 

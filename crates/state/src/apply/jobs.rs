@@ -1,23 +1,23 @@
 //! Jobs: tasks are counted as they stop, so that a task which leaves the state early is neither lost nor counted twice.
 
 use seawall_model::{
-    ApiError, ClusterId, ErrorCode, JobId, ScheduleId, TaskDefinitionId, is_ecs_name,
+    ApiError, ClusterId, ErrorCode, JobId, ScheduleId, ServiceId, TaskDefinitionId, is_ecs_name,
     limits::{JOB_NAME_CHARS_MAX, JOBS_ACTIVE_MAX, JOBS_KEPT},
 };
 use seawall_proto::{
     internal::v1::{
-        CreateJob, Done, JobRow, JobStatus, JobStep, PlaceTasks, StopCode, StopJob, TaskDefinitionStatus, TaskRow,
-        reply,
+        CreateJob, Done, JobDeployment, JobRow, JobStatus, JobStep, PlaceTasks, ServiceRow, ServiceStatusCode,
+        StopCode, StopJob, TaskDefinitionStatus, TaskRow, UpdateService, reply,
     },
-    v1::JobTemplate,
+    v1::{CreateServiceRequest, JobTemplate},
 };
 
 use super::{
     Apply, Outcome, Rejection, done,
-    refusal::{cut, definition_inactive},
+    refusal::{cut, definition_inactive, service_not_active, service_not_found},
     schedules::template_of,
 };
-use crate::{Change, effective_size, is_over};
+use crate::{Change, effective_size, is_over, primary_deployment};
 
 const REASON_BYTES_MAX: usize = 1024;
 
@@ -58,7 +58,11 @@ impl Apply<'_> {
             return Err(ApiError::new(ErrorCode::LimitExceeded, message).into());
         }
         let task_definition_id = self.definition_of_job(&template)?;
+        if let Some(deploy) = &it.deploy {
+            self.service_to_deploy(cluster, deploy)?;
+        }
         let id = self.begin_job(JobRow {
+            deploy: it.deploy.clone(),
             cluster_id: cluster.0,
             name: it.name.clone(),
             template: Some(template),
@@ -143,6 +147,13 @@ impl Apply<'_> {
             row.finished_at_ms = self.now_ms;
             row.unplaced_reason.clear();
         }
+        if row.status() == JobStatus::Succeeded
+            && let Some(deploy) = row.deploy.clone()
+            && let Err(why) = self.deploy_after(&row, &deploy)
+        {
+            row.set_status(JobStatus::Failed);
+            row.reason = why;
+        }
         let (cluster, schedule, over) = (ClusterId(row.cluster_id), ScheduleId(row.schedule_id), is_over(&row));
         self.put_job(row);
         if over {
@@ -150,6 +161,46 @@ impl Apply<'_> {
             self.forget_jobs(cluster, JOBS_KEPT as usize);
         }
         Ok(done(id.0))
+    }
+
+    /// Begins the deployment that waited for the job.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    fn deploy_after(&mut self, job: &JobRow, deploy: &JobDeployment) -> Result<(), String> {
+        let refused = |why: &str| format!("Its tasks succeeded, the deployment was refused: {why}");
+        let service = self.service_to_deploy(ClusterId(job.cluster_id), deploy);
+        let service = service.map_err(|error| refused(&error.message))?;
+        let definition = self.definition(job.task_definition_id).map_err(|error| refused(&error.message))?;
+        let arn = self.state.arns().task_definition(&definition.family, definition.revision);
+        let spec = service.spec.clone().map(|spec| CreateServiceRequest { task_definition: Some(arn), ..spec });
+        let update = UpdateService {
+            service_id: service.id,
+            task_definition_id: job.task_definition_id,
+            deployment_id: deploy.deployment_id,
+            service_deployment_id: deploy.service_deployment_id.clone(),
+            spec,
+            ..UpdateService::default()
+        };
+        match self.update_service(&update) {
+            Ok(_) => Ok(()),
+            Err(Rejection::Refused(error)) => Err(refused(&error.message)),
+            Err(Rejection::Stale(why)) => Err(refused(&why)),
+        }
+    }
+
+    /// The service that a job is to deploy to, while its primary deployment is the one that the job was made beside.
+    fn service_to_deploy(&self, cluster: ClusterId, deploy: &JobDeployment) -> Result<&ServiceRow, ApiError> {
+        let row = self.state.services.get(&ServiceId(deploy.service_id)).filter(|row| row.cluster_id == cluster.0);
+        let row = row.ok_or_else(service_not_found)?;
+        if row.status() != ServiceStatusCode::Active {
+            return Err(service_not_active());
+        }
+        if primary_deployment(row).is_none_or(|(id, _)| id.0 != deploy.from_deployment_id) {
+            let message = format!("Another deployment of the service {} has begun meanwhile.", row.name);
+            return Err(ApiError::new(ErrorCode::Conflict, message));
+        }
+        Ok(row)
     }
 
     /// Counts a task that has just stopped.

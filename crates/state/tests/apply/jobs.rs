@@ -78,7 +78,7 @@ impl Fixture {
 
 fn create(world: &World, name: &str, template: JobTemplate) -> Kind {
     let (cluster_id, name) = (world.cluster().0, name.to_owned());
-    Kind::CreateJob(CreateJob { cluster_id, name, template: Some(template), schedule_id: 0 })
+    Kind::CreateJob(CreateJob { cluster_id, name, template: Some(template), ..Default::default() })
 }
 
 fn many() -> JobTemplate {
@@ -235,7 +235,8 @@ fn a_caller_begins_a_job_of_a_schedule_unless_one_is_not_over() {
     let cluster_id = fixture.world.cluster().0;
     let create = CreateSchedule { cluster_id, name: "nightly".into(), spec: Some(spec()) };
     let schedule_id = fixture.world.done(Kind::CreateSchedule(create)).id;
-    let now = |name: &str| Kind::CreateJob(CreateJob { cluster_id, name: name.into(), template: None, schedule_id });
+    let now =
+        |name: &str| Kind::CreateJob(CreateJob { cluster_id, name: name.into(), schedule_id, ..Default::default() });
     let id = fixture.world.done(now("nightly-now")).id;
     let row = fixture.world.state.jobs.get(&JobId(id)).unwrap();
     assert_eq!((row.schedule_id, row.tick_ms, &row.template), (schedule_id, 0, &Some(template())));

@@ -7,9 +7,9 @@ use seawall_proto::{
         AccessKeyRow, AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster,
         CreateJob, CreateSchedule, CreateService, DeleteAttributes, DeleteCluster, DeleteSchedule, DeleteService,
         DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken,
-        FireSchedule, ForwardId, HistorySegmentRow, JobStep, MemberRow, PlaceTasks, PortNeed, PutAccessKey,
-        PutAttributes, PutMember, PutToken, RaiseClusterVersion, ReportTasks, ResourceRef, Resources, RolloutState,
-        SealHistory, ServiceEventRow, ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopJob,
+        FireSchedule, ForwardId, HistorySegmentRow, JobDeployment, JobStep, MemberRow, PlaceTasks, PortNeed,
+        PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion, ReportTasks, ResourceRef, Resources,
+        RolloutState, SealHistory, ServiceEventRow, ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopJob,
         StopServiceDeployment, StopTasks, TagResource, TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource,
         UpdateSchedule, UpdateService, UseToken, place_tasks, put_attributes, reply, report_tasks, resource_ref,
     },
@@ -94,6 +94,17 @@ impl Maker<'_> {
         }
     }
 
+    fn job_deployment(&self) -> JobDeployment {
+        let service_id = self.service(6);
+        let primary = self.state.services.get(&ServiceId(service_id)).and_then(|row| row.deployments.first());
+        JobDeployment {
+            service_id,
+            from_deployment_id: primary.map_or(0, |primary| primary.id),
+            deployment_id: self.serial,
+            service_deployment_id: self.service_deployment(),
+        }
+    }
+
     fn schedule_or_job(&self) -> Kind {
         let (schedule_id, job_id, cluster_id) = (self.schedule(1), self.job(1), self.cluster(2));
         match self.d(0) % 7 {
@@ -119,6 +130,7 @@ impl Maker<'_> {
                 name: format!("j{}", self.d(5) % 3),
                 template: Some(self.template()),
                 schedule_id: if self.flag(3) { schedule_id } else { 0 },
+                deploy: self.flag(6).then(|| self.job_deployment()),
             }),
             5 => Kind::StopJob(StopJob { job_id, reason: "ü".repeat(700) }),
             _ => {

@@ -164,7 +164,7 @@ fn a_task_wakes_its_job_and_the_job_its_schedule() {
     let schedule = Subject::Schedule(ScheduleId(schedule_id));
     fixture.note(effects);
     assert_eq!(fixture.all(), [schedule]);
-    let create = CreateJob { cluster_id, name: "now".into(), template: None, schedule_id };
+    let create = CreateJob { cluster_id, name: "now".into(), schedule_id, ..Default::default() };
     let (_, effects) = fixture.cluster.apply(command::Kind::CreateJob(create));
     fixture.note(effects);
     let job = Subject::Job(*fixture.cluster.state.jobs.iter().next().unwrap().0);

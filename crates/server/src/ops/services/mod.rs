@@ -20,6 +20,8 @@ use seawall_proto::{
 };
 use seawall_state::State;
 
+pub(super) use spec::check_launch;
+
 use super::{
     CommandKind, Ctx, DeleteService, DescribeServices, ListServices, ListServicesByNamespace, Outcome, ReadCtx, ReadOp,
     RenderCtx, Write, WriteOp, at_most, not_empty, page, page::Page, resolve,

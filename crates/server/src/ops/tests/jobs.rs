@@ -1,8 +1,8 @@
 //! Jobs as clients see them.
 
-use seawall_model::{ApiError, ErrorCode};
+use seawall_model::{ApiError, ErrorCode, JobId};
 use seawall_proto::{
-    internal::v1::{Command, command},
+    internal::v1::{Command, JobStatus, JobStep, command},
     timestamp_of,
     v1::{
         ContainerOverride, CreateScheduleRequest, DescribeJobsRequest, Job, JobTemplate, RunJobRequest, ScheduleSpec,
@@ -10,9 +10,14 @@ use seawall_proto::{
     },
 };
 
+use serde_json::json;
+
 use super::schedules::{cluster, done};
 use crate::{
-    ops::{jobs, schedules},
+    ops::{
+        jobs::{self, Drawn},
+        schedules,
+    },
     testing::{START_MS, TestCluster},
 };
 
@@ -24,8 +29,12 @@ fn ask(name: &str) -> RunJobRequest {
     RunJobRequest { name: Some(name.into()), template: Some(template()), ..RunJobRequest::default() }
 }
 
+fn drawn() -> Drawn {
+    Drawn { name: 0xabc, deployment_id: 7_000, service_deployment_id: "D".repeat(21) }
+}
+
 fn run(cluster: &mut TestCluster, ask: &RunJobRequest) -> Result<Job, ApiError> {
-    let (command, _) = cluster.answered(|ctx| jobs::run(ctx, ask, &[], 0xabc))?;
+    let (command, _) = cluster.answered(|ctx| jobs::run(ctx, ask, &[], &drawn()))?;
     let id = done(cluster, command)?;
     jobs::shown(&cluster.state, id, cluster.now_ms)
 }
@@ -91,7 +100,7 @@ fn a_call_that_is_repeated_has_one_effect() {
     let ask = RunJobRequest { client_token: Some("t".into()), ..ask("once") };
     let mut ids = Vec::new();
     for _ in 0..2 {
-        let (kind, client_token) = cluster.answered(|ctx| jobs::run(ctx, &ask, &[], 1)).unwrap();
+        let (kind, client_token) = cluster.answered(|ctx| jobs::run(ctx, &ask, &[], &drawn())).unwrap();
         let command = Command { kind: Some(kind), client_token, ..Command::default() };
         ids.push(cluster.send(command).0);
     }
@@ -141,5 +150,52 @@ fn a_job_of_a_schedule_begins_when_a_caller_wants_it() {
     let of_schedule = DescribeJobsRequest { schedule: Some("nightly".into()), ..Default::default() };
     assert_eq!(cluster.answered(|ctx| jobs::describe(ctx, &of_schedule)).unwrap().jobs.len(), 1);
     let is_job = |kind: &command::Kind| matches!(kind, command::Kind::CreateJob(_));
-    assert!(is_job(&cluster.answered(|ctx| jobs::run(ctx, &ask("x"), &[], 1)).unwrap().0));
+    assert!(is_job(&cluster.answered(|ctx| jobs::run(ctx, &ask("x"), &[], &drawn())).unwrap().0));
+}
+
+#[test]
+fn a_service_is_deployed_once_the_job_has_succeeded() {
+    let mut cluster = cluster();
+    cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "report", "desiredCount": 1}));
+    cluster.reconcile();
+    cluster.register("report", 20, 20);
+    let deploying = |name: &str| RunJobRequest { deploy_to: Some("web".into()), ..ask(name) };
+    let deployed = |cluster: &mut TestCluster| {
+        let described = cluster.must("DescribeServices", json!({"services": ["web"]}));
+        let service = &described["services"][0];
+        let revision = service["taskDefinition"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        (revision, service["deployments"][0]["id"].as_str().unwrap().to_owned())
+    };
+    let before = deployed(&mut cluster);
+    let job = run(&mut cluster, &deploying("migrate")).unwrap();
+    assert_eq!(job.deploys_to(), "web");
+    assert_eq!(deployed(&mut cluster), before, "nothing is deployed before");
+    let end = |cluster: &mut TestCluster, job: &Job, status: JobStatus| {
+        let job_version = cluster.state.jobs.get(&JobId(job.id)).unwrap().changed;
+        let step = JobStep { job_id: job.id, job_version, status: status.into(), ..JobStep::default() };
+        done(cluster, command::Kind::JobStep(step)).unwrap();
+        jobs::shown(&cluster.state, job.id, cluster.now_ms).unwrap()
+    };
+    let failed = run(&mut cluster, &deploying("fails")).unwrap();
+    end(&mut cluster, &failed, JobStatus::Failed);
+    assert_eq!(deployed(&mut cluster), before);
+    // Made beside the same deployment; the first one that succeeds goes ahead.
+    let late = run(&mut cluster, &RunJobRequest { deploy_to: Some("web".into()), ..ask("late") }).unwrap();
+    assert_eq!(end(&mut cluster, &job, JobStatus::Succeeded).status, "SUCCEEDED");
+    let (revision, deployment) = deployed(&mut cluster);
+    assert_eq!((revision.as_str(), deployment.as_str()), ("2", "ecs-svc/7000"));
+    let late = end(&mut cluster, &late, JobStatus::Succeeded);
+    assert_eq!(
+        (late.status.as_str(), late.status_reason()),
+        (
+            "FAILED",
+            "Its tasks succeeded, the deployment was refused: Another deployment of the service web has begun meanwhile."
+        )
+    );
+    cluster.reconcile();
+    assert_eq!(deployed(&mut cluster).1, "ecs-svc/7000");
+    let unknown = RunJobRequest { deploy_to: Some("wbe".into()), ..ask("x") };
+    assert_eq!(run(&mut cluster, &unknown).unwrap_err().code, ErrorCode::ServiceNotFound);
+    let of_schedule = RunJobRequest { deploy_to: Some("web".into()), schedule: Some("x".into()), ..Default::default() };
+    assert_eq!(run(&mut cluster, &of_schedule).unwrap_err().code, ErrorCode::ResourceNotFound);
 }
