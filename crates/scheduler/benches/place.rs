@@ -16,10 +16,10 @@ use std::time::Instant;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use seawall_model::{Id128, InstanceId, TaskDefinitionId};
 use seawall_proto::{
-    internal::v1::{InstanceAttribute, PlaceTasks, TaskSize},
+    internal::v1::{DeploymentRow, InstanceAttribute, PlaceTasks, ServiceRow, ServiceStatusCode, TaskSize},
     v1::{PlacementConstraint, PlacementStrategy},
 };
-use seawall_scheduler::{Constraints, Fleet, Overlay, PlaceRequest, Requirement, Spread, Strategy};
+use seawall_scheduler::{Constraints, Fargate, Fleet, Overlay, PlaceRequest, Requirement, Spread, Strategy, lose_zone};
 use seawall_state::{State, task_id_message};
 use support::{CLUSTER, World, size};
 
@@ -46,16 +46,18 @@ fn main() {
     let mixed = mixed_jobs(&world, &mut random);
     let (one_service, imbalance) = one_service(&world);
     let (packed, bound) = packing(&mut random);
+    let zone_loss = zone_loss();
     println!(
         "{{\"instances\":{INSTANCES},\"decisions\":{},\"unplaced\":{},\"planned_per_s\":{:.0},\
          \"planned_and_proposed_per_s\":{:.0},\"service_of_{SERVICE_TASKS}_ms\":{:.1},\"zone_imbalance\":{imbalance},\"packing_machines\":{packed},\
-         \"packing_lower_bound\":{bound},\"packing_over_bound\":{:.4}}}",
+         \"packing_lower_bound\":{bound},\"packing_over_bound\":{:.4},\"zone_loss_of_1000_services_ms\":{:.1}}}",
         mixed.placed,
         mixed.unplaced,
         mixed.placed as f64 / mixed.planning_s,
         mixed.placed as f64 / mixed.all_s,
         one_service * 1000.0,
         f64::from(packed) / f64::from(bound) - 1.0,
+        zone_loss * 1000.0,
     );
 }
 
@@ -196,6 +198,41 @@ fn one_service(world: &World) -> (f64, u32) {
         zones[(placement.instance.0 - 1) as usize % ZONES.len()] += 1;
     }
     (seconds, zones.iter().max().unwrap_or(&0) - zones.iter().min().unwrap_or(&0))
+}
+
+/// Seconds to say what the loss of a zone would mean: 1,000 services of six tasks on 1,000 instances in three zones.
+fn zone_loss() -> f64 {
+    let mut world = World::default();
+    for at in 0..1_000 {
+        world.instance(ZONES[at % ZONES.len()], 8192, 16_384);
+    }
+    let needs = size(512, 1024);
+    let definition = world.definition(needs.clone());
+    for service in 0..1_000u64 {
+        let id = 10_000 + service;
+        let deployment = DeploymentRow { id, task_definition_id: definition.0, primary: true, ..Default::default() };
+        let row = ServiceRow {
+            id,
+            cluster_id: CLUSTER.0,
+            name: format!("s-{id}"),
+            status: ServiceStatusCode::Active.into(),
+            desired_count: 6,
+            deployments: vec![deployment],
+            ..Default::default()
+        };
+        world.services.insert(id, row);
+        for task in 0..6 {
+            let instance = InstanceId(1 + (service * 6 + task) % 1_000);
+            let task = world.task(instance, &format!("service:s-{id}"), &needs);
+            (task.service_id, task.deployment_id, task.task_definition_id) = (id, id, definition.0);
+        }
+    }
+    let state = world.state();
+    let began = Instant::now();
+    let loss = lose_zone(&state, ZONES[0], Fargate::default());
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(loss.services_short == 0 && loss.services == 1_000, "{loss:?}");
+    seconds
 }
 
 /// Machines that binpack opens for the tasks of a tenth of the fleet, and the least that could hold them.

@@ -19,7 +19,7 @@ use super::{
     page::Page,
     resolve,
     schedules::{found as found_schedule, since_this_version},
-    services::check_launch,
+    services::check_tasks,
     tasks::overrides,
     token,
 };
@@ -106,7 +106,7 @@ fn deployment(
     };
     let service = resolve::service(ctx.state, cluster, request.deploy_to())?;
     let definition = resolve::active_task_definition(ctx.state, ctx.principal.account, template.task_definition())?;
-    check_launch(definition, &service.spec.clone().unwrap_or_default())?;
+    check_tasks(definition, &service.spec.clone().unwrap_or_default())?;
     Ok(JobDeployment {
         service_id: service.id,
         from_deployment_id: primary_deployment(service).map_or(0, |(id, _)| id.0),

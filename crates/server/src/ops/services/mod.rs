@@ -20,7 +20,7 @@ use seawall_proto::{
 };
 use seawall_state::State;
 
-pub(super) use spec::check_launch;
+pub(super) use spec::check_tasks;
 
 use super::{
     CommandKind, Ctx, DeleteService, DescribeServices, ListServices, ListServicesByNamespace, Outcome, ReadCtx, ReadOp,
