@@ -36,6 +36,7 @@ scenarios! {
     a_zone_loses_power,
     a_zone_is_cut_off,
     every_zone_in_turn,
+    a_zone_that_came_back_gets_its_tasks,
     a_paused_leader,
     a_paused_leader_refuses_nothing,
     a_minority_leader,
@@ -84,6 +85,9 @@ scenarios! {
     history_is_the_same_everywhere,
     history_goes_on_without_room,
     history_is_dropped_everywhere,
+    a_daemon_follows_its_instances,
+    a_daemon_is_updated_while_leaders_die,
+    a_daemon_leaves_an_instance_last,
     random_faults,
     random_faults_of_members,
 }

@@ -7,6 +7,7 @@ mod consistent_state;
 mod counted_once;
 mod desired_is_actual;
 mod equal_hashes;
+mod one_daemon_an_instance;
 mod one_leader_a_term;
 mod started_once;
 mod within_capacity;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(within_capacity::WithinCapacity),
         Box::new(counted_once::CountedOnce::default()),
         Box::new(cluster_time::ClusterTime::default()),
+        Box::new(one_daemon_an_instance::OneDaemonAnInstance),
         Box::new(started_once::StartedOnce),
         Box::new(acknowledged::Acknowledged),
         Box::new(desired_is_actual::DesiredIsActual),
