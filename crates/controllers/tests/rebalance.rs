@@ -207,3 +207,26 @@ fn a_zone_that_is_lost_in_the_middle_of_a_move_is_replaced_as_ever() {
     sim.settle(60_000, &mut |sim| assert!(sim.running() >= 6));
     assert_eq!(zones(&sim), [3, 3]);
 }
+
+#[test]
+fn what_an_older_revision_did_keeps_no_zone_from_getting_tasks() {
+    let mut sim = Sim::three_zones(2, 4096);
+    let broken = sim.definition(256, Behaviour::Fail);
+    let spec = CreateServiceRequest {
+        desired_count: Some(6),
+        availability_zone_rebalancing: Some("ENABLED".into()),
+        ..Default::default()
+    };
+    sim.create_as("web", broken, (100, 200), spec);
+    sim.reconcile(&mut |_| {});
+    sim.agents();
+    let good = sim.definition(256, Behaviour::Run);
+    sim.deploy(good);
+    sim.settled();
+    sim.cut("c");
+    sim.settled();
+    sim.heal();
+    sim.agents();
+    sim.settled();
+    assert_eq!(zones(&sim), [2, 2, 2]);
+}

@@ -36,6 +36,7 @@ scenarios! {
     a_zone_loses_power,
     a_zone_is_cut_off,
     every_zone_in_turn,
+    a_zone_that_came_back_gets_its_tasks,
     a_paused_leader,
     a_paused_leader_refuses_nothing,
     a_minority_leader,
@@ -87,6 +88,9 @@ scenarios! {
     leaders_die_around_the_times_of_a_schedule,
     a_hundred_schedules_wait_without_a_write,
     every_clock_jumps_over_many_times,
+    a_daemon_follows_its_instances,
+    a_daemon_is_updated_while_leaders_die,
+    a_daemon_leaves_an_instance_last,
     random_faults,
     random_faults_of_members,
 }

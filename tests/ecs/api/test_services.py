@@ -266,6 +266,47 @@ def test_a_daemon_runs_once_on_each_instance():
     ecs.delete_service(service=name)
 
 
+@needs_member("CreateServiceRequest", "availabilityZoneRebalancing")
+def test_zones_are_rebalanced():
+    name, made = create(3)
+    assert made["availabilityZoneRebalancing"] == "ENABLED"
+    stable(name)
+
+    def places():
+        return {t["containerInstanceArn"] for t in tasks_of(name) if t["lastStatus"] == "RUNNING"}
+
+    assert len(places()) == 3
+    drained = sorted(places())[0]
+    ecs.update_container_instances_state(containerInstances=[drained], status="DRAINING")
+    until("its task has moved", lambda: drained not in places() and len(tasks_of(name)) == 3)
+    ecs.update_container_instances_state(containerInstances=[drained], status="ACTIVE")
+    until("one is back", lambda: drained in places() and len(tasks_of(name)) == 3)
+    messages = [e["message"] for e in service(name)["events"]]
+    begun = [m for m in messages if m.startswith(f"(service {name}) is not AZ balanced with ")]
+    assert begun and begun[0].endswith(". AZ Rebalancing in progress."), messages
+    until(
+        "it is said that it is done",
+        lambda: any(f"(service {name}) is AZ balanced with 1 tasks in " in e["message"] for e in service(name)["events"]),
+    )
+    assert refusal(
+        ecs.update_service,
+        service=name,
+        deploymentConfiguration={"minimumHealthyPercent": 50, "maximumPercent": 100},
+    ) == ("InvalidParameterException", "AvailabilityZoneRebalancing does not support maximumPercent <= 100")
+    ecs.delete_service(service=name, force=True)
+
+
+@needs_member("DeploymentConfiguration", "earlySuccessCriteria")
+def test_a_deployment_is_done_when_enough_tasks_are_healthy():
+    criteria = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED"}
+    name, made = create(2, deploymentConfiguration={"minimumHealthyPercent": 50, "earlySuccessCriteria": criteria})
+    assert made["deploymentConfiguration"]["earlySuccessCriteria"] == criteria
+    completed(name)
+    refused = refusal(ecs.update_service, service=name, deploymentConfiguration={"minimumHealthyPercent": 60})
+    assert refused[0] == "InvalidParameterException" and "earlySuccessCriteria.healthyPercent is 50" in refused[1]
+    ecs.delete_service(service=name, force=True)
+
+
 @needs("ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions")
 def test_service_deployments_and_revisions():
     name, made = create(1)

@@ -9,7 +9,7 @@ use super::{
     rollout::{Limits, Starts},
     scale,
     step::Step,
-    view::View,
+    view::{Condition, View},
 };
 
 /// Why a task was stopped whose containers fail their health checks.
@@ -64,8 +64,8 @@ pub(crate) fn protected(view: &View<'_>, stops: &Stops<'_>, step: &mut Step) {
     let held = view.outgoing.iter().chain(surplus).filter(|m| scale::is_protected(view, m)).count();
     let is_stuck = stops.scaling.is_empty() && stops.unhealthy.is_empty() && view.leaving.is_empty();
     let said = last_of(view, &[code, ServiceEventCode::SteadyState]) == Some(code);
-    let waits_for_start = view.good.len() < view.desired();
-    if held > 0 && is_stuck && !waits_for_start && !said {
+    let healthy = view.good.iter().filter(|m| m.condition == Condition::Healthy).count();
+    if held > 0 && is_stuck && healthy >= view.desired() && !said {
         step.event(view, code, held as u32, String::new());
     }
 }

@@ -144,7 +144,8 @@ fn described(zones: &BTreeMap<&str, usize>) -> String {
 /// Until when a zone gets no task, since one that was placed there failed.
 fn shunned_until_ms(view: &View<'_>, zone: &str) -> Option<i64> {
     let is_there = |id| view.state.instances.get(&InstanceId(id)).is_some_and(|row| row.zone == zone);
-    let failed = view.stopped.iter().filter(|task| backoff::ended_by_itself(task) && is_there(task.instance_id));
+    let of_primary = view.stopped.iter().filter(|task| task.deployment_id == view.primary.id);
+    let failed = of_primary.filter(|task| backoff::ended_by_itself(task) && is_there(task.instance_id));
     let until_ms = failed.map(|task| task.created_at_ms.saturating_add(SHUN_MS)).max();
     until_ms.filter(|at_ms| *at_ms > view.now.cluster_time_ms)
 }

@@ -8,6 +8,7 @@ mod counted_once;
 mod desired_is_actual;
 mod equal_hashes;
 mod fired_once;
+mod one_daemon_an_instance;
 mod one_leader_a_term;
 mod started_once;
 mod within_capacity;
@@ -57,6 +58,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(counted_once::CountedOnce::default()),
         Box::new(fired_once::FiredOnce::default()),
         Box::new(cluster_time::ClusterTime::default()),
+        Box::new(one_daemon_an_instance::OneDaemonAnInstance),
         Box::new(started_once::StartedOnce),
         Box::new(acknowledged::Acknowledged),
         Box::new(desired_is_actual::DesiredIsActual),

@@ -4,6 +4,7 @@ mod agents;
 mod chaos;
 mod clocks;
 mod crowd;
+mod daemons;
 mod disks;
 mod doubt;
 mod exactly_once;
@@ -40,7 +41,7 @@ macro_rules! scenarios {
 scenarios! {
     rolling: kill_each_in_turn_during_a_rolling_update, a_rolling_update_over_lossy_links,
         a_breaking_image_is_rolled_back_while_leaders_die;
-    zones: a_zone_loses_power, a_zone_is_cut_off, every_zone_in_turn;
+    zones: a_zone_loses_power, a_zone_is_cut_off, every_zone_in_turn, a_zone_that_came_back_gets_its_tasks;
     leaders: a_paused_leader, a_paused_leader_refuses_nothing, a_minority_leader, a_one_way_cut, leaders_that_hand_over, an_election_loses_no_agent, all_members_die;
     clocks: clocks_an_hour_apart, clocks_that_drift;
     agents: agents_restart_while_a_member_is_down, a_lonely_agent, an_agent_loses_its_folder, two_agents_of_one_name,
@@ -59,6 +60,7 @@ scenarios! {
     history: history_is_the_same_everywhere, history_goes_on_without_room, history_is_dropped_everywhere;
     schedules: leaders_die_around_the_times_of_a_schedule, a_hundred_schedules_wait_without_a_write,
         every_clock_jumps_over_many_times;
+    daemons: a_daemon_follows_its_instances, a_daemon_is_updated_while_leaders_die, a_daemon_leaves_an_instance_last;
     chaos: random_faults, random_faults_of_members;
 }
 

@@ -8,6 +8,8 @@ use crate::World;
 /// A lease, an election and the starts.
 const REPLACED_WITHIN: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_secs(60);
+/// Every service is looked at twice a minute.
+const EVEN_WITHIN: Duration = Duration::from_secs(90);
 const A_WHILE: Duration = Duration::from_secs(10);
 
 fn six_run_elsewhere(world: &World, zone: &str) {
@@ -53,6 +55,29 @@ pub(super) fn a_zone_is_cut_off(seed: u64) {
     world.settle(SETTLE);
     let left = inside.host.running_tasks();
     assert!(left.is_disjoint(&cut_off), "what was replaced meanwhile runs on: {left:?}");
+}
+
+pub(super) fn a_zone_that_came_back_gets_its_tasks(seed: u64) {
+    let mut world = six_tasks(seed);
+    world.power_off_zone("b");
+    six_run_elsewhere(&world, "b");
+    world.power_on_zone("b");
+    let workload = world.start_workload();
+    world.wait("two tasks in each zone", EVEN_WITHIN, |w| {
+        assert!(w.running("web") >= 6, "a task was stopped before another ran in its place");
+        ["a", "b", "c"].iter().all(|zone| in_zone(w, zone) == 2)
+    });
+    workload.stop_writing();
+    world.settle(SETTLE);
+}
+
+/// Tasks of the service that run in a zone.
+fn in_zone(world: &World, zone: &str) -> usize {
+    let state = world.state();
+    let tasks = world.tasks("web");
+    let running = tasks.iter().filter(|t| t.desired_running && t.unreachable_since_ms == 0);
+    let zones = running.filter_map(|t| state.instances.get(&seawall_model::InstanceId(t.instance_id)));
+    zones.filter(|row| row.zone == zone).count()
 }
 
 pub(super) fn every_zone_in_turn(seed: u64) {
