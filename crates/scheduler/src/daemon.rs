@@ -72,8 +72,20 @@ impl<'a> Reserved<'a> {
         Reserved { state, overlay, daemons }
     }
 
+    /// What they leave of an instance to a request that has so many tasks there.
+    pub(crate) fn left_to<'c>(
+        &self,
+        mut candidate: Candidate<'c>,
+        tasks: u32,
+        request: &'c PlaceRequest,
+    ) -> Candidate<'c> {
+        // Before its tasks are known: a daemon would take them for its own.
+        self.keep(&mut candidate);
+        candidate.with_tasks(tasks, request)
+    }
+
     /// Takes out of what a candidate has free what daemons need there.
-    pub fn keep(&self, candidate: &mut Candidate<'_>) {
+    pub(crate) fn keep(&self, candidate: &mut Candidate<'_>) {
         for daemon in &self.daemons {
             if !self.is_missing(daemon, candidate) {
                 continue;

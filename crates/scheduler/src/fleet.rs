@@ -219,8 +219,7 @@ impl<'f> Search<'f> {
             let group = self.groups.iter_mut().find(|group| !by_zone || group.name == row.zone);
             let Some(group) = group else { continue };
             group.tasks += tasks;
-            let mut candidate = Candidate::new(state, overlay, row).with_tasks(tasks, self.request);
-            self.reserved.keep(&mut candidate);
+            let candidate = self.reserved.left_to(Candidate::new(state, overlay, row), tasks, self.request);
             if filters::first_failing(&filters::PIPELINE, &self.request.requirement, &candidate).is_none() {
                 group.touched.push(Reverse((key::own(&self.request.strategy, &candidate), id)));
             }
@@ -297,10 +296,8 @@ impl Stand {
     /// The instance without tasks of the request.
     fn candidate<'f>(&'f self, fleet: &'f Fleet, reserved: &Reserved<'_>, request: &'f PlaceRequest) -> Candidate<'f> {
         let Fleet { state, overlay, .. } = fleet;
-        let mut candidate = Candidate::known(state, overlay, &self.row, self.usage.as_deref(), self.held.as_ref())
-            .with_tasks(0, request);
-        reserved.keep(&mut candidate);
-        candidate
+        let known = Candidate::known(state, overlay, &self.row, self.usage.as_deref(), self.held.as_ref());
+        reserved.left_to(known, 0, request)
     }
 }
 

@@ -92,10 +92,9 @@ pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &'
     let counts = spread::counts(state, overlay, request.cluster, &request.spread);
     let reserved = Reserved::from(state, overlay, request.cluster, &request.spread);
     let candidate = |row: &'a std::sync::Arc<_>| {
-        let mut candidate = Candidate::new(state, overlay, row);
-        reserved.keep(&mut candidate);
+        let candidate = Candidate::new(state, overlay, row);
         let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
-        candidate.with_tasks(tasks, request)
+        reserved.left_to(candidate, tasks, request)
     };
     state.instances_of(request.cluster).map(candidate).collect()
 }
@@ -166,8 +165,7 @@ pub fn fits_after(reserved: &Reserved<'_>, request: &PlaceRequest, instance: Ins
     let (state, overlay) = (reserved.state, reserved.overlay);
     let Some(row) = state.instances.get(&instance) else { return false };
     let tasks = spread::count_on(state, overlay, request.cluster, &request.spread, instance);
-    let mut candidate = Candidate::new(state, overlay, row).with_tasks(tasks, request);
-    reserved.keep(&mut candidate);
+    let mut candidate = reserved.left_to(Candidate::new(state, overlay, row), tasks, request);
     for task in stopped {
         let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
         let ports = size_of(task, definition.map(AsRef::as_ref)).into_iter().flat_map(fixed_ports);

@@ -9,10 +9,10 @@ use seawall_proto::{
         BackoffRow, DeploymentRow, InstanceStatus, PlaceTasks, PortNeed, RolloutState, ServiceRow, ServiceStatusCode,
         TaskRow, TaskSize, place_tasks::Placement,
     },
-    v1::CreateServiceRequest,
+    v1::{CreateServiceRequest, PlacementConstraint},
 };
 use seawall_scheduler::{
-    Overlay, PlaceRequest, Reserved, Spread, explain, fits_after, instances_for, place, place_on_each,
+    Fleet, Overlay, PlaceRequest, Reserved, Spread, explain, fits_after, instances_for, place, place_on_each,
 };
 use seawall_state::task_id_message;
 use support::{CLUSTER, World, attribute, request, size, with_port};
@@ -250,6 +250,22 @@ fn services_wait_for_daemons_and_standalone_tasks_do_not() {
         change(world.services.get_mut(&id.0).unwrap());
         assert_eq!(placed(&world, &Overlay::default(), &service), [1, 2, 3, 4, 5, 6], "it will not be placed soon");
     }
+}
+
+#[test]
+fn a_service_s_own_task_does_not_count_as_its_daemon_s() {
+    let mut world = World::default();
+    world.instance("a", 1000, 1000);
+    let id = daemon(&mut world, &size(100, 64), &[]);
+    let one_each = PlacementConstraint { r#type: Some("distinctInstance".into()), expression: None };
+    world.services.get_mut(&id.0).unwrap().spec.as_mut().unwrap().placement_constraints = vec![one_each];
+    world.task(InstanceId(1), "service:web", &size(1, 1)).service_id = 1;
+    let (state, overlay, one_more) = (world.state(), Overlay::default(), of_service(size(1, 1), 1));
+    for plan in [place(&state, &overlay, &one_more), Fleet::new(&state, &overlay).place(&one_more)] {
+        assert_eq!(plan.placements, [], "the daemon's comes first");
+    }
+    let reserved = Reserved::from(&state, &overlay, CLUSTER, &one_more.spread);
+    assert!(!fits_after(&reserved, &one_more, InstanceId(1), &[]));
 }
 
 #[test]
