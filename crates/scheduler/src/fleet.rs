@@ -53,8 +53,6 @@ struct Stand {
     row: Arc<InstanceRow>,
     usage: Option<Arc<Usage>>,
     held: Option<Held>,
-    cluster: ClusterId,
-    zone: String,
     emptiest: u64,
     cpu: u64,
     memory: u64,
@@ -108,14 +106,14 @@ impl Fleet {
 
     fn remove(&mut self, id: InstanceId) {
         let Some(stand) = self.stands.remove(&id) else { return };
-        let Some(yard) = self.clusters.get_mut(&stand.cluster) else { return };
+        let Some(yard) = self.clusters.get_mut(&ClusterId(stand.row.cluster_id)) else { return };
         yard.instances -= 1;
-        let Some(zone) = yard.zones.get_mut(&stand.zone) else { return };
+        let Some(zone) = yard.zones.get_mut(&stand.row.zone) else { return };
         zone.emptiest.remove(&(stand.emptiest, id));
         zone.least_cpu.remove(&(stand.cpu, id));
         zone.least_memory.remove(&(stand.memory, id));
         if zone.emptiest.is_empty() {
-            yard.zones.remove(&stand.zone);
+            yard.zones.remove(&stand.row.zone);
         }
     }
 
@@ -130,15 +128,13 @@ impl Fleet {
             row: row.clone(),
             usage: self.state.usage(id).cloned(),
             held: self.overlay.held(id).cloned(),
-            cluster: ClusterId(row.cluster_id),
-            zone: row.zone.clone(),
             emptiest: key::fullness(&candidate),
             cpu: key::left(&candidate, Packed::Cpu),
             memory: key::left(&candidate, Packed::Memory),
         };
-        let yard = self.clusters.entry(stand.cluster).or_default();
+        let yard = self.clusters.entry(ClusterId(row.cluster_id)).or_default();
         yard.instances += 1;
-        let zone = yard.zones.entry(stand.zone.clone()).or_default();
+        let zone = yard.zones.entry(row.zone.clone()).or_default();
         zone.emptiest.insert((stand.emptiest, id));
         zone.least_cpu.insert((stand.cpu, id));
         zone.least_memory.insert((stand.memory, id));
