@@ -52,6 +52,15 @@ enum Key {
     Group(ClusterId, Arc<str>),
 }
 
+impl Key {
+    fn of(cluster: ClusterId, spread: &Spread) -> Self {
+        match spread {
+            Spread::Service(service) => Key::Service(*service),
+            Spread::Group(group) => Key::Group(cluster, group.as_str().into()),
+        }
+    }
+}
+
 /// Placements and stops that are proposed but not applied. Dropped when they are applied or lost. Cloning is cheap.
 #[derive(Clone, Default)]
 pub struct Overlay {
@@ -168,21 +177,14 @@ impl Overlay {
 
     /// Proposed tasks that count for `spread`, by instance.
     pub fn counts(&self, cluster: ClusterId, spread: &Spread) -> impl Iterator<Item = (InstanceId, u32)> {
-        let key = match spread {
-            Spread::Service(service) => Key::Service(*service),
-            Spread::Group(group) => Key::Group(cluster, group.as_str().into()),
-        };
+        let key = Key::of(cluster, spread);
         let range = (key.clone(), InstanceId(0))..=(key, InstanceId(u64::MAX));
         self.counts.range(range).map(|((_, instance), count)| (*instance, *count))
     }
 
     /// Proposed tasks on one instance that count for `spread`.
     pub fn count_on(&self, cluster: ClusterId, spread: &Spread, instance: InstanceId) -> u32 {
-        let key = match spread {
-            Spread::Service(service) => Key::Service(*service),
-            Spread::Group(group) => Key::Group(cluster, group.as_str().into()),
-        };
-        self.counts.get(&(key, instance)).copied().unwrap_or(0)
+        self.counts.get(&(Key::of(cluster, spread), instance)).copied().unwrap_or(0)
     }
 
     /// Groups of the tasks that are proposed for an instance.
