@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::{
-    internal::v1::{ServiceRow, TaskDefinitionRow, TaskSize, TaskStatus},
+    internal::v1::{ServiceRow, TaskDefinitionRow, TaskSize},
     v1::{CreateServiceRequest, Tag},
 };
 use seawall_state::{State, effective_size, service_group};
@@ -119,9 +119,8 @@ fn constraints(definition: &TaskDefinitionRow, spec: &CreateServiceRequest) -> R
 
 /// Tasks of the service that want to run for the provider, proposed ones included.
 fn tasks_of_provider(state: &State, overlay: &Overlay, service: ServiceId, provider: &str) -> u32 {
-    let tasks = state.tasks_of_service(service).filter(|task| {
-        task.desired_running && task.last_status() != TaskStatus::Stopped && task.capacity_provider == provider
-    });
+    let tasks =
+        state.live_tasks_of_service(service).filter(|task| task.desired_running && task.capacity_provider == provider);
     let proposed = overlay.proposals_of(service).flat_map(|proposal| &proposal.providers);
     (tasks.count() + proposed.filter(|name| *name == provider).count()) as u32
 }
