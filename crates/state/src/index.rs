@@ -208,7 +208,7 @@ impl State {
         let zone = self.instances.get(&InstanceId(any.instance_id)).map(|row| row.zone.as_str());
         self.index.task_sets(old, new);
         if old.is_some() != new.is_some() {
-            self.index.count_definition(TaskDefinitionId(any.task_definition_id), new.is_some());
+            count(&mut self.index.definition_tasks, TaskDefinitionId(any.task_definition_id), new.is_some());
         }
         self.index.tally(old, new, zone);
         let held = |row: &TaskRow| !row.released;
@@ -306,16 +306,6 @@ impl Indexes {
         }
     }
 
-    fn count_definition(&mut self, id: TaskDefinitionId, more: bool) {
-        let count = self.definition_tasks.get(&id).copied().unwrap_or(0);
-        let count = if more { count + 1 } else { count.saturating_sub(1) };
-        if count == 0 {
-            self.definition_tasks.remove(&id);
-        } else {
-            self.definition_tasks.insert(id, count);
-        }
-    }
-
     fn add_cluster(&mut self, row: &ClusterRow) {
         let id = ClusterId(row.id);
         self.cluster_counts.entry(id).or_default();
@@ -341,12 +331,7 @@ impl Indexes {
         if row.capacity_provider.is_empty() {
             return;
         }
-        let key = (ClusterId(row.cluster_id), row.capacity_provider.clone());
-        let count = self.provider_instances.get(&key).copied().unwrap_or(0);
-        match if more { count + 1 } else { count.saturating_sub(1) } {
-            0 => self.provider_instances.remove(&key),
-            count => self.provider_instances.insert(key, count),
-        };
+        count(&mut self.provider_instances, (ClusterId(row.cluster_id), row.capacity_provider.clone()), more);
     }
 
     /// Counts an instance that takes tasks in its zone.
@@ -354,12 +339,7 @@ impl Indexes {
         if row.status() != InstanceStatus::Active || !row.connected {
             return;
         }
-        let key = (ClusterId(row.cluster_id), row.zone.clone());
-        let count = self.zones.get(&key).copied().unwrap_or(0);
-        match if more { count + 1 } else { count.saturating_sub(1) } {
-            0 => self.zones.remove(&key),
-            count => self.zones.insert(key, count),
-        };
+        count(&mut self.zones, (ClusterId(row.cluster_id), row.zone.clone()), more);
     }
 
     fn add_service(&mut self, row: &ServiceRow) {
@@ -567,6 +547,15 @@ fn namespace_of(row: &ServiceRow) -> Option<&str> {
     let connect = row.spec.as_ref()?.service_connect_configuration.as_ref()?;
     let used = row.status() == ServiceStatusCode::Active && connect.enabled();
     connect.namespace.as_deref().filter(|name| used && !name.is_empty())
+}
+
+/// One more or one fewer of these; a key of which there are none is not kept.
+fn count<K: Ord + Clone>(counts: &mut OrdMap<K, u32>, key: K, more: bool) {
+    let count = counts.get(&key).copied().unwrap_or(0);
+    match if more { count + 1 } else { count.saturating_sub(1) } {
+        0 => counts.remove(&key),
+        count => counts.insert(key, count),
+    };
 }
 
 fn replace<K: Ord + Clone>(set: &mut OrdSet<K>, old: Option<K>, new: Option<K>) {
