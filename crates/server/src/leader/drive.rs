@@ -79,7 +79,8 @@ async fn cordon(node: &Arc<Node>) {
     node.liveness.status("sick", node.env.wall_ms(), node.env.now() - began, failed);
 }
 
-fn now_of(node: &Node) -> Now {
+/// What every controller knows of this moment.
+pub(super) fn now_of(node: &Node) -> Now {
     Now {
         cluster_time_ms: node.cluster_time_ms(),
         hold_replacement: node.liveness.holds_replacement(),

@@ -29,6 +29,7 @@ use tracing::{debug, error, info};
 
 use super::{
     batch::{Asked, Batch, Done, Refused},
+    drive::now_of,
     wake::{Subject, Wake},
 };
 use crate::{
@@ -408,15 +409,10 @@ impl Loop {
 
     /// What something woke, unless what it last decided is still on its way.
     fn plan_subjects(&mut self, applied: &Arc<AppliedState>, batch: &mut Batch) {
-        let hold_replacement = self.node.liveness.holds_replacement();
-        if std::mem::replace(&mut self.held_replacement, hold_replacement) && !hold_replacement {
+        let now = now_of(&self.node);
+        if std::mem::replace(&mut self.held_replacement, now.hold_replacement) && !now.hold_replacement {
             self.wake.everything();
         }
-        let now = seawall_controllers::Now {
-            cluster_time_ms: self.node.cluster_time_ms(),
-            hold_replacement,
-            fargate: self.node.config.fargate,
-        };
         for _ in 0..SUBJECTS_A_ROUND {
             if batch.is_full() {
                 return;
