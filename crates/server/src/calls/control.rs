@@ -6,8 +6,8 @@ use prost::Message;
 use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, MemberId};
 use seawall_proto::{
     internal::v1::{
-        Command, DropAccessKey, DropToken, LogChunk, LogRequest, PutAccessKey, PutToken, SetAccessKeyStatus, SetZone,
-        TaskRow, TokenRow, ZoneState, command,
+        DropAccessKey, DropToken, LogChunk, LogRequest, PutAccessKey, PutToken, SetAccessKeyStatus, SetZone, TaskRow,
+        TokenRow, ZoneState, command,
     },
     millis, timestamp_of, timestamp_unless_zero,
     v1::{
@@ -305,13 +305,7 @@ pub(crate) async fn simulate_placement(
 }
 
 async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<(), ApiError> {
-    let command = Command {
-        request_id: call.request_id.clone(),
-        principal: Some(call.principal.clone()),
-        kind: Some(kind),
-        ..Default::default()
-    };
-    node.submit(command, call.deadline).await?;
+    node.submit(call.command(kind), call.deadline).await?;
     Ok(())
 }
 

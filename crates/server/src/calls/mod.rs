@@ -9,7 +9,7 @@ mod schedules;
 
 use seawall_env::Instant;
 use seawall_model::{ApiError, ErrorCode};
-use seawall_proto::internal::v1::Principal;
+use seawall_proto::internal::v1::{Command, Principal, command};
 
 pub(crate) use ecs::{answered, read, write};
 pub(crate) use seawall_proto::internal::v1::Invocation;
@@ -26,6 +26,18 @@ pub(crate) struct Call {
     pub(crate) deadline: Instant,
     /// What an SDK tells its retries of one call by.
     pub(crate) invocation: Option<Invocation>,
+}
+
+impl Call {
+    /// What it asks of the leader.
+    fn command(&self, kind: command::Kind) -> Command {
+        Command {
+            request_id: self.request_id.clone(),
+            principal: Some(self.principal.clone()),
+            kind: Some(kind),
+            ..Command::default()
+        }
+    }
 }
 
 fn undecodable(error: &prost::DecodeError) -> ApiError {

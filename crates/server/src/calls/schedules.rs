@@ -105,13 +105,7 @@ async fn submit(
     kind: command::Kind,
     client_token: Option<ClientToken>,
 ) -> Result<(State, u64), ApiError> {
-    let command = Command {
-        request_id: call.request_id.clone(),
-        principal: Some(call.principal.clone()),
-        client_token,
-        kind: Some(kind),
-        ..Command::default()
-    };
+    let command = Command { client_token, ..call.command(kind) };
     let (index, reply) = node.submit(command, call.deadline).await?;
     let Reply { kind: Some(reply::Kind::Done(done)) } = reply else {
         return Err(ApiError::new(ErrorCode::Server, "The write has no result."));
