@@ -1,7 +1,5 @@
 //! What would not fit if a zone were lost.
 
-use std::collections::BTreeSet;
-
 use seawall_model::ApiError;
 use seawall_proto::v1::{CheckZonesResponse, ZoneLoss, ZoneShortfall};
 use seawall_scheduler::{Fargate, Shortfall, lose_zone};
@@ -12,7 +10,7 @@ use seawall_state::State;
 /// # Errors
 /// `InvalidParameterException` for a zone without instances.
 pub(crate) fn check(state: &State, named: &[String], fargate: Fargate) -> Result<CheckZonesResponse, ApiError> {
-    let all: BTreeSet<&str> = state.instances.iter().map(|(_, row)| row.zone.as_str()).collect();
+    let all = state.instance_zones();
     if let Some(unknown) = named.iter().find(|zone| !all.contains(zone.as_str())) {
         let there_are = all.into_iter().collect::<Vec<_>>().join(", ");
         return Err(ApiError::invalid(format!("No instance is in a zone {unknown:?}; there are {there_are}.")));

@@ -1,8 +1,6 @@
 //! What the cluster holds at this moment, as the leader alone shows it: sums over the members are then right. Tasks are
 //! counted by the state as they come and go; here nothing walks over them.
 
-use std::collections::BTreeSet;
-
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -107,8 +105,7 @@ fn tasks(counts: &[ClusterCounts]) -> Family<OfStatus, Gauge> {
 /// Planned for each page: what is short is known for the state that is shown.
 fn zone_losses(node: &Node, state: &State) -> (Family<OfZone, Gauge>, Family<OfZone, Gauge>) {
     let (tasks, services): (Family<OfZone, Gauge>, Family<OfZone, Gauge>) = Default::default();
-    let zones: BTreeSet<&str> = state.instances.iter().map(|(_, row)| row.zone.as_str()).collect();
-    for zone in zones {
+    for zone in state.instance_zones() {
         let loss = lose_zone(state, zone, node.config.fargate);
         let of = OfZone { zone: zone.to_owned() };
         tasks.get_or_create(&of).set(loss.unplaced.into());

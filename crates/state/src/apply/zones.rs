@@ -1,6 +1,6 @@
 //! What the operator says of a zone.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use seawall_model::{ApiError, is_zone};
 use seawall_proto::internal::v1::{SetZone, ZoneRow, ZoneState};
@@ -16,12 +16,9 @@ impl Apply<'_> {
         if !is_zone(&it.zone) {
             return Err(ApiError::invalid(format!("Invalid zone {:?}.", it.zone)).into());
         }
-        let known = self.state.zones.get(&it.zone).is_some() || self.state.zone_names().any(|name| name == it.zone);
-        if !known {
-            let mut names: Vec<&str> = self.state.zone_names().collect();
-            names.sort_unstable();
-            names.dedup();
-            let there_are = names.join(", ");
+        let zones = self.state.zone_names();
+        if self.state.zones.get(&it.zone).is_none() && !zones.contains(it.zone.as_str()) {
+            let there_are = zones.into_iter().collect::<Vec<_>>().join(", ");
             return Err(ApiError::invalid(format!("There is no zone {:?}; there are {there_are}.", it.zone)).into());
         }
         match it.state() {
@@ -49,9 +46,14 @@ impl State {
         self.zones.get(zone).map_or(ZoneState::Open, |row| row.state())
     }
 
-    /// Zones of instances and members; one may come more than once.
-    pub fn zone_names(&self) -> impl Iterator<Item = &str> {
-        let of_members = self.members.iter().map(|(_, row)| row.zone.as_str());
-        self.instances.iter().map(|(_, row)| row.zone.as_str()).chain(of_members)
+    /// Zones that instances are in, by name.
+    pub fn instance_zones(&self) -> BTreeSet<&str> {
+        self.instances.iter().map(|(_, row)| row.zone.as_str()).collect()
+    }
+
+    fn zone_names(&self) -> BTreeSet<&str> {
+        let mut zones = self.instance_zones();
+        zones.extend(self.members.iter().map(|(_, row)| row.zone.as_str()));
+        zones
     }
 }
