@@ -292,7 +292,8 @@ pub(crate) async fn check_zones(
     ask: &CheckZonesRequest,
 ) -> Result<CheckZonesResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
-    zones::check(&state, &ask.zones, node.config.fargate)
+    let (zones, fargate) = (ask.zones.clone(), node.config.fargate);
+    node.env.thread("check zones", move || zones::check(&state, &zones, fargate)).await
 }
 
 pub(crate) async fn simulate_placement(
@@ -301,7 +302,8 @@ pub(crate) async fn simulate_placement(
     ask: &SimulatePlacementRequest,
 ) -> Result<SimulatePlacementResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
-    simulate::simulate(&state, ask, node.config.fargate)
+    let (ask, fargate) = (ask.clone(), node.config.fargate);
+    node.env.thread("simulate placement", move || simulate::simulate(&state, &ask, fargate)).await
 }
 
 async fn submit(node: &Arc<Node>, call: &Call, kind: command::Kind) -> Result<(), ApiError> {

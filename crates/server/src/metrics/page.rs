@@ -16,9 +16,9 @@ use crate::api::Node;
 
 /// Answers whoever scrapes this member, in the text format of Prometheus. Nothing of the cluster is asked for it.
 pub(crate) async fn page(node: Arc<Node>) -> Response {
-    let fs = node.env.fs();
-    let process = node.env.thread("metrics", move || Process::read(&*fs)).await;
-    match text(&node, process) {
+    let of = node.clone();
+    // Reads files, and plans what the loss of each zone would mean.
+    match node.env.thread("metrics", move || text(&of, Process::read(&*of.env.fs()))).await {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics have no text form: {error}\n")).into_response()
