@@ -19,7 +19,7 @@ use seawall_proto::{
     internal::v1::{DeploymentRow, InstanceAttribute, PlaceTasks, ServiceRow, ServiceStatusCode, TaskSize},
     v1::{PlacementConstraint, PlacementStrategy},
 };
-use seawall_scheduler::{Constraints, Fargate, Fleet, Overlay, PlaceRequest, Requirement, Spread, Strategy, lose_zone};
+use seawall_scheduler::{Constraints, Fargate, Fleet, Overlay, PlaceRequest, Requirement, Strategy, lose_zone};
 use seawall_state::{State, task_id_message};
 use support::{CLUSTER, World, size};
 
@@ -115,18 +115,13 @@ fn request(random: &mut StdRng, job: usize) -> PlaceRequest {
         s if s < 0.11 => vec![constraint("distinctInstance", None)],
         _ => Vec::new(),
     };
-    let group = format!("family:job-{job}");
-    PlaceRequest {
-        requirement: Requirement {
-            size: task(random),
-            constraints: Constraints::parse(&[], &constraints).expect("constraints of ours"),
-            ..Requirement::default()
-        },
-        count: tasks_of_job(random).min(1000),
-        spread: Spread::Group(group.clone()),
-        group,
-        ..support::request(size(1, 1), 1)
-    }
+    let requirement = Requirement {
+        size: task(random),
+        constraints: Constraints::parse(&[], &constraints).expect("constraints of ours"),
+        ..Requirement::default()
+    };
+    let count = tasks_of_job(random).min(1000);
+    PlaceRequest::of_group(CLUSTER, &format!("family:job-{job}"), requirement, count)
 }
 
 /// What became of the mixed jobs.

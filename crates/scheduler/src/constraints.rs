@@ -1,6 +1,9 @@
 //! ECS's placement constraints: what an instance must be, beyond having room.
 
-use seawall_proto::v1::{PlacementConstraint, TaskDefinitionPlacementConstraint};
+use seawall_proto::{
+    internal::v1::TaskDefinitionRow,
+    v1::{PlacementConstraint, TaskDefinitionPlacementConstraint},
+};
 use seawall_query::Expression;
 
 /// Constraints that ECS takes, the definition's and the request's together.
@@ -18,6 +21,15 @@ pub struct Constraints {
 }
 
 impl Constraints {
+    /// Those of tasks of the definition, with the request's.
+    ///
+    /// # Errors
+    /// As [`Constraints::parse`].
+    pub fn of(definition: &TaskDefinitionRow, request: &[PlacementConstraint]) -> Result<Self, String> {
+        let of_definition = definition.definition.as_ref().map_or(&[][..], |d| &d.placement_constraints);
+        Constraints::parse(of_definition, request)
+    }
+
     /// The definition's and the request's together.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::{
-    internal::v1::{ServiceRow, TaskDefinitionRow, TaskSize},
+    internal::v1::{ServiceRow, TaskSize},
     v1::{CreateServiceRequest, Tag},
 };
 use seawall_state::{State, effective_size, service_group};
@@ -55,6 +55,21 @@ pub struct PlaceRequest {
 }
 
 impl PlaceRequest {
+    /// Tasks of a group that are no service's, as they are placed by default.
+    pub fn of_group(cluster: ClusterId, group: &str, requirement: Requirement, count: u32) -> Self {
+        PlaceRequest {
+            cluster,
+            requirement,
+            count,
+            spread: Spread::Group(group.to_owned()),
+            outgoing: BTreeMap::new(),
+            group: group.to_owned(),
+            strategy: Strategy::default(),
+            shares: Vec::new(),
+            only: None,
+        }
+    }
+
     /// Tasks of a revision of a service, as the service's spec is now.
     ///
     /// # Errors
@@ -79,7 +94,10 @@ impl PlaceRequest {
             cluster,
             requirement: Requirement {
                 size: effective_size(definition, None).map_err(|e| e.to_string())?,
-                constraints: Constraints { max_per_instance, ..constraints(definition, spec)? },
+                constraints: Constraints {
+                    max_per_instance,
+                    ..Constraints::of(definition, &spec.placement_constraints)?
+                },
                 pool: Pool::of_launch_type(state, cluster, launch, fargate),
             },
             count,
@@ -110,11 +128,6 @@ fn outgoing(state: &State, service: &ServiceRow) -> BTreeMap<InstanceId, u32> {
         *outgoing.entry(InstanceId(task.instance_id)).or_default() += 1;
     }
     outgoing
-}
-
-fn constraints(definition: &TaskDefinitionRow, spec: &CreateServiceRequest) -> Result<Constraints, String> {
-    let of_definition = definition.definition.as_ref().map_or(&[][..], |d| &d.placement_constraints);
-    Constraints::parse(of_definition, &spec.placement_constraints)
 }
 
 /// Tasks of the service that want to run for the provider, proposed ones included.

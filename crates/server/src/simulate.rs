@@ -1,14 +1,12 @@
 //! Where tasks would go, with the cluster as it is or as it would be. Nothing is proposed.
 
-use std::collections::BTreeMap;
-
 use seawall_model::{ACCOUNT, ApiError, ClusterId, InstanceId, ServiceId, is_zone, limits::SERVICE_TASKS_MAX};
 use seawall_proto::{
     internal::v1::{InstanceAttribute, InstanceRow, InstanceStatus, Resources, TaskDefinitionRow},
     v1::{FilterCount, SimulatePlacementRequest, SimulatePlacementResponse, SimulatedPlacement, SupposedInstance},
 };
 use seawall_scheduler::{
-    Constraints, Fargate, Fleet, Overlay, PlaceRequest, Plan, Pool, Requirement, Spread, Strategy, effective_size,
+    Constraints, Fargate, Fleet, Overlay, PlaceRequest, Plan, Pool, Requirement, Strategy, effective_size,
 };
 use seawall_state::{State, primary_deployment};
 
@@ -136,19 +134,12 @@ fn of_definition(
     ask: &SimulatePlacementRequest,
 ) -> Result<PlaceRequest, ApiError> {
     let definition: &TaskDefinitionRow = ops::active_task_definition(state, ACCOUNT, name)?;
-    let of_definition = definition.definition.as_ref().map_or(&[][..], |d| &d.placement_constraints);
-    let constraints = Constraints::parse(of_definition, &ask.placement_constraints).map_err(ApiError::invalid)?;
+    let constraints = Constraints::of(definition, &ask.placement_constraints).map_err(ApiError::invalid)?;
+    let requirement = Requirement { size: effective_size(definition, None)?, constraints, pool: Pool::Open };
     let group = format!("family:{}", definition.family);
     Ok(PlaceRequest {
-        cluster,
-        requirement: Requirement { size: effective_size(definition, None)?, constraints, pool: Pool::Open },
-        count: ask.count.unwrap_or(1),
-        spread: Spread::Group(group.clone()),
-        outgoing: BTreeMap::new(),
-        group,
         strategy: Strategy::parse(&ask.placement_strategy, 0).map_err(ApiError::invalid)?,
-        shares: Vec::new(),
-        only: None,
+        ..PlaceRequest::of_group(cluster, &group, requirement, ask.count.unwrap_or(1))
     })
 }
 

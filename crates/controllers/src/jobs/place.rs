@@ -1,10 +1,8 @@
 //! Starting tasks: asks the planner and turns its plan into a command.
 
-use std::collections::BTreeMap;
-
 use seawall_model::{ClusterId, TaskDefinitionId};
 use seawall_proto::internal::v1::{JobStep, PlaceTasks, command};
-use seawall_scheduler::{Constraints, PlaceRequest, Plan, Pool, Requirement, Spread, Strategy, effective_size};
+use seawall_scheduler::{Constraints, PlaceRequest, Plan, Pool, Requirement, effective_size};
 use seawall_state::job_group;
 
 use super::{RETRY_MS, TASKS_PER_PASS, view::View};
@@ -32,22 +30,12 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
     }
     let group = job_group(&view.job.name);
     let cluster = ClusterId(view.job.cluster_id);
-    let of_definition = definition.definition.as_ref().map_or(&[][..], |d| &d.placement_constraints);
-    let request = PlaceRequest {
-        cluster,
-        requirement: Requirement {
-            size,
-            constraints: Constraints::parse(of_definition, &[])?,
-            pool: Pool::of_launch_type(view.fleet.state(), cluster, template.launch_type(), view.now.fargate),
-        },
-        count: now as u32,
-        spread: Spread::Group(group.clone()),
-        outgoing: BTreeMap::new(),
-        group: group.clone(),
-        strategy: Strategy::default(),
-        shares: Vec::new(),
-        only: None,
+    let requirement = Requirement {
+        size,
+        constraints: Constraints::of(definition, &[])?,
+        pool: Pool::of_launch_type(view.fleet.state(), cluster, template.launch_type(), view.now.fargate),
     };
+    let request = PlaceRequest::of_group(cluster, &group, requirement, now as u32);
     let Plan { placements, closest, .. } = view.fleet.place(&request);
     if closest.is_some() {
         plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS));

@@ -11,7 +11,7 @@ use seawall_proto::{
     },
     v1::{ContainerDefinition, TaskDefinition},
 };
-use seawall_scheduler::{PlaceRequest, Requirement, Spread, Strategy};
+use seawall_scheduler::{PlaceRequest, Requirement};
 use seawall_state::{Chunk, Restore, State, task_id_message};
 
 /// The cluster that everything is in.
@@ -112,17 +112,7 @@ impl World {
 
 /// Tasks of the group `family:web`, placed as they are by default.
 pub fn request(size: TaskSize, count: u32) -> PlaceRequest {
-    PlaceRequest {
-        cluster: CLUSTER,
-        requirement: Requirement { size, ..Requirement::default() },
-        count,
-        spread: Spread::Group("family:web".into()),
-        outgoing: BTreeMap::new(),
-        group: "family:web".into(),
-        strategy: Strategy::default(),
-        shares: Vec::new(),
-        only: None,
-    }
+    PlaceRequest::of_group(CLUSTER, "family:web", Requirement { size, ..Requirement::default() }, count)
 }
 
 /// CPU units and MiB.

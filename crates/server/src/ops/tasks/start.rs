@@ -1,7 +1,5 @@
 //! RunTask and StartTask.
 
-use std::collections::BTreeMap;
-
 use seawall_model::{
     ApiError, ClusterId, InstanceId,
     limits::{RUN_TASK_COUNT_MAX, START_TASK_INSTANCES_MAX},
@@ -10,7 +8,7 @@ use seawall_proto::{
     internal::v1::{self as internal, ClientToken, ClusterRow, InstanceStatus, TaskDefinitionRow, TaskSize, reply},
     v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
 };
-use seawall_scheduler::{Constraints, PlaceRequest, Pool, Requirement, Share, Spread, Strategy, effective_size};
+use seawall_scheduler::{Constraints, PlaceRequest, Pool, Requirement, Share, Strategy, effective_size};
 use seawall_state::{State, task_id, task_id_message};
 
 use super::overrides;
@@ -75,20 +73,13 @@ impl Asked<'_> {
     }
 
     fn place_request(&self, count: u32, only: Option<Vec<InstanceId>>) -> PlaceRequest {
+        let requirement =
+            Requirement { size: self.size.clone(), constraints: self.constraints.clone(), pool: self.pool.clone() };
         PlaceRequest {
-            cluster: ClusterId(self.cluster.id),
-            requirement: Requirement {
-                size: self.size.clone(),
-                constraints: self.constraints.clone(),
-                pool: self.pool.clone(),
-            },
-            count,
-            spread: Spread::Group(self.group.clone()),
-            outgoing: BTreeMap::new(),
-            group: self.group.clone(),
             strategy: self.strategy.clone(),
             shares: self.shares.clone(),
             only,
+            ..PlaceRequest::of_group(ClusterId(self.cluster.id), &self.group, requirement, count)
         }
     }
 }
