@@ -38,7 +38,7 @@ pub use explain::{Explanation, InstanceExplanation, explain};
 pub use fleet::Fleet;
 pub use mirror::{Mirror, Rank};
 pub use overlay::{Held, Overlay, Proposal};
-pub use place::{FAILURES_MAX, NO_INSTANCES, fits_after, place};
+pub use place::{FAILURES_MAX, NO_INSTANCES, fits_after, is_same_obstacle, place};
 pub use plan::{Failure, FilterCount, Placement, Plan};
 pub use pool::{Fargate, Pool, Share, is_fargate};
 pub use request::{PlaceRequest, Requirement, Spread};

@@ -160,6 +160,12 @@ pub(crate) fn closest(needs: &Requirement, candidates: &[Candidate<'_>]) -> Stri
     )
 }
 
+/// Whether two sentences of [`Plan::closest`] tell of the same filter: which instance comes closest changes all the time.
+pub fn is_same_obstacle(one: &str, other: &str) -> bool {
+    let without_instance = |sentence| str::split_once(sentence, ") ").map_or(sentence, |(_, filter)| filter);
+    without_instance(one) == without_instance(other)
+}
+
 /// Whether the instance takes one more task of the request once these tasks have stopped on it.
 pub fn fits_after(reserved: &Reserved<'_>, request: &PlaceRequest, instance: InstanceId, stopped: &[&TaskRow]) -> bool {
     let (state, overlay) = (reserved.state, reserved.overlay);

@@ -2,7 +2,7 @@
 
 use seawall_model::{ClusterId, TaskDefinitionId};
 use seawall_proto::internal::v1::{JobStep, PlaceTasks, command};
-use seawall_scheduler::{Constraints, PlaceRequest, Plan, Pool, Requirement, effective_size};
+use seawall_scheduler::{Constraints, PlaceRequest, Plan, Pool, Requirement, effective_size, is_same_obstacle};
 use seawall_state::job_group;
 
 use super::{RETRY_MS, TASKS_PER_PASS, view::View};
@@ -63,17 +63,11 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
     Ok(())
 }
 
-/// Said once, and again when another filter is in the way: which instance comes closest changes all the time. Last in the plan:
-/// it raises the job's version.
+/// Said once, and again when another filter is in the way. Last in the plan: it raises the job's version.
 fn note_unplaced(view: &View<'_>, closest: &str, plan: &mut ControllerPlan) {
-    if kind_of(closest) == kind_of(&view.job.unplaced_reason) {
+    if is_same_obstacle(closest, &view.job.unplaced_reason) {
         return;
     }
     plan.say(format_args!("unplaced: {closest:?}"));
     plan.commands.push(command::Kind::JobStep(JobStep { unplaced_reason: Some(closest.to_owned()), ..view.step() }));
-}
-
-/// The sentence without the instance that it names.
-fn kind_of(sentence: &str) -> &str {
-    sentence.split_once(") ").map_or(sentence, |(_, kind)| kind)
 }

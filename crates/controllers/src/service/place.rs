@@ -5,7 +5,7 @@ use seawall_proto::{
     internal::v1::{PlaceTasks, ServiceEventCode, TaskDefinitionRow, command},
     v1::Tag,
 };
-use seawall_scheduler::{PlaceRequest, Plan};
+use seawall_scheduler::{PlaceRequest, Plan, is_same_obstacle};
 use seawall_state::service_group;
 
 use super::{PLACEMENTS_PER_PASS, RETRY_MS, step::Step, view::View};
@@ -93,19 +93,14 @@ fn cannot_be_asked(view: &View<'_>, count: u32, why: String, step: &mut Step) {
     }
 }
 
-/// The event comes once, and again when another filter is in the way: which instance comes closest changes all the time.
+/// The event comes once, and again when another filter is in the way.
 fn note_unplaced(view: &View<'_>, placed: &Plan, unplaced: usize, step: &mut Step, plan: &mut ControllerPlan) {
     let Some(closest) = &placed.closest else { return step.unplaced_reason.clear() };
     plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS));
-    if kind_of(closest) != kind_of(&step.unplaced_reason) {
+    if !is_same_obstacle(closest, &step.unplaced_reason) {
         step.event(view, ServiceEventCode::UnableToPlace, unplaced as u32, closest.clone());
         step.unplaced_reason.clone_from(closest);
     }
-}
-
-/// The sentence without the instance that it names.
-fn kind_of(sentence: &str) -> &str {
-    sentence.split_once(") ").map_or(sentence, |(_, kind)| kind)
 }
 
 fn command(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan) -> PlaceTasks {
