@@ -19,7 +19,6 @@ use crate::{
         ready,
     },
     failure::{Exit, Failure},
-    output,
 };
 
 use super::super::wait::{self, Outlook};
@@ -36,7 +35,7 @@ pub async fn lose(ctx: &Context, args: &ZoneArgs, action: Action) -> Result<(), 
     };
     let zone = find(&board, args)?;
     let sentence = control::ask(&ctx.env, &folder, action, &zone).await?;
-    done(ctx, &zone, &sentence)?;
+    super::done(ctx, &zone, &sentence)?;
     advise(ctx, &board, &zone)
 }
 
@@ -50,24 +49,17 @@ pub async fn bring_back(ctx: &Context, args: &ZoneArgs) -> Result<bool, Failure>
     }
     let sentence = control::ask(&ctx.env, &folder, Action::Return, &zone).await?;
     if ctx.global.detach {
-        done(ctx, &zone, &sentence)?;
+        super::done(ctx, &zone, &sentence)?;
         return Ok(true);
     }
     returned(ctx, &folder, &board, &zone).await?;
-    done(ctx, &zone, &format!("zone {zone} is back"))?;
+    super::done(ctx, &zone, &format!("zone {zone} is back"))?;
     Ok(true)
-}
-
-fn done(ctx: &Context, zone: &str, sentence: &str) -> Result<(), Failure> {
-    let resource = serde_json::json!({ "zone": zone, "done": sentence });
-    output::done(&ctx.global, zone, sentence, &resource)
 }
 
 fn find(board: &Board, args: &ZoneArgs) -> Result<String, Failure> {
     let zones: Vec<String> = board.zones.keys().cloned().collect();
-    zone_called(&zones, &args.zone)
-        .cloned()
-        .ok_or_else(|| Failure::refused(format!("zone {:?} not found (there are: {})", args.zone, zones.join(", "))))
+    zone_called(&zones, &args.zone).cloned().ok_or_else(|| super::unknown(&args.zone, &zones))
 }
 
 /// What to look at now, for people; and a word of warning where nobody can lead any more.

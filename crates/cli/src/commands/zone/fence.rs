@@ -2,12 +2,14 @@
 
 use seawall_proto::v1::{EvacuateZoneRequest, FenceZoneRequest, ReturnZoneRequest};
 
-use super::super::wait::{self, Outlook};
+use super::{
+    super::wait::{self, Outlook},
+    done,
+};
 use crate::{
     client::{Again, Connection},
     context::Context,
     failure::Failure,
-    output,
 };
 
 /// Nothing new goes there.
@@ -54,9 +56,4 @@ pub async fn open(ctx: &Context, name: &str) -> Result<bool, Failure> {
         done(ctx, &zone.name, &format!("zone {} is open", zone.name))?;
     }
     Ok(true)
-}
-
-fn done(ctx: &Context, zone: &str, sentence: &str) -> Result<(), Failure> {
-    let resource = serde_json::json!({ "zone": zone, "done": sentence });
-    output::done(&ctx.global, zone, sentence, &resource)
 }

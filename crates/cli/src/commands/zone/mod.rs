@@ -56,7 +56,16 @@ pub async fn find(ctx: &Context, name: &str) -> Result<ZoneStatus, Failure> {
     let zones = status(ctx).await?.zones;
     let names: Vec<String> = zones.iter().map(|zone| zone.name.clone()).collect();
     let found = zone_called(&names, name).and_then(|name| zones.iter().find(|zone| zone.name == *name));
-    found.cloned().ok_or_else(|| Failure::refused(format!("zone {name:?} not found (there are: {})", names.join(", "))))
+    found.cloned().ok_or_else(|| unknown(name, &names))
+}
+
+fn unknown(name: &str, zones: &[String]) -> Failure {
+    Failure::refused(format!("zone {name:?} not found (there are: {})", zones.join(", ")))
+}
+
+fn done(ctx: &Context, zone: &str, sentence: &str) -> Result<(), Failure> {
+    let resource = serde_json::json!({ "zone": zone, "done": sentence });
+    output::done(&ctx.global, zone, sentence, &resource)
 }
 
 async fn list(ctx: &Context) -> Result<(), Failure> {
