@@ -5,6 +5,7 @@ use seawall_proto::{
     internal::v1::TaskDefinitionRow,
     v1::{CreateServiceRequest, DeploymentConfiguration},
 };
+use seawall_scheduler::Strategy;
 use seawall_state::DAEMON;
 
 use crate::{
@@ -28,8 +29,6 @@ const MAXIMUM_PERCENT_MIN: u32 = 100;
 const ENABLED: &str = "ENABLED";
 /// They are not.
 pub const DISABLED: &str = "DISABLED";
-/// A strategy that has this first spreads over zones.
-const ZONE_FIELD: &str = "attribute:ecs.availability-zone";
 
 /// minimumHealthyPercent and maximumPercent unless asked for otherwise.
 pub fn default_percents(strategy: &str) -> (u32, u32) {
@@ -168,7 +167,7 @@ pub fn check_early_success(asked: Option<&DeploymentConfiguration>, minimum: u32
 /// # Errors
 /// `InvalidParameterException` where it is asked for and cannot be.
 pub fn rebalancing(asked: Option<&str>, spec: &CreateServiceRequest, maximum_percent: u32) -> Result<String, ApiError> {
-    let zones_first = spec.placement_strategy.first().is_none_or(|s| s.r#type() == "spread" && s.field() == ZONE_FIELD);
+    let zones_first = Strategy::parse(&spec.placement_strategy, 0).is_ok_and(|strategy| strategy.spreads_zones_first());
     let obstacle = match () {
         () if spec.scheduling_strategy() == DAEMON => Some("the scheduling strategy DAEMON"),
         () if maximum_percent <= MAXIMUM_PERCENT_MIN => Some("maximumPercent <= 100"),
@@ -258,7 +257,7 @@ mod tests {
             |asked, spec: &CreateServiceRequest, maximum| rebalancing(asked, spec, maximum).map_err(|e| e.message);
         let refused = |what: &str| Err(format!("AvailabilityZoneRebalancing does not support {what}"));
         assert_eq!(says(None, &plain, 200), Ok("ENABLED".into()));
-        assert_eq!(says(None, &by(ZONE_FIELD), 101), Ok("ENABLED".into()));
+        assert_eq!(says(None, &by("attribute:ecs.availability-zone"), 101), Ok("ENABLED".into()));
         for (spec, maximum) in [(&plain, 100), (&daemon, 200), (&by("instanceId"), 200)] {
             assert_eq!(says(None, spec, maximum), Ok("DISABLED".into()));
             assert_eq!(says(Some("DISABLED"), spec, maximum), Ok("DISABLED".into()));
