@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::{
     internal::v1::{ServiceRow, TaskSize},
-    v1::{CreateServiceRequest, Tag},
+    v1::CreateServiceRequest,
 };
-use seawall_state::{State, effective_size, service_group};
+use seawall_state::{State, effective_size, own_tag, service_group};
 
 use crate::{Constraints, Fargate, Overlay, Pool, Share, Strategy};
 
@@ -88,7 +88,7 @@ impl PlaceRequest {
         let (id, cluster) = (ServiceId(service.id), ClusterId(service.cluster_id));
         let strategy = &spec.capacity_provider_strategy;
         let launch = if strategy.is_empty() { spec.launch_type() } else { "" };
-        let max_per_instance = number(&service.tags, own_tags::MAX_PER_INSTANCE);
+        let max_per_instance = own_tag(service, own_tags::MAX_PER_INSTANCE);
         let tasks = |provider: &str| tasks_of_provider(state, overlay, id, provider);
         Ok(PlaceRequest {
             cluster,
@@ -110,11 +110,6 @@ impl PlaceRequest {
             only: None,
         })
     }
-}
-
-/// The number that a tag of the service holds. What it may hold was checked when it was set.
-fn number(tags: &[Tag], key: &str) -> Option<u32> {
-    tags.iter().find(|tag| tag.key() == key)?.value().parse().ok()
 }
 
 /// Wanted tasks of older deployments, by instance.

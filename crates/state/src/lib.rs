@@ -224,6 +224,11 @@ pub fn is_daemon(service: &ServiceRow) -> bool {
     service.spec.as_ref().is_some_and(|spec| spec.scheduling_strategy() == DAEMON)
 }
 
+/// The number that a tag of Seawall's own ([`seawall_model::own_tags`]) holds. What it may hold was checked when it was set.
+pub fn own_tag(service: &ServiceRow, key: &str) -> Option<u32> {
+    service.tags.iter().find(|tag| tag.key() == key)?.value().parse().ok()
+}
+
 /// Whether a service deployment has come to its end.
 pub fn is_finished(status: ServiceDeploymentStatus) -> bool {
     use ServiceDeploymentStatus as Status;

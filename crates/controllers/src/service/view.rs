@@ -8,7 +8,7 @@ use seawall_proto::internal::v1::{
     TaskStatus, ZoneState,
 };
 use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Strategy, instances_for};
-use seawall_state::{State, is_daemon, task_id};
+use seawall_state::{State, is_daemon, own_tag, task_id};
 
 use super::{backoff::STABLE_MS, breaker};
 use crate::Now;
@@ -89,7 +89,7 @@ impl<'a> View<'a> {
             service,
             primary,
             belongs: None,
-            healthy_after_ms: healthy_after_ms(service),
+            healthy_after_ms: own_tag(service, own_tags::HEALTHY_AFTER).map(|seconds| i64::from(seconds) * 1000),
             good: Vec::new(),
             outgoing: Vec::new(),
             leaving: Vec::new(),
@@ -304,12 +304,6 @@ fn after_placement(task: &TaskRow, ms: i64) -> i64 {
     let pulled = task.pull_started_at_ms != 0 && task.pull_stopped_at_ms != 0;
     let pull_ms = if pulled { task.pull_stopped_at_ms.saturating_sub(task.pull_started_at_ms) } else { 0 };
     task.created_at_ms + ms + pull_ms.clamp(0, PULL_MAX_MS)
-}
-
-/// As the service's tag says.
-fn healthy_after_ms(service: &ServiceRow) -> Option<i64> {
-    let tag = service.tags.iter().find(|tag| tag.key() == own_tags::HEALTHY_AFTER)?;
-    tag.value().parse::<u32>().ok().map(|seconds| i64::from(seconds) * 1000)
 }
 
 /// Whether an essential container of the definition has a health check.

@@ -3,7 +3,7 @@
 use seawall_model::{ApiError, ClusterId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::internal::v1::ServiceRow;
 use seawall_scheduler::{Fargate, Overlay, PlaceRequest, place_without};
-use seawall_state::State;
+use seawall_state::{State, own_tag};
 
 /// Plans the service as it is to be without each zone, beside everything that runs.
 ///
@@ -15,8 +15,7 @@ pub fn check(
     definition: TaskDefinitionId,
     fargate: Fargate,
 ) -> Result<(), ApiError> {
-    let asks = |tag: &seawall_proto::v1::Tag| tag.key() == own_tags::ZONE_LOSS_TOLERANCE && tag.value() != "0";
-    if !service.tags.iter().any(asks) {
+    if own_tag(service, own_tags::ZONE_LOSS_TOLERANCE).unwrap_or(0) == 0 {
         return Ok(());
     }
     let id = ServiceId(service.id);
