@@ -48,6 +48,7 @@ pub struct Own {
 pub const OWN: &[Own] = &[
     Own { key: own_tags::HEALTHY_AFTER, on: On::Service, takes: Takes::Number { min: 0, max: 3600, unit: "seconds" } },
     Own { key: own_tags::MAX_PER_INSTANCE, on: On::Service, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
+    Own { key: own_tags::MAX_ZONE_SKEW, on: On::Service, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
     Own { key: own_tags::ZONE_LOSS_TOLERANCE, on: On::Service, takes: Takes::Number { min: 0, max: 1, unit: "zones" } },
 ];
 
@@ -152,7 +153,7 @@ mod tests {
         assert_eq!(
             says("seawall:healthy_after", "40", On::Service),
             bad("Tag seawall:healthy_after: this version has no such tag; the nearest are seawall:healthy-after, \
-                 seawall:max-per-instance, seawall:zone-loss-tolerance.")
+                 seawall:max-per-instance, seawall:max-zone-skew.")
         );
         assert!(says("Seawall:nothing", "", On::Other).is_err(), "whatever its case");
     }

@@ -27,6 +27,8 @@ pub struct Candidate<'a> {
     pub placed: u32,
     /// A daemon's task is about to be placed here: services come after it.
     pub awaits_daemon: bool,
+    /// Its zone has as many tasks more than another as it may have.
+    pub zone_is_ahead: bool,
     /// CPU units that are kept for daemons' tasks: not in what is free.
     pub cpu_kept: u32,
     /// MiB that are.
@@ -67,6 +69,7 @@ impl<'a> Candidate<'a> {
             outgoing: 0,
             placed: 0,
             awaits_daemon: false,
+            zone_is_ahead: false,
             cpu_kept: 0,
             memory_kept: 0,
             kept_ports: Vec::new(),

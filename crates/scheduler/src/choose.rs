@@ -13,6 +13,7 @@ use std::{
 use crate::{
     Candidate, Strategy,
     key::{self, Key},
+    skew::Skew,
     values::{Of, Values},
 };
 
@@ -20,14 +21,17 @@ use crate::{
 pub(crate) struct Chooser<'a, 's> {
     strategy: &'s Strategy,
     values: Values<'a, 's>,
-    groups: Vec<Group>,
+    groups: Vec<Group<'a>>,
     /// Of each candidate.
     group_of: Vec<usize>,
+    /// How far zones may differ, where that is asked.
+    pub skew: Option<Skew<'a>>,
 }
 
-/// Instances that agree in every attribute that is spread over.
-struct Group {
+/// Instances that agree in every attribute that is spread over, and in their zone where that may not get ahead.
+struct Group<'a> {
     of: Of,
+    zone: &'a str,
     instances: BinaryHeap<Reverse<(Key, usize)>>,
 }
 
@@ -40,12 +44,18 @@ pub(crate) struct Choice {
 
 impl<'a, 's> Chooser<'a, 's> {
     /// `fitting` are places among the candidates. The tasks on the others count for the values of attributes all the same.
-    pub fn new(strategy: &'s Strategy, candidates: &[Candidate<'a>], fitting: &[usize]) -> Self {
+    pub fn new(
+        strategy: &'s Strategy,
+        candidates: &[Candidate<'a>],
+        fitting: &[usize],
+        skew: Option<Skew<'a>>,
+    ) -> Self {
         let mut chooser = Chooser {
             strategy,
             values: Values::new(strategy),
             groups: Vec::new(),
             group_of: Vec::with_capacity(candidates.len()),
+            skew,
         };
         chooser.group(candidates);
         let mut heaps: Vec<Vec<Reverse<(Key, usize)>>> = vec![Vec::new(); chooser.groups.len()];
@@ -60,7 +70,10 @@ impl<'a, 's> Chooser<'a, 's> {
 
     /// Takes the best instance out; [`Chooser::put_back`] if it has room for more.
     pub fn take(&mut self) -> Option<Choice> {
-        let best = |(i, group): (usize, &Group)| {
+        let best = |(i, group): (usize, &Group<'_>)| {
+            if self.skew.as_ref().is_some_and(|skew| !skew.may_grow(group.zone)) {
+                return None;
+            }
             let Reverse((key, candidate)) = *group.instances.peek()?;
             let counts = self.values.counted(&group.of).map(|value| value.tasks);
             Some((key::with_counts(self.strategy, key, counts), candidate, i))
@@ -75,6 +88,9 @@ impl<'a, 's> Chooser<'a, 's> {
         let key = key::own(self.strategy, now);
         let group = &mut self.groups[self.group_of[choice.candidate]];
         self.values.add(&group.of, 1);
+        if let Some(skew) = &mut self.skew {
+            skew.add(group.zone);
+        }
         if fits {
             group.instances.push(Reverse((key, choice.candidate)));
         }
@@ -88,14 +104,15 @@ impl<'a, 's> Chooser<'a, 's> {
 
     /// Sorts the candidates by the values of the attributes that are spread over, and counts the tasks of each value.
     fn group(&mut self, candidates: &[Candidate<'a>]) {
-        let mut known: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut known: BTreeMap<(usize, &str), usize> = BTreeMap::new();
         for candidate in candidates {
             let of = self.values.of(|name| candidate.attribute(name));
             self.values.add(&of, candidate.tasks);
             let last = of.last().copied().unwrap_or(0);
-            let group = *known.entry(last).or_insert(self.groups.len());
+            let zone = if self.skew.is_some() { candidate.row.zone.as_str() } else { "" };
+            let group = *known.entry((last, zone)).or_insert(self.groups.len());
             if group == self.groups.len() {
-                self.groups.push(Group { of, instances: BinaryHeap::new() });
+                self.groups.push(Group { of, zone, instances: BinaryHeap::new() });
             }
             self.group_of.push(group);
         }

@@ -16,6 +16,8 @@ pub struct Constraints {
     pub distinct_instance: bool,
     /// Tasks of the service that one instance may have.
     pub max_per_instance: Option<u32>,
+    /// Tasks of the service that one zone may have more than another.
+    pub max_zone_skew: Option<u32>,
     /// Each must hold for the instance.
     pub member_of: Vec<Expression>,
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use seawall_model::InstanceId;
 use seawall_state::State;
 
-use crate::{FilterCount, Overlay, PlaceRequest, filters, place};
+use crate::{FilterCount, Overlay, PlaceRequest, filters, place, skew::Skew};
 
 /// One instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,10 @@ pub struct Explanation {
 
 /// Says for each instance whether it takes one more task of the request.
 pub fn explain(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Explanation {
-    let candidates = place::candidates(state, overlay, request);
+    let mut candidates = place::candidates(state, overlay, request);
+    if let Some(skew) = Skew::of(&request.requirement, &candidates) {
+        skew.mark(&mut candidates);
+    }
     let zone_tasks = place::zone_tasks(&candidates);
     let (fitting, counts) = place::fitting(&request.requirement, &candidates);
     let failing = |c| filters::first_failing(&filters::PIPELINE, &request.requirement, c);

@@ -17,6 +17,7 @@ use seawall_state::{State, Usage};
 use crate::{
     Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Reserved, Strategy, ZONE_ATTRIBUTE, filters,
     key::{self, Key},
+    skew::{self, Skew},
     spread,
     strategy::{Packed, Step},
 };
@@ -166,14 +167,17 @@ struct Search<'f> {
     groups: Vec<Group<'f>>,
     /// Instances that have tasks of the request, before or by this plan.
     touched: BTreeMap<InstanceId, Candidate<'f>>,
+    skew: Option<Skew<'f>>,
     looked_at: u32,
     instances: usize,
 }
 
-/// The instances of a zone where zones are spread over, else all of them.
+/// The instances of a zone where zones are spread over or may not get ahead, else all of them.
 struct Group<'f> {
     name: &'f str,
     tasks: u32,
+    /// Of those, tasks that nothing replaces.
+    staying: u32,
     /// Those without tasks of the request, in order; one list a zone.
     untouched: Vec<Untouched<'f>>,
     touched: BinaryHeap<Reverse<(Key, InstanceId)>>,
@@ -189,21 +193,34 @@ impl<'f> Search<'f> {
     /// `None` where the cluster has no instance that takes tasks.
     fn new(fleet: &'f Fleet, request: &'f PlaceRequest, order: Order) -> Option<Self> {
         let yard = fleet.clusters.get(&request.cluster)?;
-        let by_zone = request.strategy.steps.iter().any(|step| step.attribute().is_some());
+        let max_zone_skew = request.requirement.constraints.max_zone_skew;
+        let by_zone = request.strategy.steps.iter().any(|step| step.attribute().is_some()) || max_zone_skew.is_some();
         let mut groups: Vec<Group<'f>> = Vec::new();
-        let open = yard.zones.iter().filter(|(name, _)| fleet.state.zone_state(name) == ZoneState::Open);
-        for (name, zone) in open {
+        let is_open = |name: &str| fleet.state.zone_state(name) == ZoneState::Open && request.is_for(name);
+        for (name, zone) in yard.zones.iter().filter(|(name, _)| is_open(name)) {
             if by_zone || groups.is_empty() {
-                groups.push(Group { name, tasks: 0, untouched: Vec::new(), touched: BinaryHeap::new() });
+                groups.push(Group { name, tasks: 0, staying: 0, untouched: Vec::new(), touched: BinaryHeap::new() });
             }
             let rest = zone.from(order, request);
             groups.last_mut()?.untouched.push(Untouched { rest, next: None });
         }
         let instances = yard.instances;
         let reserved = Reserved::from(&fleet.state, &fleet.overlay, request.cluster, &request.spread);
-        let mut search = Search { fleet, request, reserved, groups, touched: BTreeMap::new(), looked_at: 0, instances };
+        let touched = BTreeMap::new();
+        let mut search = Search { fleet, request, reserved, groups, touched, skew: None, looked_at: 0, instances };
         search.count(by_zone);
+        search.skew = max_zone_skew.map(|max| {
+            let zones = search.groups.iter().filter(|group| search.belongs(&yard.zones[group.name]));
+            Skew::new(max, zones.map(|group| (group.name, group.staying)))
+        });
         Some(search)
+    }
+
+    /// Whether some instance of the zone is one where the tasks belong.
+    fn belongs(&self, zone: &Zone) -> bool {
+        let stands = zone.emptiest.iter().filter_map(|(_, id)| self.fleet.stands.get(id));
+        let mut candidates = stands.map(|stand| stand.candidate(self.fleet, &self.reserved, self.request));
+        candidates.any(|candidate| skew::belongs(&self.request.requirement, &candidate))
     }
 
     /// Takes in the instances that have tasks of the request.
@@ -216,6 +233,7 @@ impl<'f> Search<'f> {
             let Some(group) = group else { continue };
             group.tasks += tasks;
             let candidate = self.reserved.left_to(Candidate::new(state, overlay, row), tasks, self.request);
+            group.staying += candidate.staying();
             if filters::first_failing(&filters::PIPELINE, &self.request.requirement, &candidate).is_none() {
                 group.touched.push(Reverse((key::own(&self.request.strategy, &candidate), id)));
             }
@@ -235,6 +253,9 @@ impl<'f> Search<'f> {
     fn take(&mut self) -> Option<Placement> {
         let mut best: Option<(Key, InstanceId, usize)> = None;
         for at in 0..self.groups.len() {
+            if self.skew.as_ref().is_some_and(|skew| !skew.may_grow(self.groups[at].name)) {
+                continue;
+            }
             self.look(at);
             let group = &self.groups[at];
             let counts = std::iter::repeat(group.tasks);
@@ -267,9 +288,12 @@ impl<'f> Search<'f> {
 
     /// Puts a task on the instance and returns it to its group while it still fits.
     fn put(&mut self, id: InstanceId, at: usize) {
-        let Search { fleet, request, reserved, groups, touched, .. } = self;
+        let Search { fleet, request, reserved, groups, touched, skew, .. } = self;
         let group = &mut groups[at];
         group.tasks += 1;
+        if let Some(skew) = skew {
+            skew.add(group.name);
+        }
         match group.untouched.iter_mut().find(|list| list.next.is_some_and(|(_, next)| next == id)) {
             Some(list) => list.next = None,
             None => drop(group.touched.pop()),

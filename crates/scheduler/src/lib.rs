@@ -25,6 +25,7 @@ mod place;
 mod plan;
 mod pool;
 mod request;
+mod skew;
 pub mod spread;
 mod strategy;
 mod subject;

@@ -10,7 +10,9 @@ use crate::{
     Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement, Reserved,
     choose::Chooser,
     filters::{self, Filter},
-    pool, spread,
+    pool,
+    skew::Skew,
+    spread,
 };
 
 /// The end of ECS's event where there is no instance at all.
@@ -45,7 +47,7 @@ fn place_best(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Plan 
 /// Takes the best of the instances that fit, `count` times.
 fn place_some(candidates: &mut [Candidate<'_>], request: &PlaceRequest, needs: &Requirement, count: u32) -> Plan {
     let (fitting, counts) = fitting(needs, candidates);
-    let mut chooser = Chooser::new(&request.strategy, candidates, &fitting);
+    let mut chooser = Chooser::new(&request.strategy, candidates, &fitting, Skew::of(needs, candidates));
     let mut placements = Vec::with_capacity((count as usize).min(fitting.len() * 16));
     let of = format!("{} of {} fit", fitting.len(), candidates.len());
     while placements.len() < count as usize {
@@ -59,6 +61,9 @@ fn place_some(candidates: &mut [Candidate<'_>], request: &PlaceRequest, needs: &
     }
     if placements.len() >= count as usize {
         return Plan { placements, counts, ..Plan::default() };
+    }
+    if let Some(skew) = chooser.skew {
+        skew.mark(candidates);
     }
     let failures = failures(needs, candidates);
     Plan { placements, failures, counts, closest: Some(closest(needs, candidates)) }
@@ -96,7 +101,8 @@ pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &'
         let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
         reserved.left_to(candidate, tasks, request)
     };
-    state.instances_of(request.cluster).map(candidate).collect()
+    let rows = state.instances_of(request.cluster).filter(|row| request.is_for(&row.zone));
+    rows.map(candidate).collect()
 }
 
 /// Tasks of the spread by zone, on instances that do not fit too.

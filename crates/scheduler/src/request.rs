@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::{
-    internal::v1::{ServiceRow, TaskSize},
+    internal::v1::{InstanceStatus, ServiceRow, TaskSize},
     v1::CreateServiceRequest,
 };
 use seawall_state::{State, effective_size, own_tag, service_group};
@@ -42,7 +42,8 @@ pub struct PlaceRequest {
     pub count: u32,
     /// Among which tasks to spread.
     pub spread: Spread,
-    /// Of the tasks of the spread, those that a rollout replaces, by instance. Looked at where there is a maximum for an instance.
+    /// Of the tasks of the spread, those that are being replaced, by instance. Looked at where there is a maximum for an instance, or
+    /// a skew.
     pub outgoing: BTreeMap<InstanceId, u32>,
     /// The task group that they will have.
     pub group: String,
@@ -50,6 +51,8 @@ pub struct PlaceRequest {
     pub strategy: Strategy,
     /// Capacity providers among which the tasks are shared out; their pools take the place of the requirement's. Empty: none.
     pub shares: Vec<Share>,
+    /// On instances of this zone alone.
+    pub zone: Option<String>,
     /// StartTask: one task on each of these, whatever its attributes, constraints and strategy.
     pub only: Option<Vec<InstanceId>>,
 }
@@ -66,8 +69,14 @@ impl PlaceRequest {
             group: group.to_owned(),
             strategy: Strategy::default(),
             shares: Vec::new(),
+            zone: None,
             only: None,
         }
+    }
+
+    /// Whether instances of the zone are asked.
+    pub(crate) fn is_for(&self, zone: &str) -> bool {
+        self.zone.as_deref().is_none_or(|only| only == zone)
     }
 
     /// Tasks of a revision of a service, as the service's spec is now.
@@ -89,6 +98,8 @@ impl PlaceRequest {
         let strategy = &spec.capacity_provider_strategy;
         let launch = if strategy.is_empty() { spec.launch_type() } else { "" };
         let max_per_instance = own_tag(service, own_tags::MAX_PER_INSTANCE);
+        let max_zone_skew = own_tag(service, own_tags::MAX_ZONE_SKEW);
+        let counts_staying = max_per_instance.is_some() || max_zone_skew.is_some();
         let tasks = |provider: &str| tasks_of_provider(state, overlay, id, provider);
         Ok(PlaceRequest {
             cluster,
@@ -96,31 +107,35 @@ impl PlaceRequest {
                 size: effective_size(definition, None).map_err(|e| e.to_string())?,
                 constraints: Constraints {
                     max_per_instance,
+                    max_zone_skew,
                     ..Constraints::of(definition, &spec.placement_constraints)?
                 },
                 pool: Pool::of_launch_type(state, cluster, launch, fargate),
             },
             count,
             spread: Spread::Service(id),
-            outgoing: if max_per_instance.is_some() { outgoing(state, service) } else { BTreeMap::new() },
+            outgoing: if counts_staying { outgoing(state, service) } else { BTreeMap::new() },
             group: service_group(&service.name),
             // Another draw for each task: what is placed already differs from what is placed next.
             strategy: Strategy::parse(&spec.placement_strategy, service.id ^ service.changed)?,
             shares: Share::of(state, cluster, strategy, fargate, tasks),
+            zone: None,
             only: None,
         })
     }
 }
 
-/// Wanted tasks of older deployments, by instance.
+/// Wanted tasks that others take the place of, by instance: of older deployments, or on an instance that drains.
 fn outgoing(state: &State, service: &ServiceRow) -> BTreeMap<InstanceId, u32> {
     let primary = service.deployments.iter().find(|d| d.primary).map_or(0, |d| d.id);
+    let drains = |id| state.instances.get(&id).is_some_and(|row| row.status() != InstanceStatus::Active);
     let mut outgoing = BTreeMap::new();
-    let old = state
-        .live_tasks_of_service(ServiceId(service.id))
-        .filter(|task| task.desired_running && task.unreachable_since_ms == 0 && task.deployment_id != primary);
-    for task in old {
-        *outgoing.entry(InstanceId(task.instance_id)).or_default() += 1;
+    let wanted = state.live_tasks_of_service(ServiceId(service.id));
+    for task in wanted.filter(|task| task.desired_running && task.unreachable_since_ms == 0) {
+        let instance = InstanceId(task.instance_id);
+        if task.deployment_id != primary || drains(instance) {
+            *outgoing.entry(instance).or_default() += 1;
+        }
     }
     outgoing
 }

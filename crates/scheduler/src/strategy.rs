@@ -71,6 +71,16 @@ impl Strategy {
         self.steps.first() == Some(&Step::SpreadAttribute(ZONE_ATTRIBUTE.into()))
     }
 
+    /// The same with zones first: scaling in takes from the zone with the most, whatever it looks at then.
+    #[must_use]
+    pub fn zones_first(mut self) -> Self {
+        if !self.spreads_zones_first() {
+            self.steps.insert(0, Step::SpreadAttribute(ZONE_ATTRIBUTE.into()));
+            self.steps.truncate(STEPS_MAX);
+        }
+        self
+    }
+
     /// Whether some step says which of two instances with equally many tasks is taken. Otherwise the emptiest is.
     pub(crate) fn packs(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Binpack(_) | Step::Random))

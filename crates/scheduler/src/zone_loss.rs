@@ -2,12 +2,13 @@
 //!
 //! Every service's tasks of the zone are planned again without it, one service after the other, each on what those before it
 //! left. It is the plan that the controllers would come to, so "nothing is short" is a promise for the state that was looked at.
+//! A daemon's task has no other place: it is lost with its instance, and is short of nothing.
 
 use std::sync::Arc;
 
 use seawall_model::{ClusterId, Id128, ServiceId};
 use seawall_proto::internal::v1::{PlaceTasks, ServiceRow, ServiceStatusCode, ZoneRow, ZoneState};
-use seawall_state::{State, primary_deployment, task_id_message};
+use seawall_state::{State, is_daemon, primary_deployment, task_id_message};
 
 use crate::{Fargate, Fleet, Overlay, PlaceRequest, Plan};
 
@@ -58,7 +59,9 @@ pub fn lose_zone(state: &State, zone: &str, fargate: Fargate) -> ZoneLoss {
         }
         loss.tasks += lost;
         loss.services += 1;
-        loss.shortfalls.extend(replace(&without, &mut overlay, &mut fleet, service, lost, fargate));
+        if !is_daemon(service) {
+            loss.shortfalls.extend(replace(&without, &mut overlay, &mut fleet, service, lost, fargate));
+        }
     }
     loss.unplaced = loss.shortfalls.iter().map(|short| short.unplaced).sum();
     loss.services_short = loss.shortfalls.len() as u32;

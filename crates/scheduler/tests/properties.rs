@@ -138,6 +138,29 @@ proptest! {
         prop_assert!(counts.values().max().unwrap() - counts.values().min().unwrap() <= 1, "{:?}", counts);
     }
 
+    /// Where zones may not get ahead, none that has an instance of use does, and what waits is told so.
+    #[test]
+    fn no_zone_gets_further_ahead_than_it_may(
+        machines in prop::collection::vec(machine(), 1..10), cpu in 1u32..500, count in 1u32..30, max in 1u32..4,
+        chain in 0usize..STRATEGIES.len(),
+    ) {
+        let size = size(cpu, cpu);
+        let world = world(&machines);
+        let strategy = Placement::parse(&STRATEGIES[chain].iter().map(step).collect::<Vec<_>>(), 3).unwrap();
+        let mut request = PlaceRequest { strategy, ..request(size.clone(), count) };
+        request.requirement.constraints.max_zone_skew = Some(max);
+        let plan = place(&world.state(), &Overlay::default(), &request);
+        let (before, after) = (zone_counts(&world), zone_counts(&after(&world, &plan, &size)));
+        let of_use = |zone: &String| {
+            world.instances.values().any(|i| i.zone == *zone && i.connected && i.status() == InstanceStatus::Active)
+        };
+        let fewest = after.iter().filter(|(zone, _)| of_use(zone)).map(|(_, tasks)| *tasks).min().unwrap_or(0);
+        for (zone, tasks) in &after {
+            prop_assert!(*tasks == before[zone] || tasks - fewest <= i64::from(max), "{after:?}");
+        }
+        prop_assert_eq!(plan.placements.len() < count as usize, plan.closest.is_some());
+    }
+
     /// A task goes to a fuller zone only if no emptier one has room.
     #[test]
     fn every_task_goes_to_the_zone_with_the_fewest_that_fits(
@@ -178,13 +201,14 @@ proptest! {
     #[test]
     fn a_fleet_decides_as_a_look_at_every_instance(
         machines in prop::collection::vec(machine(), 1..12), cpu in 1u32..500, memory in 1u32..500, count in 1u32..12,
-        chain in 0usize..STRATEGIES.len(), distinct in any::<bool>(),
+        chain in 0usize..STRATEGIES.len(), distinct in any::<bool>(), max_zone_skew in prop::option::of(1u32..4),
         steps in prop::collection::vec((0usize..12, 0u8..6, 1u32..300), 0..6),
     ) {
         let strategy = Placement::parse(&STRATEGIES[chain].iter().map(step).collect::<Vec<_>>(), 3).unwrap();
         let needs = size(cpu, memory);
         let mut request = PlaceRequest { strategy, ..request(needs, count) };
         request.requirement.constraints.distinct_instance = distinct;
+        request.requirement.constraints.max_zone_skew = max_zone_skew;
         let mut world = world(&machines);
         let mut fleet = Fleet::new(&world.state(), &Overlay::default());
         for (which, change, amount) in steps {

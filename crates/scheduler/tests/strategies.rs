@@ -199,3 +199,22 @@ fn scaling_in_mirrors_placing() {
     mirror.remove(InstanceId(1), 100, 100);
     assert!(mirror.rank(InstanceId(2)) > mirror.rank(InstanceId(3)), "zone a still has two");
 }
+
+#[test]
+fn a_zone_that_may_not_get_ahead_waits_for_the_others() {
+    let mut world = World::default();
+    for (zone, memory) in [("a", 8192), ("b", 8192), ("c", 512)] {
+        world.instance(zone, 4096, memory);
+    }
+    let mut request = by(&[("binpack", "memory")], 9);
+    request.requirement.constraints.max_zone_skew = Some(2);
+    let plan = place(&world.state(), &Overlay::default(), &request);
+    let on = |id: u64| plan.placements.iter().filter(|p| p.instance.0 == id).count();
+    assert_eq!((on(1), on(2), on(3)), (3, 3, 1), "zone c has room for one");
+    let closest = plan.closest.expect("two wait");
+    assert!(closest.contains("seawall:max-zone-skew"), "{closest}");
+    assert!(explain(&world.state(), &Overlay::default(), &request).closest.is_none(), "the first ones fit");
+    // A zone without an instance of use holds up nobody.
+    world.instance_mut(InstanceId(3)).connected = false;
+    assert_eq!(place(&world.state(), &Overlay::default(), &request).placements.len(), 9);
+}

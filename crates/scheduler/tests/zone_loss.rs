@@ -4,7 +4,10 @@
 mod support;
 
 use seawall_model::{InstanceId, ServiceId};
-use seawall_proto::internal::v1::{DeploymentRow, ServiceRow, ServiceStatusCode, TaskSize};
+use seawall_proto::{
+    internal::v1::{DeploymentRow, ServiceRow, ServiceStatusCode, TaskSize},
+    v1::CreateServiceRequest,
+};
 use seawall_scheduler::{Fargate, ZoneLoss, lose_zone};
 use support::{CLUSTER, World, size};
 
@@ -66,6 +69,17 @@ fn services_share_what_is_left_and_the_short_ones_are_named_with_the_reason() {
     let loss = lose(&world, "b");
     assert_eq!((loss.tasks, loss.services_short), (2, 0), "zone a is empty: {:?}", loss.shortfalls);
     assert!(loss.shortfalls.iter().all(|short| short.service != second));
+}
+
+#[test]
+fn a_daemons_task_has_no_other_place_and_takes_none_from_others() {
+    let mut world = three_zones();
+    let daemon = service(&mut world, &size(600, 600), &[1, 2, 3]);
+    let spec = CreateServiceRequest { scheduling_strategy: Some("DAEMON".into()), ..Default::default() };
+    world.services.get_mut(&daemon.0).expect("the daemon is there").spec = Some(spec);
+    service(&mut world, &size(300, 300), &[1, 2]);
+    let loss = lose(&world, "a");
+    assert_eq!((loss.tasks, loss.services, loss.services_short), (2, 2, 0), "{:?}", loss.shortfalls);
 }
 
 #[test]

@@ -177,10 +177,15 @@ impl<'a> View<'a> {
         PlaceRequest::of_service(self.state, self.overlay, self.service, definition, count, self.now.fargate)
     }
 
-    /// The service's placement strategy; the default for one that was checked by other rules.
+    /// The service's placement strategy; the default for one that was checked by other rules. Where zones may not get ahead of each
+    /// other, they come first.
     pub fn strategy(&self) -> Strategy {
         let asked = self.service.spec.as_ref().map_or(&[][..], |spec| &spec.placement_strategy);
-        Strategy::parse(asked, self.service.id).unwrap_or_default()
+        let strategy = Strategy::parse(asked, self.service.id).unwrap_or_default();
+        match own_tag(self.service, own_tags::MAX_ZONE_SKEW) {
+            Some(_) => strategy.zones_first(),
+            None => strategy,
+        }
     }
 
     fn count_proposals(&mut self) {

@@ -7,6 +7,7 @@ mod cpu;
 mod daemons;
 mod distinct_instance;
 mod max_per_instance;
+mod max_zone_skew;
 mod member_of;
 mod memory;
 mod pool;
@@ -31,7 +32,7 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 13] = [
+pub const PIPELINE: [&dyn Filter; 14] = [
     &status::Status,
     &agent::Agent,
     &zone::Zone,
@@ -45,6 +46,7 @@ pub const PIPELINE: [&dyn Filter; 13] = [
     &memory::Memory,
     &cpu::Cpu,
     &ports::Ports,
+    &max_zone_skew::MaxZoneSkew,
 ];
 
 /// StartTask chooses the instance, so attributes and constraints are not asked for.

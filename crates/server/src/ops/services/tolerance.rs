@@ -3,9 +3,9 @@
 use seawall_model::{ApiError, ClusterId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::internal::v1::ServiceRow;
 use seawall_scheduler::{Fargate, Overlay, PlaceRequest, place_without};
-use seawall_state::{State, own_tag};
+use seawall_state::{State, is_daemon, own_tag};
 
-/// Plans the service as it is to be without each zone, beside everything that runs.
+/// Plans the service as it is to be without each zone, beside everything that runs. A daemon has no place but its instances.
 ///
 /// # Errors
 /// `InvalidParameterException` naming the zone and what is short.
@@ -15,7 +15,7 @@ pub fn check(
     definition: TaskDefinitionId,
     fargate: Fargate,
 ) -> Result<(), ApiError> {
-    if own_tag(service, own_tags::ZONE_LOSS_TOLERANCE).unwrap_or(0) == 0 {
+    if own_tag(service, own_tags::ZONE_LOSS_TOLERANCE).unwrap_or(0) == 0 || is_daemon(service) {
         return Ok(());
     }
     let id = ServiceId(service.id);

@@ -1,6 +1,7 @@
 //! Placement strategies, constraints and whose instances take a task, through the operations.
 
 use seawall_model::ErrorCode;
+use seawall_proto::internal::v1::{RaiseClusterVersion, command};
 use seawall_scheduler::Fargate;
 use serde_json::{Value, json};
 
@@ -222,6 +223,37 @@ fn an_instance_has_no_more_tasks_of_a_service_than_its_tag_says_also_after_a_rol
 }
 
 #[test]
+fn no_zone_gets_ahead_of_another_also_after_a_rollout_and_a_scale_in() {
+    let mut cluster = TestCluster::new();
+    for (name, zone, memory) in [("i-1", "a", 8000), ("i-2", "b", 8000), ("i-3", "c", 150)] {
+        cluster.instance_with(name, zone, 4000, memory);
+    }
+    cluster.register("web", 100, 100);
+    cluster.must(
+        "CreateService",
+        json!({"serviceName": "even", "taskDefinition": "web", "desiredCount": 6,
+               "placementStrategy": [{"type": "binpack", "field": "memory"}], "tags": tag("seawall:max-zone-skew", "1")}),
+    );
+    cluster.plan_once();
+    let names = |cluster: &mut TestCluster| {
+        let tasks = tasks_of(cluster, "even");
+        on(cluster, &tasks)
+    };
+    assert_eq!(names(&mut cluster), ["i-1", "i-1", "i-2", "i-2", "i-3"], "zone c has room for one");
+    let service = cluster.must("DescribeServices", json!({"services": ["even"]}))["services"][0].clone();
+    assert!(service["events"].to_string().contains("seawall:max-zone-skew"), "{service}");
+    cluster.must("UpdateService", json!({"service": "even", "desiredCount": 5}));
+    cluster.reconcile();
+    cluster.register("web", 100, 50);
+    cluster.must("UpdateService", json!({"service": "even", "taskDefinition": "web"}));
+    cluster.reconcile();
+    assert_eq!(names(&mut cluster), ["i-1", "i-1", "i-2", "i-2", "i-3"]);
+    cluster.must("UpdateService", json!({"service": "even", "desiredCount": 3}));
+    cluster.reconcile();
+    assert_eq!(names(&mut cluster), ["i-1", "i-2", "i-3"]);
+}
+
+#[test]
 fn a_service_that_must_survive_a_zone_is_refused_where_it_would_not_fit() {
     let mut cluster = TestCluster::new();
     for (name, zone) in [("i-1", "a"), ("i-2", "b")] {
@@ -246,4 +278,22 @@ fn a_service_that_must_survive_a_zone_is_refused_where_it_would_not_fit() {
     assert!(error.message.contains("without zone b"), "{}", error.message);
     cluster.instance_with("i-4", "a", 1000, 1000);
     cluster.must("UpdateService", grow);
+}
+
+#[test]
+fn a_daemon_has_no_place_but_its_instances_so_no_zone_is_asked_of_it() {
+    let mut cluster = TestCluster::new();
+    cluster.apply(command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
+    cluster.instance_with("i-1", "a", 1000, 1000);
+    cluster.instance_with("i-2", "b", 1000, 1000);
+    for memory in [100, 600] {
+        cluster.register(&format!("log-{memory}"), 10, memory);
+    }
+    cluster.must(
+        "CreateService",
+        json!({"serviceName": "log", "taskDefinition": "log-100", "schedulingStrategy": "DAEMON",
+               "tags": tag("seawall:zone-loss-tolerance", "1")}),
+    );
+    cluster.reconcile();
+    cluster.must("UpdateService", json!({"service": "log", "taskDefinition": "log-600"}));
 }
