@@ -295,6 +295,9 @@ pub struct ServerArgs {
     /// Longest hold of replacement when too many instances fall silent at once
     #[arg(long, env = "SEAWALL_MASS_LOSS_HOLD", value_parser = duration, default_value = "10m", value_name = "TIME")]
     pub mass_loss_hold: Duration,
+    /// Tasks that are moved to a better place in a minute at most, in all clusters; 0 for none
+    #[arg(long, env = "SEAWALL_MOVES_PER_MINUTE", default_value_t = 60, value_name = "MOVES")]
+    pub moves_per_minute: u32,
     /// Members of requests that are stored without effect where they would be refused, such as secrets
     ///
     /// The same on every member, and for a task definition's on the agents.

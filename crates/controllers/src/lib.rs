@@ -25,6 +25,8 @@ pub struct Now {
     pub cluster_time_ms: i64,
     /// Too many agents fell silent at once ([`mass_loss`]): what cannot be reached is not replaced.
     pub hold_replacement: bool,
+    /// As many tasks were moved in the last minute as may be: no move begins.
+    pub hold_moves: bool,
     /// What serves tasks for FARGATE.
     pub fargate: Fargate,
 }
@@ -34,6 +36,8 @@ pub struct Now {
 pub struct ControllerPlan {
     /// To be proposed in this order, by one proposer: each is checked again when it is applied.
     pub commands: Vec<command::Kind>,
+    /// Moves of tasks to a better place that begin with it.
+    pub moves: u32,
     /// Look again at this cluster time even if nothing changes.
     pub wake_at_ms: Option<i64>,
     /// Why, for people; empty where there is nothing to do.

@@ -3,6 +3,8 @@
 #[allow(dead_code, reason = "each test file uses its part")]
 mod support;
 
+use seawall_controllers::service::BUDGET_RETRY_MS;
+use seawall_model::InstanceId;
 use seawall_proto::{internal::v1::RolloutState, v1::CreateServiceRequest};
 use support::{Behaviour, Sim};
 
@@ -139,7 +141,7 @@ fn protected_tasks_stay_and_that_is_said_once() {
     let free = sim.wanted()[0].clone();
     sim.protect(&free, 0);
     sim.settled();
-    let zone = &sim.state.instances.get(&seawall_model::InstanceId(free.instance_id)).unwrap().zone;
+    let zone = &sim.state.instances.get(&InstanceId(free.instance_id)).unwrap().zone;
     let protected_zone = if zone == "a" { [2, 3, 1] } else { [3, 2, 1] };
     assert_eq!(zones(&sim), protected_zone, "the one that may go went, and no other");
     assert!(sim.wanted().iter().all(|t| t.id != free.id));
@@ -229,4 +231,120 @@ fn what_an_older_revision_did_keeps_no_zone_from_getting_tasks() {
     sim.agents();
     sim.settled();
     assert_eq!(zones(&sim), [2, 2, 2]);
+}
+
+/// Tasks on each of the instances.
+fn on(sim: &Sim, instances: &[InstanceId]) -> Vec<usize> {
+    let places = sim.places();
+    instances.iter().map(|id| places.iter().filter(|place| **place == id.0).count()).collect()
+}
+
+/// Six tasks in one zone on two instances, and a third that has just joined.
+fn crowded(spec: CreateServiceRequest) -> (Sim, Vec<InstanceId>) {
+    let mut sim = Sim::new();
+    let mut instances = vec![sim.instance("a", 4096), sim.instance("a", 4096)];
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create_as("web", definition, (100, 200), CreateServiceRequest { desired_count: Some(6), ..spec });
+    sim.settled();
+    instances.push(sim.instance("a", 4096));
+    assert_eq!(on(&sim, &instances), [3, 3, 0]);
+    (sim, instances)
+}
+
+fn enabled() -> CreateServiceRequest {
+    CreateServiceRequest { availability_zone_rebalancing: Some("ENABLED".into()), ..Default::default() }
+}
+
+#[test]
+fn an_instance_that_joins_gets_tasks_of_its_zone_one_at_a_time() {
+    let (mut sim, instances) = crowded(enabled());
+    let plan = sim.plan();
+    assert_eq!(plan.moves, 1);
+    insta::assert_snapshot!("rebalance_instances_starts", support::numbered(&sim));
+    sim.reconcile(&mut |_| {});
+    assert!(sim.plan().commands.is_empty(), "the new task does not run yet: {}", sim.plan().text);
+    sim.settle(60_000, &mut |sim| {
+        assert!(sim.running() >= 6, "below the desired count");
+        assert!(sim.wanted().len() <= 7, "more than one at a time");
+    });
+    assert_eq!(on(&sim, &instances), [2, 2, 2]);
+    let said: Vec<_> = sim.events().into_iter().filter(|e| e.contains("EVEN")).collect();
+    assert_eq!(said, ["NOT_EVEN 0", "EVEN 0"], "once for all moves");
+    sim.now_ms += 3_600_000;
+    assert_eq!(sim.plan(), Default::default(), "at rest it writes nothing");
+}
+
+#[test]
+fn an_instance_that_has_room_again_gets_tasks() {
+    let mut sim = Sim::new();
+    let full = sim.instance("a", 1000);
+    let definition = sim.definition(900, Behaviour::Run);
+    let big =
+        sim.create_as("big", definition, (100, 200), CreateServiceRequest { desired_count: Some(1), ..enabled() });
+    sim.settled();
+    let other = sim.instance("a", 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    let spec = CreateServiceRequest { desired_count: Some(4), ..enabled() };
+    let web = sim.create_as("web", definition, (100, 200), spec);
+    sim.settled();
+    assert_eq!(on(&sim, &[full, other]), [0, 4]);
+    sim.look_at(big).scale(0);
+    sim.settled();
+    sim.look_at(web).reconcile(&mut |_| {});
+    sim.settled();
+    assert_eq!(on(&sim, &[full, other]), [2, 2]);
+}
+
+#[test]
+fn tasks_stay_where_moving_between_instances_is_off_held_or_protected() {
+    let (mut sim, instances) =
+        crowded(CreateServiceRequest { availability_zone_rebalancing: Some("DISABLED".into()), ..Default::default() });
+    assert_eq!(sim.plan(), Default::default(), "as for zones");
+    sim.tag("seawall:rebalance", "1");
+    sim.hold_moves = true;
+    let held = sim.plan();
+    assert_eq!((held.commands.len(), held.wake_at_ms), (0, Some(sim.now_ms + BUDGET_RETRY_MS)));
+    sim.hold_moves = false;
+    for task in sim.wanted() {
+        sim.protect(&task, i64::MAX);
+    }
+    assert!(sim.plan().commands.is_empty());
+    for task in sim.wanted() {
+        sim.protect(&task, 0);
+    }
+    sim.tag("seawall:rebalance", "0");
+    assert_eq!(sim.plan(), Default::default());
+    sim.tag("seawall:rebalance", "1");
+    sim.settled();
+    assert_eq!(on(&sim, &instances), [2, 2, 2], "also where zones are not moved");
+}
+
+#[test]
+fn an_instance_of_another_zone_or_without_room_is_no_better_place() {
+    let mut sim = Sim::new();
+    let instances = [sim.instance("a", 4096), sim.instance("b", 4096)];
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.create_as("web", definition, (100, 200), CreateServiceRequest { desired_count: Some(6), ..enabled() });
+    sim.settled();
+    sim.instance("a", 200);
+    sim.instance("b", 200);
+    assert_eq!(on(&sim, &instances), [3, 3]);
+    assert_eq!(sim.plan(), Default::default());
+}
+
+#[test]
+fn what_packs_is_not_spread() {
+    let step = |kind: &str, field: &str| seawall_proto::v1::PlacementStrategy {
+        r#type: Some(kind.into()),
+        field: Some(field.into()),
+    };
+    let mut sim = Sim::new();
+    sim.instance("a", 4096);
+    let definition = sim.definition(256, Behaviour::Run);
+    let placement_strategy = vec![step("binpack", "cpu"), step("spread", "instanceId")];
+    let spec = CreateServiceRequest { placement_strategy, desired_count: Some(6), ..enabled() };
+    sim.create_as("web", definition, (100, 200), spec);
+    sim.settled();
+    sim.instance("a", 4096);
+    assert_eq!(sim.plan(), Default::default());
 }

@@ -6,5 +6,7 @@ pub const HEALTHY_AFTER: &str = "seawall:healthy-after";
 pub const MAX_PER_INSTANCE: &str = "seawall:max-per-instance";
 /// Of a service: its tasks that one zone may have more than another, those that a rollout replaces not counted.
 pub const MAX_ZONE_SKEW: &str = "seawall:max-zone-skew";
+/// Of a service: whether tasks are moved between instances; 0 or 1. Without it as `availabilityZoneRebalancing` says of zones.
+pub const REBALANCE: &str = "seawall:rebalance";
 /// Of a service: zones that may be lost while all its tasks still find a place; 0 or 1.
 pub const ZONE_LOSS_TOLERANCE: &str = "seawall:zone-loss-tolerance";

@@ -15,12 +15,15 @@ use seawall_proto::internal::v1::{InstanceRow, InstanceStatus, ZoneState};
 use seawall_state::{State, Usage};
 
 use crate::{
-    Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Reserved, Strategy, ZONE_ATTRIBUTE, filters,
+    Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Requirement, Reserved, Strategy, ZONE_ATTRIBUTE, filters,
     key::{self, Key},
     skew::{self, Skew},
     spread,
     strategy::{Packed, Step},
 };
+
+/// Instances without tasks of a request that [`Fleet::place_near`] looks at.
+pub const NEAR_MAX: u32 = 64;
 
 /// The first is taken first.
 type Sorted = BTreeSet<(u64, InstanceId)>;
@@ -101,8 +104,24 @@ impl Fleet {
     /// As [`place`](crate::place()).
     pub fn place(&self, request: &PlaceRequest) -> Plan {
         let sorted = order_of(&request.strategy).filter(|_| request.only.is_none() && request.shares.is_empty());
-        let plan = sorted.and_then(|order| Search::new(self, request, order)?.place());
+        let plan = sorted.and_then(|order| Search::new(self, request, order, None)?.place());
         plan.unwrap_or_else(|| crate::place(&self.state, &self.overlay, request))
+    }
+
+    /// Where one task of the request would go, of the instances of a zone or of all that stand first. For who can do without: it
+    /// looks at no more than [`NEAR_MAX`] without tasks of the request, and at none where several capacity providers share them.
+    pub fn place_near(&self, request: &PlaceRequest, zone: Option<&str>) -> Option<Placement> {
+        let (pool, provider) = match &request.shares[..] {
+            [] => (&request.requirement.pool, ""),
+            [share] => (&share.pool, share.provider.as_str()),
+            _ => return None,
+        };
+        let requirement = Requirement { pool: pool.clone(), ..request.requirement.clone() };
+        let one = PlaceRequest { requirement, count: 1, shares: Vec::new(), ..request.clone() };
+        let mut search = Search::new(self, &one, order_of(&one.strategy)?, zone)?;
+        search.near_max = NEAR_MAX;
+        let placement = search.take()?;
+        Some(Placement { provider: provider.to_owned(), ..placement })
     }
 
     fn remove(&mut self, id: InstanceId) {
@@ -169,6 +188,8 @@ struct Search<'f> {
     touched: BTreeMap<InstanceId, Candidate<'f>>,
     skew: Option<Skew<'f>>,
     looked_at: u32,
+    /// Instances without tasks of the request that are looked at.
+    near_max: u32,
     instances: usize,
 }
 
@@ -191,12 +212,13 @@ struct Untouched<'f> {
 
 impl<'f> Search<'f> {
     /// `None` where the cluster has no instance that takes tasks.
-    fn new(fleet: &'f Fleet, request: &'f PlaceRequest, order: Order) -> Option<Self> {
+    fn new(fleet: &'f Fleet, request: &'f PlaceRequest, order: Order, zone: Option<&str>) -> Option<Self> {
         let yard = fleet.clusters.get(&request.cluster)?;
         let max_zone_skew = request.requirement.constraints.max_zone_skew;
         let by_zone = request.strategy.steps.iter().any(|step| step.attribute().is_some()) || max_zone_skew.is_some();
         let mut groups: Vec<Group<'f>> = Vec::new();
-        let is_open = |name: &str| fleet.state.zone_state(name) == ZoneState::Open && request.is_for(name);
+        let is_asked = |name: &str| zone.is_none_or(|zone| zone == name);
+        let is_open = |name: &str| fleet.state.zone_state(name) == ZoneState::Open && is_asked(name);
         for (name, zone) in yard.zones.iter().filter(|(name, _)| is_open(name)) {
             if by_zone || groups.is_empty() {
                 groups.push(Group { name, tasks: 0, staying: 0, untouched: Vec::new(), touched: BinaryHeap::new() });
@@ -207,7 +229,17 @@ impl<'f> Search<'f> {
         let instances = yard.instances;
         let reserved = Reserved::from(&fleet.state, &fleet.overlay, request.cluster, &request.spread);
         let touched = BTreeMap::new();
-        let mut search = Search { fleet, request, reserved, groups, touched, skew: None, looked_at: 0, instances };
+        let mut search = Search {
+            fleet,
+            request,
+            reserved,
+            groups,
+            touched,
+            skew: None,
+            looked_at: 0,
+            near_max: u32::MAX,
+            instances,
+        };
         search.count(by_zone);
         search.skew = max_zone_skew.map(|max| {
             let zones = search.groups.iter().filter(|group| search.belongs(&yard.zones[group.name]));
@@ -272,12 +304,13 @@ impl<'f> Search<'f> {
 
     /// Finds the first untouched instance of each list of the group that fits.
     fn look(&mut self, at: usize) {
-        let Search { fleet, request, reserved, groups, touched, looked_at, .. } = self;
+        let Search { fleet, request, reserved, groups, touched, looked_at, near_max, .. } = self;
         for list in &mut groups[at].untouched {
-            while list.next.is_none() {
+            while list.next.is_none() && *near_max > 0 {
                 let Some((_, id)) = list.rest.next() else { break };
                 let Some(stand) = fleet.stands.get(id).filter(|_| !touched.contains_key(id)) else { continue };
                 *looked_at += 1;
+                *near_max -= 1;
                 let candidate = stand.candidate(fleet, reserved, request);
                 if filters::first_failing(&filters::PIPELINE, &request.requirement, &candidate).is_none() {
                     list.next = Some((key::own(&request.strategy, &candidate), *id));

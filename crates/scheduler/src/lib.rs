@@ -36,7 +36,7 @@ pub use candidate::Candidate;
 pub use constraints::{CONSTRAINTS_MAX, Constraints};
 pub use daemon::{Reserved, instances_for, place_on_each};
 pub use explain::{Explanation, InstanceExplanation, explain};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, NEAR_MAX};
 pub use mirror::{Mirror, Rank};
 pub use overlay::{Held, Overlay, Proposal};
 pub use place::{FAILURES_MAX, NO_INSTANCES, fits_after, is_same_obstacle, place};

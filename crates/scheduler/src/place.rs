@@ -101,8 +101,7 @@ pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &'
         let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
         reserved.left_to(candidate, tasks, request)
     };
-    let rows = state.instances_of(request.cluster).filter(|row| request.is_for(&row.zone));
-    rows.map(candidate).collect()
+    state.instances_of(request.cluster).map(candidate).collect()
 }
 
 /// Tasks of the spread by zone, on instances that do not fit too.

@@ -51,8 +51,6 @@ pub struct PlaceRequest {
     pub strategy: Strategy,
     /// Capacity providers among which the tasks are shared out; their pools take the place of the requirement's. Empty: none.
     pub shares: Vec<Share>,
-    /// On instances of this zone alone.
-    pub zone: Option<String>,
     /// StartTask: one task on each of these, whatever its attributes, constraints and strategy.
     pub only: Option<Vec<InstanceId>>,
 }
@@ -69,14 +67,8 @@ impl PlaceRequest {
             group: group.to_owned(),
             strategy: Strategy::default(),
             shares: Vec::new(),
-            zone: None,
             only: None,
         }
-    }
-
-    /// Whether instances of the zone are asked.
-    pub(crate) fn is_for(&self, zone: &str) -> bool {
-        self.zone.as_deref().is_none_or(|only| only == zone)
     }
 
     /// Tasks of a revision of a service, as the service's spec is now.
@@ -119,7 +111,6 @@ impl PlaceRequest {
             // Another draw for each task: what is placed already differs from what is placed next.
             strategy: Strategy::parse(&spec.placement_strategy, service.id ^ service.changed)?,
             shares: Share::of(state, cluster, strategy, fargate, tasks),
-            zone: None,
             only: None,
         })
     }

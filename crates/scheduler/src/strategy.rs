@@ -71,6 +71,13 @@ impl Strategy {
         self.steps.first() == Some(&Step::SpreadAttribute(ZONE_ATTRIBUTE.into()))
     }
 
+    /// Whether instances with fewer tasks come first, of those in zones with as many at most.
+    pub fn spreads_instances(&self) -> bool {
+        let before = self.steps.iter().take_while(|step| **step != Step::SpreadInstance);
+        let has_it = self.steps.contains(&Step::SpreadInstance);
+        has_it && before.into_iter().all(|step| step.attribute() == Some(ZONE_ATTRIBUTE))
+    }
+
     /// The same with zones first: scaling in takes from the zone with the most, whatever it looks at then.
     #[must_use]
     pub fn zones_first(mut self) -> Self {

@@ -54,6 +54,8 @@ pub struct ServerConfig {
     pub forget_after: Duration,
     /// Replacement is held when too many instances outside one zone fall silent at once, at most for this long.
     pub mass_loss_hold: Duration,
+    /// Tasks that are moved to a better place in a minute at most, in all clusters. 0: none is.
+    pub moves_per_minute: u32,
     /// With less room than this on the data folder's disk, writes that grow state are refused; with less than half of it no
     /// snapshot is begun.
     pub disk_reserve_bytes: u64,
@@ -104,6 +106,7 @@ impl ServerConfig {
             beat_ms: 1000,
             forget_after: Duration::from_secs(24 * 3600),
             mass_loss_hold: Duration::from_secs(600),
+            moves_per_minute: 60,
             disk_reserve_bytes: 512 << 20,
             accept_inert: Vec::new(),
             fargate: Fargate::default(),

@@ -372,7 +372,7 @@ impl TestCluster {
     }
 
     fn now(&self) -> Now {
-        Now { cluster_time_ms: self.now_ms, hold_replacement: false, fargate: self.fargate }
+        Now { cluster_time_ms: self.now_ms, fargate: self.fargate, ..Now::default() }
     }
 
     fn with_base(&mut self, mut kind: command::Kind) -> command::Kind {

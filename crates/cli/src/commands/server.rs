@@ -49,6 +49,7 @@ fn config(args: ServerArgs) -> Result<ServerConfig, Failure> {
             FargateBy::Refuse => Fargate::Refuse,
         },
         mass_loss_hold: args.mass_loss_hold,
+        moves_per_minute: args.moves_per_minute,
         disk_reserve_bytes: args.disk_reserve_mib << 20,
         ..ServerConfig::new(&args.name, &args.zone, args.data_dir, args.secret_file)
     })

@@ -2,7 +2,7 @@
 //!
 //! One pass looks at the whole service, sorts its tasks ([`view`]), and proposes what brings it nearer to what is wanted:
 //! starts and stops within the deployment's percentages ([`rollout`]), one task on each instance for a daemon
-//! ([`daemon`]), stops of a surplus in balance ([`scale`]), moves between zones ([`rebalance`]), waits
+//! ([`daemon`]), stops of a surplus in balance ([`scale`]), moves to where there are fewer ([`rebalance`]), waits
 //! after failures ([`backoff`]), the end of a rollout that fails ([`breaker`]) or has enough healthy tasks ([`early_success`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
 //! between passes: what must be known later is in the service's row.
 //!
@@ -28,7 +28,7 @@ use seawall_proto::internal::v1::{ServiceStatusCode, StopCode, StopTasks, TaskRo
 use seawall_scheduler::Fleet;
 
 use crate::{ControllerPlan, Now};
-pub use rebalance::SHUN_MS;
+pub use rebalance::{BUDGET_RETRY_MS, SHUN_MS};
 use step::Step;
 use view::View;
 

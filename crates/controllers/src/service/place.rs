@@ -62,6 +62,24 @@ pub(crate) fn place_one<'a>(
     Some(zone)
 }
 
+/// Proposes one on the instance of the zone that the planner would take, if it is `wanted`; which.
+pub(crate) fn place_near(
+    view: &View<'_>,
+    zone: Option<&str>,
+    wanted: impl FnOnce(InstanceId) -> bool,
+    step: &mut Step,
+    plan: &mut ControllerPlan,
+) -> Option<InstanceId> {
+    let (definition, request) = request(view, 1, step)?;
+    let placement = view.fleet.place_near(&request, zone)?;
+    let instance = placement.instance;
+    if !wanted(instance) {
+        return None;
+    }
+    propose(view, definition, Plan { placements: vec![placement], ..Plan::default() }, plan);
+    Some(instance)
+}
+
 /// What the planner is asked: so many tasks of the primary deployment. Where that makes no request, the service says why.
 fn request<'a>(view: &View<'a>, count: u32, step: &mut Step) -> Option<(&'a TaskDefinitionRow, PlaceRequest)> {
     match view.request(count) {

@@ -55,6 +55,8 @@ pub struct Sim {
     pub state: State,
     pub now_ms: i64,
     pub hold: bool,
+    /// The cluster has made as many moves as it may.
+    pub hold_moves: bool,
     pub overlay: Overlay,
     pub behaviours: BTreeMap<u64, Behaviour>,
     pub service: ServiceId,
@@ -71,6 +73,7 @@ impl Sim {
             state: State::new(),
             now_ms: 1_000_000,
             hold: false,
+            hold_moves: false,
             overlay: Overlay::default(),
             behaviours: BTreeMap::new(),
             service: ServiceId(0),
@@ -381,7 +384,12 @@ impl Sim {
 
     /// What the controller would do now.
     pub fn plan(&self) -> ControllerPlan {
-        let now = Now { cluster_time_ms: self.now_ms, hold_replacement: self.hold, ..Now::default() };
+        let now = Now {
+            cluster_time_ms: self.now_ms,
+            hold_replacement: self.hold,
+            hold_moves: self.hold_moves,
+            ..Now::default()
+        };
         service::plan(&Fleet::new(&self.state, &self.overlay), self.service, now)
     }
 

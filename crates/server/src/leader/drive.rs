@@ -84,6 +84,7 @@ pub(super) fn now_of(node: &Node) -> Now {
     Now {
         cluster_time_ms: node.cluster_time_ms(),
         hold_replacement: node.liveness.holds_replacement(),
+        hold_moves: false,
         fargate: node.config.fargate,
     }
 }

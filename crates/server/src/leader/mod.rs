@@ -3,6 +3,7 @@
 mod batch;
 mod drive;
 mod liveness;
+mod moves;
 mod proposer;
 mod relay;
 mod wake;

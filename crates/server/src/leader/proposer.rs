@@ -10,7 +10,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use seawall_consensus::AppliedState;
-use seawall_controllers::{jobs, schedules, service};
+use seawall_controllers::{Now, jobs, schedules, service};
 use seawall_env::{Env, Instant, TaskKind};
 use seawall_model::{
     ApiError, ErrorCode, TaskId,
@@ -30,6 +30,7 @@ use tracing::{debug, error, info};
 use super::{
     batch::{Asked, Batch, Done, Refused},
     drive::now_of,
+    moves::Moves,
     wake::{Subject, Wake},
 };
 use crate::{
@@ -181,6 +182,8 @@ struct Loop {
     again: Vec<Job>,
     /// Would be refused for what is on its way: looked at again once that is applied or lost.
     held: Vec<Job>,
+    /// Moves of tasks that may begin.
+    moves: Moves,
     /// Replacement of lost tasks was held when services were last looked at.
     held_replacement: bool,
     finished: mpsc::Sender<Done>,
@@ -192,6 +195,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
     let mut leadership = node.consensus.leadership();
     let mut applied = node.consensus.applied();
     let wake = Wake::new(&node.env, node.hints);
+    let moves = Moves::new(node.config.moves_per_minute, node.env.now());
     let mut this = Loop {
         node,
         term: 0,
@@ -202,6 +206,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
         wake,
         again: Vec::new(),
         held: Vec::new(),
+        moves,
         held_replacement: false,
         finished,
     };
@@ -256,6 +261,7 @@ impl Loop {
         }
         self.term = term;
         self.overlay = Overlay::default();
+        self.moves = Moves::new(self.node.config.moves_per_minute, self.node.env.now());
         self.wake.everything();
     }
 
@@ -420,6 +426,7 @@ impl Loop {
             let Some(subject) = self.wake.next(&applied.state, now.cluster_time_ms) else { return };
             let began = self.node.env.now();
             self.fleet.sync(&applied.state, &self.overlay);
+            let now = Now { hold_moves: self.moves.are_used_up(began), ..now };
             let (controller, plan) = match subject {
                 Subject::Service(id) => ("service", service::plan(&self.fleet, id, now)),
                 Subject::Schedule(id) => ("schedule", schedules::plan(&applied.state, id, now)),
@@ -433,6 +440,7 @@ impl Loop {
                 continue;
             }
             debug!(?subject, plan = %plan.text, "controller");
+            self.moves.take(plan.moves);
             self.wake.busy(subject);
             let commands: Vec<Command> = plan.commands.into_iter().map(|kind| self.controller_command(kind)).collect();
             for command in &commands {

@@ -52,6 +52,10 @@ fn sentence(event: &ServiceEventRow) -> String {
         ServiceEventCode::StoredOnly => format!("{detail} is stored but has no effect in this version"),
         ServiceEventCode::NotBalanced => format!("is not AZ balanced with {detail}. AZ Rebalancing in progress."),
         ServiceEventCode::Balanced => format!("is AZ balanced with {detail}."),
+        ServiceEventCode::NotEven => {
+            format!("is not spread evenly over its instances with {detail}. Rebalancing in progress.")
+        }
+        ServiceEventCode::Even => "is spread evenly over its instances.".into(),
         ServiceEventCode::BalanceProtected => format!(
             "was unable to AZ Rebalance because (taskSet ecs-svc/{}) was unable to scale in due to (reason {number} tasks \
              under protection).",
