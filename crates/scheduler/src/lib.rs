@@ -31,6 +31,7 @@ mod strategy;
 mod subject;
 mod values;
 mod zone_loss;
+mod zone_proof;
 
 pub use candidate::Candidate;
 pub use constraints::{CONSTRAINTS_MAX, Constraints};
@@ -47,3 +48,4 @@ pub use seawall_state::{effective_size, parse_cpu, parse_memory};
 pub use strategy::{Packed, STEPS_MAX, Step, Strategy};
 pub use subject::{InstanceSubject, ZONE_ATTRIBUTE};
 pub use zone_loss::{SHORTFALLS_MAX, Shortfall, ZoneLoss, lose_zone, place_without};
+pub use zone_proof::ZoneProof;

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use seawall_model::{ClusterId, Id128, ServiceId};
-use seawall_proto::internal::v1::{PlaceTasks, ServiceRow, ServiceStatusCode, ZoneRow, ZoneState};
-use seawall_state::{State, is_daemon, primary_deployment, task_id_message};
+use seawall_proto::internal::v1::{PlaceTasks, ServiceRow, ServiceStatusCode, TaskSize, ZoneRow, ZoneState};
+use seawall_state::{State, primary_deployment, task_id_message};
 
-use crate::{Fargate, Fleet, Overlay, PlaceRequest, Plan};
+use crate::{Fargate, Fleet, Overlay, PlaceRequest, Plan, ZoneProof};
 
 /// Shortfalls that one answer lists.
 pub const SHORTFALLS_MAX: usize = 100;
@@ -45,29 +45,20 @@ pub struct ZoneLoss {
     pub unplaced: u32,
 }
 
+impl ZoneLoss {
+    /// Takes these, the worst first.
+    pub(crate) fn set_shortfalls(&mut self, mut shortfalls: Vec<Shortfall>) {
+        self.unplaced = shortfalls.iter().map(|short| short.unplaced).sum();
+        self.services_short = shortfalls.len() as u32;
+        shortfalls.sort_by_key(|short| (std::cmp::Reverse(short.unplaced), short.service));
+        shortfalls.truncate(SHORTFALLS_MAX);
+        self.shortfalls = shortfalls;
+    }
+}
+
 /// Plans the services' tasks of a zone again, without it.
 pub fn lose_zone(state: &State, zone: &str, fargate: Fargate) -> ZoneLoss {
-    let without = without(state, zone);
-    let mut overlay = Overlay::default();
-    let mut fleet = Fleet::new(&without, &overlay);
-    let mut loss = ZoneLoss::default();
-    let active = state.services.iter().filter(|(_, row)| row.status() == ServiceStatusCode::Active);
-    for (id, service) in active {
-        let lost = state.service_tasks_in_zone(*id, zone);
-        if lost == 0 {
-            continue;
-        }
-        loss.tasks += lost;
-        loss.services += 1;
-        if !is_daemon(service) {
-            loss.shortfalls.extend(replace(&without, &mut overlay, &mut fleet, service, lost, fargate));
-        }
-    }
-    loss.unplaced = loss.shortfalls.iter().map(|short| short.unplaced).sum();
-    loss.services_short = loss.shortfalls.len() as u32;
-    loss.shortfalls.sort_by_key(|short| (std::cmp::Reverse(short.unplaced), short.service));
-    loss.shortfalls.truncate(SHORTFALLS_MAX);
-    loss
+    ZoneProof::new(zone, fargate).look(state).clone()
 }
 
 /// Where the request's tasks would go if a zone were lost.
@@ -76,45 +67,60 @@ pub fn place_without(state: &State, zone: &str, request: &PlaceRequest) -> Plan 
 }
 
 /// The state as it would be: nothing can go to the zone.
-fn without(state: &State, zone: &str) -> State {
+pub(crate) fn without(state: &State, zone: &str) -> State {
     let mut without = state.clone();
     let row = ZoneRow { name: zone.to_owned(), state: ZoneState::Fenced.into(), ..ZoneRow::default() };
     without.zones.put(zone.to_owned(), Arc::new(row));
     without
 }
 
-/// Plans the lost tasks of one service; what of them finds no place.
-fn replace(
+/// The ACTIVE ones of these services, in the order in which they are planned.
+pub(crate) fn in_order(state: &State, services: impl IntoIterator<Item = ServiceId>) -> Vec<Arc<ServiceRow>> {
+    let rows = services.into_iter().filter_map(|id| state.services.get(&id).cloned());
+    rows.filter(|row| row.status() == ServiceStatusCode::Active).collect()
+}
+
+/// Where the lost tasks of a service would go.
+pub(crate) struct Replaced {
+    /// What each takes.
+    pub size: TaskSize,
+    /// `None` where none finds a place.
+    pub place: Option<PlaceTasks>,
+    /// Those that find none.
+    pub short: Option<Shortfall>,
+}
+
+/// Plans the lost tasks of one service.
+pub(crate) fn replace(
     state: &State,
-    overlay: &mut Overlay,
-    fleet: &mut Fleet,
+    overlay: &Overlay,
+    fleet: &Fleet,
     service: &ServiceRow,
     lost: u32,
     fargate: Fargate,
-) -> Option<Shortfall> {
+) -> Replaced {
     let short = |unplaced: u32, reason: String| {
         let (cluster, service) = (ClusterId(service.cluster_id), ServiceId(service.id));
         (unplaced > 0).then_some(Shortfall { cluster, service, lost, unplaced, reason })
     };
-    let (_, definition) = primary_deployment(service)?;
+    let Some((_, definition)) = primary_deployment(service) else {
+        return Replaced { size: TaskSize::default(), place: None, short: None };
+    };
     let request = match PlaceRequest::of_service(state, overlay, service, definition, lost, fargate) {
         Ok(request) => request,
-        Err(why) => return short(lost, why),
+        Err(why) => return Replaced { size: TaskSize::default(), place: None, short: short(lost, why) },
     };
     let plan = fleet.place(&request);
     let unplaced = lost.saturating_sub(plan.placements.len() as u32);
-    let reason = plan.closest.clone().unwrap_or_default();
-    if !plan.placements.is_empty() {
-        let place = PlaceTasks {
-            cluster_id: service.cluster_id,
-            service_id: service.id,
-            base: Some(task_id_message(Id128(u128::from(service.id) << 32))),
-            group: request.group.clone(),
-            placements: plan.placements.into_iter().map(Into::into).collect(),
-            ..PlaceTasks::default()
-        };
-        overlay.add_sized(request.requirement.size, &place);
-        fleet.sync(state, overlay);
-    }
-    short(unplaced, reason)
+    let short = short(unplaced, plan.closest.clone().unwrap_or_default());
+    let place = PlaceTasks {
+        cluster_id: service.cluster_id,
+        service_id: service.id,
+        base: Some(task_id_message(Id128(u128::from(service.id) << 32))),
+        group: request.group,
+        placements: plan.placements.into_iter().map(Into::into).collect(),
+        ..PlaceTasks::default()
+    };
+    let place = (!place.placements.is_empty()).then_some(place);
+    Replaced { size: request.requirement.size, place, short }
 }

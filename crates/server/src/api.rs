@@ -34,6 +34,7 @@ use crate::{
     member::{Condition, Hints, Identity, Peerage, Room, commands, peers},
     metrics::Metrics,
     watch::Changes,
+    zones::ZoneProofs,
 };
 
 /// A write's deadline unless the client sets one.
@@ -74,6 +75,8 @@ pub(crate) struct Node {
     pub(crate) fingerprint: Option<Fingerprint>,
     /// What its port lets in.
     pub(crate) gate: Gate,
+    /// What the loss of each zone would mean.
+    pub(crate) zone_proofs: ZoneProofs,
     pub(crate) serials: AtomicU64,
 }
 

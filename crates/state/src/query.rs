@@ -52,6 +52,19 @@ impl State {
         self.instances.changed_since(&before.instances).copied().chain(used)
     }
 
+    /// Services whose row, or how many wanted tasks they have on some instance, is not what it was `before`. Some more than once.
+    /// Costs what changed.
+    pub fn services_changed_since<'a>(&'a self, before: &'a State) -> impl Iterator<Item = ServiceId> {
+        let spread = before.index.spread.diff(&self.index.spread).map(|item| match item {
+            DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
+        });
+        let of_services = spread.filter_map(|(key, _)| match key {
+            SpreadKey::Service(id) => Some(*id),
+            SpreadKey::Group(..) => None,
+        });
+        self.services.changed_since(&before.services).copied().chain(of_services)
+    }
+
     /// Puts an instance that is only supposed to be there, for a plan on what might be. Never on the state that is applied to.
     pub fn suppose_instance(&mut self, row: InstanceRow) {
         self.put_instance(row);

@@ -33,7 +33,7 @@ use crate::{
     dispatch::logs,
     explain as explanation,
     history::{self, Lookup},
-    ops, render, resolve, simulate, status, trust, zones,
+    ops, render, resolve, simulate, status, trust,
 };
 
 /// Calls `$callback!` with every operation that has one answer: `Name, method_name, Request, Response, deadline;` …
@@ -292,8 +292,8 @@ pub(crate) async fn check_zones(
     ask: &CheckZonesRequest,
 ) -> Result<CheckZonesResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
-    let (zones, fargate) = (ask.zones.clone(), node.config.fargate);
-    node.env.thread("check zones", move || zones::check(&state, &zones, fargate)).await
+    let (zones, of) = (ask.zones.clone(), node.clone());
+    node.env.thread("check zones", move || of.zone_proofs.check(&state, &zones, of.env.now())).await
 }
 
 pub(crate) async fn simulate_placement(

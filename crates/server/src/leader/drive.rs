@@ -20,6 +20,7 @@ pub(crate) async fn drive(node: Arc<Node>) {
     let mut voters_at = Instant::default();
     loop {
         let now = node.env.now();
+        node.zone_proofs.forget(now);
         if node.consensus.leadership().borrow().is_leader {
             leases(&node).await;
             if now >= forget_at {

@@ -38,6 +38,7 @@ use crate::{
     leader::{self, Liveness, Proposer},
     metrics::Metrics,
     watch::Changes,
+    zones::ZoneProofs,
 };
 pub(crate) use condition::{Condition, Room};
 pub(crate) use hints::Hints;
@@ -212,6 +213,7 @@ async fn start(
     let (sessions, reports) = Sessions::new();
     let history = History::open(&env, &config.data_dir).await;
     let history = history.map_err(|e| ServerError::Folder(config.data_dir.clone(), e.to_string()))?;
+    let fargate = config.fargate;
     let node = Arc::new(Node {
         peer_address: mount.peer_address(),
         client_address: mount.client_address(),
@@ -230,6 +232,7 @@ async fn start(
         condition: Condition::default(),
         history,
         metrics,
+        zone_proofs: ZoneProofs::new(fargate),
         serials: AtomicU64::new(1),
         identity,
     });

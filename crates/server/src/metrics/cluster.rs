@@ -10,7 +10,6 @@ use prometheus_client::{
     registry::Registry,
 };
 use seawall_proto::internal::v1::{InstanceStatus, ServiceStatusCode};
-use seawall_scheduler::lose_zone;
 use seawall_state::{ClusterCounts, State};
 
 use super::member::flag;
@@ -102,11 +101,10 @@ fn tasks(counts: &[ClusterCounts]) -> Family<OfStatus, Gauge> {
     tasks
 }
 
-/// Planned for each page: what is short is known for the state that is shown.
 fn zone_losses(node: &Node, state: &State) -> (Family<OfZone, Gauge>, Family<OfZone, Gauge>) {
     let (tasks, services): (Family<OfZone, Gauge>, Family<OfZone, Gauge>) = Default::default();
     for zone in state.instance_zones() {
-        let loss = lose_zone(state, zone, node.config.fargate);
+        let loss = node.zone_proofs.look(state, zone, node.env.now());
         let of = OfZone { zone: zone.to_owned() };
         tasks.get_or_create(&of).set(loss.unplaced.into());
         services.get_or_create(&of).set(loss.services_short.into());
