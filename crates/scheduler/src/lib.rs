@@ -47,5 +47,5 @@ pub use request::{PlaceRequest, Requirement, Spread};
 pub use seawall_state::{effective_size, parse_cpu, parse_memory};
 pub use strategy::{Packed, STEPS_MAX, Step, Strategy};
 pub use subject::{InstanceSubject, ZONE_ATTRIBUTE};
-pub use zone_loss::{SHORTFALLS_MAX, Shortfall, ZoneLoss, lose_zone, place_without};
+pub use zone_loss::{SHORTFALLS_MAX, Shortfall, ZoneLoss, lose_zone, place_without, short_without};
 pub use zone_proof::ZoneProof;

@@ -61,6 +61,17 @@ pub fn lose_zone(state: &State, zone: &str, fargate: Fargate) -> ZoneLoss {
     ZoneProof::new(zone, fargate).look(state).clone()
 }
 
+/// Of these services, those that would be short without a zone, beside what is proposed.
+pub fn short_without(
+    state: &State,
+    proposed: &Overlay,
+    zone: &str,
+    services: &[ServiceId],
+    fargate: Fargate,
+) -> Vec<Shortfall> {
+    ZoneProof::new(zone, fargate).short_beside(state, proposed.clone(), services)
+}
+
 /// Where the request's tasks would go if a zone were lost.
 pub fn place_without(state: &State, zone: &str, request: &PlaceRequest) -> Plan {
     Fleet::new(&without(state, zone), &Overlay::default()).place(request)

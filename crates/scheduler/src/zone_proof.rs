@@ -49,6 +49,11 @@ impl ZoneProof {
         }
     }
 
+    /// Of these services, those that would be short beside what is proposed.
+    pub(crate) fn short_beside(self, state: &State, proposed: Overlay, services: &[ServiceId]) -> Vec<Shortfall> {
+        ZoneProof { overlay: proposed, ..self }.plan(state, services.iter().copied())
+    }
+
     /// What the loss would mean now.
     pub fn look(&mut self, state: &State) -> &ZoneLoss {
         match self.seen.replace(state.clone()) {

@@ -281,6 +281,39 @@ fn a_service_that_must_survive_a_zone_is_refused_where_it_would_not_fit() {
 }
 
 #[test]
+fn what_would_leave_it_short_is_refused_to_others() {
+    let mut cluster = TestCluster::new();
+    cluster.apply(command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
+    for (name, zone) in [("i-1", "a"), ("i-2", "b")] {
+        cluster.instance_with(name, zone, 1000, 1000);
+    }
+    cluster.register("web", 300, 100);
+    cluster.register("log", 100, 100);
+    cluster.must(
+        "CreateService",
+        json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 2,
+               "tags": tag("seawall:zone-loss-tolerance", "1")}),
+    );
+    cluster.reconcile();
+    let other = |count: u32| json!({"serviceName": "other", "taskDefinition": "web", "desiredCount": count});
+    let error = cluster.refused("CreateService", other(4)).message;
+    assert!(
+        error.contains("of service web: beside these tasks 1 of its own would find no place without zone a"),
+        "{error}"
+    );
+    cluster.must("CreateService", other(2));
+    cluster.reconcile();
+    let grow = json!({"service": "other", "desiredCount": 3});
+    assert!(cluster.refused("UpdateService", grow).message.contains("of service web"));
+    let daemon = |name: &str| json!({"serviceName": name, "taskDefinition": "log", "schedulingStrategy": "DAEMON"});
+    cluster.must("CreateService", daemon("log"));
+    cluster.reconcile();
+    assert!(cluster.refused("CreateService", daemon("more")).message.contains("of service web"));
+    let less = json!({"service": "other", "desiredCount": 1});
+    cluster.must("UpdateService", less);
+}
+
+#[test]
 fn a_daemon_has_no_place_but_its_instances_so_no_zone_is_asked_of_it() {
     let mut cluster = TestCluster::new();
     cluster.apply(command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
