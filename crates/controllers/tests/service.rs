@@ -9,7 +9,7 @@ use seawall_proto::{
     internal::v1::{
         DeploymentReturn, DeregisterTaskDefinition, Health, InstanceStatus, PortNeed, RolloutState,
         ServiceDeploymentStatus, ServiceEventCode, ServiceStatusCode, StopCode, TaskRow, TaskSize, TaskStatus,
-        command::Kind, reply,
+        ZoneState, command::Kind, reply,
     },
     v1::{
         CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentEarlySuccessCriteria,
@@ -102,6 +102,89 @@ fn what_returns_before_it_was_replaced_is_kept() {
     sim.settled();
     assert_eq!(sim.existing(), 2);
     assert!(sim.state.tasks_of_service(sim.service).all(|t| t.last_status() == TaskStatus::Running));
+}
+
+#[test]
+fn a_silent_task_is_awaited_as_long_as_the_service_says() {
+    let mut sim = ready(6, 100, 200);
+    sim.tag("seawall:loss-policy", "replace-after:300");
+    let lost_at_ms = sim.now_ms;
+    sim.cut("a");
+    insta::assert_snapshot!("awaited_1_says_so", text(&sim));
+    assert_eq!(sim.plan().wake_at_ms, Some(lost_at_ms + 300_000));
+    let plan = sim.plan();
+    sim.execute(plan);
+    sim.now_ms += 299_999;
+    assert_eq!(sim.plan().commands, [], "it waits");
+    sim.now_ms += 1;
+    insta::assert_snapshot!("awaited_2_is_over", text(&sim));
+    sim.settled();
+    assert_eq!(sim.running(), 6);
+    assert_eq!(sim.zones().into_values().collect::<Vec<_>>(), [3, 3]);
+}
+
+#[test]
+fn an_awaited_task_that_comes_back_goes_on() {
+    let mut sim = ready(6, 100, 200);
+    sim.tag("seawall:loss-policy", "replace-after:300");
+    let before = sim.places();
+    sim.cut("a");
+    sim.reconcile(&mut |_| {});
+    sim.now_ms += 200_000;
+    sim.heal();
+    sim.settled();
+    assert_eq!((sim.places(), sim.existing()), (before, 6));
+    assert!(!sim.events().iter().any(|event| event.starts_with("STARTED 2")), "{:?}", sim.events());
+}
+
+#[test]
+fn nobody_waits_for_what_an_operator_or_a_rollout_takes_away() {
+    let mut sim = ready(6, 100, 200);
+    sim.tag("seawall:loss-policy", "replace-after:300");
+    sim.cut("a");
+    sim.reconcile(&mut |_| {});
+    assert_eq!(sim.running(), 4);
+    sim.set_zone("a", ZoneState::Evacuating);
+    sim.settled();
+    assert_eq!(sim.running(), 6, "the zone's tasks are replaced at once");
+    sim.cut("b");
+    sim.reconcile(&mut |_| {});
+    let silent = 6 - sim.running();
+    assert!(silent > 0);
+    let definition = sim.definition(256, Behaviour::Run);
+    sim.deploy(definition);
+    sim.settled();
+    assert_eq!(sim.running(), 6, "a rollout replaces all");
+}
+
+#[test]
+fn a_kept_task_stays_wanted_until_its_replacement_is_healthy() {
+    let mut sim = ready(6, 100, 200);
+    sim.tag("seawall:loss-policy", "keep");
+    sim.cut("a");
+    let plan = sim.plan();
+    sim.execute(plan);
+    insta::assert_snapshot!("kept_1_while_the_replacement_starts", text(&sim));
+    sim.agents();
+    insta::assert_snapshot!("kept_2_goes_when_it_is_healthy", text(&sim));
+    sim.settled();
+    sim.heal();
+    sim.settled();
+    assert_eq!((sim.running(), sim.existing()), (6, 6));
+}
+
+#[test]
+fn a_kept_task_that_comes_back_first_stays_and_its_replacement_goes() {
+    let mut sim = ready(6, 100, 200);
+    sim.tag("seawall:loss-policy", "keep");
+    let before = sim.places();
+    sim.cut("a");
+    let plan = sim.plan();
+    sim.execute(plan);
+    sim.heal();
+    insta::assert_snapshot!("kept_3_is_back_first", text(&sim));
+    sim.settled();
+    assert_eq!(sim.places(), before);
 }
 
 #[test]

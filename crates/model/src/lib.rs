@@ -4,6 +4,7 @@ mod arn;
 mod error;
 mod id;
 pub mod limits;
+mod loss_policy;
 mod name;
 pub mod own_tags;
 
@@ -13,6 +14,7 @@ pub use id::{
     ClusterId, DeploymentId, Id128, InstanceId, JobId, MemberId, ScheduleId, ServiceId, SessionId, TaskDefinitionId,
     TaskId,
 };
+pub use loss_policy::LossPolicy;
 pub use name::{is_access_key_id, is_ecs_name, is_instance_id, is_region, is_zone, nearest};
 
 /// The account that every resource belongs to until there are several.

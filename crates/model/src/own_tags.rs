@@ -2,6 +2,8 @@
 
 /// Of a service: seconds after its start that a task without a health check counts as healthy.
 pub const HEALTHY_AFTER: &str = "seawall:healthy-after";
+/// Of a service: what becomes of a task whose instance falls silent ([`crate::LossPolicy`]).
+pub const LOSS_POLICY: &str = "seawall:loss-policy";
 /// Of a service: its tasks that one instance may have at most, those that a rollout replaces not counted.
 pub const MAX_PER_INSTANCE: &str = "seawall:max-per-instance";
 /// Of a service: its tasks that one zone may have more than another, those that a rollout replaces not counted.

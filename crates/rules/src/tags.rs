@@ -1,6 +1,6 @@
 //! Tags.
 
-use seawall_model::{ApiError, ErrorCode, limits::TAGS_MAX, nearest, own_tags};
+use seawall_model::{ApiError, ErrorCode, LossPolicy, limits::TAGS_MAX, nearest, own_tags};
 use seawall_proto::v1::Tag;
 
 /// Tags that steer Seawall begin so: one that is not in [`OWN`] would silently do nothing.
@@ -31,6 +31,8 @@ pub enum Takes {
         /// Of what ("seconds").
         unit: &'static str,
     },
+    /// What [`LossPolicy::parse`] reads.
+    LossPolicy,
 }
 
 /// A tag that steers Seawall.
@@ -47,6 +49,7 @@ pub struct Own {
 /// Every tag that steers Seawall. For people they stand in docs/tags.md.
 pub const OWN: &[Own] = &[
     Own { key: own_tags::HEALTHY_AFTER, on: On::Service, takes: Takes::Number { min: 0, max: 3600, unit: "seconds" } },
+    Own { key: own_tags::LOSS_POLICY, on: On::Service, takes: Takes::LossPolicy },
     Own { key: own_tags::MAX_PER_INSTANCE, on: On::Service, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
     Own { key: own_tags::MAX_ZONE_SKEW, on: On::Service, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
     Own { key: own_tags::REBALANCE, on: On::Service, takes: Takes::Number { min: 0, max: 1, unit: "on or off" } },
@@ -109,10 +112,18 @@ fn check_own(key: &str, value: &str, on: On) -> Result<(), ApiError> {
         let On::Service = own.on else { return Ok(()) };
         return bad("it does something on services only.".into());
     }
-    let Takes::Number { min, max, unit } = own.takes;
-    match value.parse::<u32>() {
-        Ok(number) if (min..=max).contains(&number) => Ok(()),
-        _ => bad(format!("'{value}' is not {min} to {max} {unit}.")),
+    own.takes.check(value).or_else(bad)
+}
+
+impl Takes {
+    fn check(self, value: &str) -> Result<(), String> {
+        match self {
+            Takes::Number { min, max, unit } => match value.parse::<u32>() {
+                Ok(number) if (min..=max).contains(&number) => Ok(()),
+                _ => Err(format!("'{value}' is not {min} to {max} {unit}.")),
+            },
+            Takes::LossPolicy => LossPolicy::parse(value).map(drop),
+        }
     }
 }
 
@@ -162,9 +173,12 @@ mod tests {
     fn own_tags_are_documented() {
         let page = include_str!("../../../docs/tags.md");
         for own in OWN {
-            let Takes::Number { min, max, unit } = own.takes;
+            let says = match own.takes {
+                Takes::Number { min, max, unit } => format!("| {unit}, {min} to {max} |"),
+                Takes::LossPolicy => "`replace-after:SECONDS`".into(),
+            };
             let line = page.lines().find(|line| line.contains(&format!("`{}`", own.key))).unwrap_or_default();
-            assert!(line.contains(&format!("| {unit}, {min} to {max} |")), "{}: {line}", own.key);
+            assert!(line.contains(&says), "{}: {line}", own.key);
         }
     }
 

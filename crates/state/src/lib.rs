@@ -23,7 +23,9 @@ mod tally;
 use std::sync::Arc;
 
 use prost::Message;
-use seawall_model::{ClusterId, DeploymentId, InstanceId, JobId, ScheduleId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{
+    ClusterId, DeploymentId, InstanceId, JobId, LossPolicy, ScheduleId, ServiceId, TaskDefinitionId, TaskId, own_tags,
+};
 use seawall_proto::internal::v1::{
     AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
     ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, JobRow, JobStatus, MemberRow, MetaRow,
@@ -227,6 +229,12 @@ pub fn is_daemon(service: &ServiceRow) -> bool {
 /// The number that a tag of Seawall's own ([`seawall_model::own_tags`]) holds. What it may hold was checked when it was set.
 pub fn own_tag(service: &ServiceRow, key: &str) -> Option<u32> {
     service.tags.iter().find(|tag| tag.key() == key)?.value().parse().ok()
+}
+
+/// What becomes of the service's tasks whose instances fall silent. What may be said was checked when it was.
+pub fn loss_policy(service: &ServiceRow) -> LossPolicy {
+    let tag = service.tags.iter().find(|tag| tag.key() == own_tags::LOSS_POLICY);
+    tag.and_then(|tag| LossPolicy::parse(tag.value()).ok()).unwrap_or_default()
 }
 
 /// Whether a service deployment has come to its end.

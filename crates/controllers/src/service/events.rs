@@ -70,14 +70,21 @@ pub(crate) fn protected(view: &View<'_>, stops: &Stops<'_>, step: &mut Step) {
     }
 }
 
-/// Instances of the service's tasks fell silent; or they did, and replacement is held.
+/// Instances of the service's tasks fell silent: their tasks are replaced, waited for, or replacement is held.
 pub(crate) fn lost(view: &View<'_>, step: &mut Step) {
-    let code = match view.now.hold_replacement {
-        true => ServiceEventCode::MassLossHold,
-        false => ServiceEventCode::InstanceLost,
-    };
+    if view.now.hold_replacement {
+        return say_lost(view, ServiceEventCode::MassLossHold, &view.unreachable, step);
+    }
+    let awaited: Vec<&TaskRow> = view.awaited().collect();
+    let is_awaited = |task: &TaskRow| awaited.iter().any(|other| other.id == task.id);
+    let others: Vec<&TaskRow> = view.unreachable.iter().copied().filter(|task| !is_awaited(task)).collect();
+    say_lost(view, ServiceEventCode::InstanceLost, &others, step);
+    say_lost(view, ServiceEventCode::InstanceAwaited, &awaited, step);
+}
+
+fn say_lost(view: &View<'_>, code: ServiceEventCode, tasks: &[&TaskRow], step: &mut Step) {
     let said = last_event(view, code).unwrap_or(i64::MIN);
-    let new: Vec<&TaskRow> = view.unreachable.iter().copied().filter(|t| t.unreachable_since_ms > said).collect();
+    let new: Vec<&TaskRow> = tasks.iter().copied().filter(|t| t.unreachable_since_ms > said).collect();
     let Some(at_ms) = new.iter().map(|t| t.unreachable_since_ms).max() else { return };
     let (count, detail) = (new.len() as u32, instances(view, &new));
     step.push(view, ServiceEventRow { at_ms, code: code.into(), count, detail, ..ServiceEventRow::default() });

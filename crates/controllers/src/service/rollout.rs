@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use seawall_model::{ClusterId, InstanceId};
+use seawall_model::{ClusterId, InstanceId, LossPolicy};
 use seawall_proto::internal::v1::TaskRow;
 use seawall_scheduler::{Reserved, Spread, fits_after};
 
@@ -60,7 +60,7 @@ impl Starts {
 pub(crate) fn starts(view: &View<'_>, limits: Limits) -> Starts {
     // What was given up starts nothing more, until the service is updated.
     let desired = if breaker::has_tripped(view) { 0 } else { view.desired() };
-    let held = if view.now.hold_replacement { view.unreachable.len() } else { 0 };
+    let held = if view.now.hold_replacement { view.unreachable.len() } else { view.awaited().count() };
     let have = view.good.len() + view.proposed as usize;
     let existing = have + view.outgoing.len() + view.leaving.len() + view.proposed_old as usize;
     Starts { missing: desired.saturating_sub(have + held), room: limits.total_max.saturating_sub(existing) }
@@ -73,7 +73,7 @@ pub(crate) fn stops<'a>(view: &View<'a>, limits: Limits, starts: Starts, unplace
     let surplus = view.good.len().saturating_sub(view.desired());
     let leaving = match rebalance::is_moving(view) {
         true => rebalance::leaving(view, surplus),
-        false => scale::choose(view, &view.good, surplus, &mut budget),
+        false => surplus_of(view, surplus, &mut budget),
     };
     stops.scaling.extend(leaving.iter().map(|member| member.task));
     for member in outgoing_stops(view, limits, starts, unplaced, &mut budget) {
@@ -82,6 +82,19 @@ pub(crate) fn stops<'a>(view: &View<'a>, limits: Limits, starts: Starts, unplace
     }
     stops.unreachable = replaced(view);
     stops
+}
+
+/// Which of the tasks that stay are too many. Where a silent task is kept until its replacement is healthy, it is the replacement
+/// that goes once the task is back first.
+fn surplus_of<'a>(view: &View<'a>, surplus: usize, budget: &mut usize) -> Vec<Member<'a>> {
+    if view.loss != LossPolicy::Keep {
+        return scale::choose(view, &view.good, surplus, budget);
+    }
+    let (healthy, others): (Vec<_>, Vec<_>) =
+        view.good.iter().copied().partition(|m| m.condition == Condition::Healthy);
+    let mut chosen = scale::choose(view, &others, surplus, budget);
+    chosen.extend(scale::choose(view, &healthy, surplus - chosen.len(), budget));
+    chosen
 }
 
 fn outgoing_stops<'a>(
@@ -152,9 +165,13 @@ fn in_the_way<'a>(view: &View<'a>, running: &[Member<'a>]) -> Vec<Member<'a>> {
 }
 
 /// Unreachable tasks whose places are taken: they stop when they come back. Those that nothing replaces yet stay wanted,
-/// for their instance may return first, and so do protected ones. Proposals do not count: they may be refused.
+/// for their instance may return first, and so do protected ones. Proposals do not count: they may be refused. Where the service
+/// keeps silent tasks, what is not healthy replaces none.
 fn replaced<'a>(view: &View<'a>) -> Vec<&'a TaskRow> {
-    let present = view.good.len() + view.outgoing.len();
+    let present = match view.loss {
+        LossPolicy::Keep => view.healthy(),
+        LossPolicy::Replace { .. } => view.good.len() + view.outgoing.len(),
+    };
     let keep = view.desired().saturating_sub(present);
     let mut tasks = if view.now.hold_replacement { Vec::new() } else { view.to_replace() };
     tasks.sort_by_key(|t| (t.deployment_id == view.primary.id, t.unreachable_since_ms, t.id.map(|id| (id.hi, id.lo))));

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
+use seawall_model::{ClusterId, DeploymentId, InstanceId, LossPolicy, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::internal::v1::{
     DeploymentRow, Health, InstanceRow, InstanceStatus, ServiceRow, ServiceStatusCode, TaskDefinitionRow, TaskRow,
     TaskStatus, ZoneState,
 };
 use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Strategy, instances_for};
-use seawall_state::{State, is_daemon, own_tag, task_id};
+use seawall_state::{State, is_daemon, loss_policy, own_tag, task_id};
 
 use super::{backoff::STABLE_MS, breaker};
 use crate::Now;
@@ -50,6 +50,8 @@ pub(crate) struct View<'a> {
     pub belongs: Option<BTreeSet<InstanceId>>,
     /// How long a task without a health check has to last until it counts as healthy, where the service says so.
     pub healthy_after_ms: Option<i64>,
+    /// What becomes of tasks on instances that fall silent.
+    pub loss: LossPolicy,
     /// Of the primary deployment, on an ACTIVE instance, not unhealthy: they stay unless there are too many.
     pub good: Vec<Member<'a>>,
     /// Of an old deployment, on an instance that drains, or unhealthy: they go when others have taken their place.
@@ -90,6 +92,7 @@ impl<'a> View<'a> {
             primary,
             belongs: None,
             healthy_after_ms: own_tag(service, own_tags::HEALTHY_AFTER).map(|seconds| i64::from(seconds) * 1000),
+            loss: loss_policy(service),
             good: Vec::new(),
             outgoing: Vec::new(),
             leaving: Vec::new(),
@@ -144,6 +147,27 @@ impl<'a> View<'a> {
     pub fn to_replace(&self) -> Vec<&'a TaskRow> {
         let is_given_up = |task: &&TaskRow| self.belongs.is_none() && !self.is_protected(task);
         self.unreachable.iter().copied().filter(is_given_up).collect()
+    }
+
+    /// Those of them that nothing takes the place of yet: their instance may be back before the service's wait is over.
+    pub fn awaited(&self) -> impl Iterator<Item = &'a TaskRow> {
+        let now_ms = self.now.cluster_time_ms;
+        self.unreachable.iter().copied().filter(move |task| self.awaited_until_ms(task).is_some_and(|at| at > now_ms))
+    }
+
+    /// Cluster time until which the instance of a silent task is waited for. What goes anyway, by a rollout or an operator's
+    /// word, is not.
+    fn awaited_until_ms(&self, task: &TaskRow) -> Option<i64> {
+        let LossPolicy::Replace { after_s: after_s @ 1.. } = self.loss else { return None };
+        let instance = self.state.instances.get(&InstanceId(task.instance_id))?;
+        let stays = task.deployment_id == self.primary.id && self.takes_tasks(instance);
+        stays.then(|| task.unreachable_since_ms.saturating_add(i64::from(after_s) * 1000))
+    }
+
+    /// Whether tasks may stay on an instance as far as operators say.
+    fn takes_tasks(&self, instance: &InstanceRow) -> bool {
+        let is_evacuating = self.state.zone_state(&instance.zone) == ZoneState::Evacuating;
+        instance.status() == InstanceStatus::Active && !is_evacuating
     }
 
     /// No scale-in or deployment stops the task now.
@@ -231,8 +255,7 @@ impl<'a> View<'a> {
             .or_insert_with(|| has_essential_check(self.state, TaskDefinitionId(task.task_definition_id)));
         let member = Member { task, zone: &instance.zone, condition: self.condition(task, has_check) };
         let stays = task.deployment_id == self.primary.id
-            && instance.status() == InstanceStatus::Active
-            && self.state.zone_state(&instance.zone) != ZoneState::Evacuating
+            && self.takes_tasks(instance)
             && member.condition != Condition::Unhealthy;
         if stays { self.good.push(member) } else { self.outgoing.push(member) }
     }
@@ -266,7 +289,8 @@ impl<'a> View<'a> {
         is_asked && self.now.cluster_time_ms < self.healthy_at_ms(task)
     }
 
-    /// When the next task changes without anybody saying so: it has lasted, or its grace or protection is over.
+    /// When the next task changes without anybody saying so: it has lasted, or its grace, its protection or the wait for its
+    /// instance is over.
     pub fn next_change_ms(&self) -> Option<i64> {
         let young = self.members().filter(|m| m.condition == Condition::Starting);
         let change_ms = |task: &TaskRow| match task.health() {
@@ -274,7 +298,8 @@ impl<'a> View<'a> {
             Health::Unknown | Health::Healthy => self.healthy_at_ms(task),
         };
         let protected = self.members().map(|m| m.task.protected_until_ms);
-        let changes = young.map(|m| change_ms(m.task)).chain(protected);
+        let awaited = self.unreachable.iter().filter_map(|task| self.awaited_until_ms(task));
+        let changes = young.map(|m| change_ms(m.task)).chain(protected).chain(awaited);
         changes.filter(|at_ms| *at_ms > self.now.cluster_time_ms).min()
     }
 

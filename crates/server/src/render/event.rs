@@ -49,6 +49,9 @@ fn sentence(event: &ServiceEventRow) -> String {
         ServiceEventCode::InstanceLost => {
             format!("lost contact with {number} tasks on (container-instance {detail}) and replaces them.")
         }
+        ServiceEventCode::InstanceAwaited => format!(
+            "lost contact with {number} tasks on (container-instance {detail}) and waits for it before it replaces them."
+        ),
         ServiceEventCode::StoredOnly => format!("{detail} is stored but has no effect in this version"),
         ServiceEventCode::NotBalanced => format!("is not AZ balanced with {detail}. AZ Rebalancing in progress."),
         ServiceEventCode::Balanced => format!("is AZ balanced with {detail}."),
