@@ -4,7 +4,10 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use seawall_model::{is_ecs_name, is_instance_id, is_zone, limits::ATTRIBUTES_MAX};
 
-use crate::{error::AgentError, runtime::fake::FakeConfig};
+use crate::{
+    error::AgentError,
+    runtime::{GUARD_ATTRIBUTE, fake::FakeConfig},
+};
 
 /// Characters of an instance's id, and of an attribute's name or value: what the cluster takes.
 const CHARS_MAX: usize = 128;
@@ -128,6 +131,9 @@ fn wrong_attribute(name: &str, value: &str) -> Option<String> {
     if name.starts_with("ecs.") {
         return Some(format!("--attributes {name}: names that begin with ecs. are the agent's own; choose another"));
     }
+    if name == GUARD_ATTRIBUTE {
+        return Some(format!("--attributes {name}: the agent says so itself where it can run a guard; choose another"));
+    }
     if !(1..=CHARS_MAX).contains(&name.len()) || !name.chars().all(name_char) {
         return Some(format!("--attributes {name:?}: a name has 1 to {CHARS_MAX} letters, digits and _ - . / \\"));
     }
@@ -209,6 +215,7 @@ mod tests {
         let spaced = AgentConfig { instance_id: Some("my host".into()), ..config() };
         assert!(refusal(&spaced).starts_with("--instance-id \"my host\""));
         assert!(refusal(&with("ecs.os-family", "DEBIAN")).contains("the agent's own"));
+        assert!(refusal(&with("seawall.guard", "")).contains("can run a guard"));
         for (name, value) in [("", "v"), ("a b", "v"), ("a", " v"), ("a", "ü"), ("a", &"v".repeat(129))] {
             assert!(refusal(&with(name, value)).starts_with("--attributes"), "{name}={value}");
         }

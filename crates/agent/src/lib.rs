@@ -7,6 +7,7 @@
 mod config;
 pub mod engine;
 mod error;
+pub mod guard;
 mod machine;
 mod news;
 pub mod pause;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 
 pub use config::{AgentConfig, DEFAULT_DOCKER_SOCKET, DEFAULT_RESERVED_PORTS, ImagePull, RuntimeKind};
 pub use error::AgentError;
+pub use guard::guard_main;
 pub use shim::shim_main;
 pub use trust::Trust;
 

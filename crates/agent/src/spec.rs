@@ -10,6 +10,9 @@ use seawall_proto::{
 
 use crate::pause;
 
+/// The variable that holds a task's fencing token.
+const FENCING_TOKEN: &str = "SEAWALL_FENCING_TOKEN";
+
 /// Whose containers they are. Agents of several clusters may share one engine: each touches only its own.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Owner {
@@ -116,6 +119,11 @@ impl TaskSpec {
             let of_this = overrides.container_overrides.iter().filter(|o| o.name == name);
             of_this.for_each(|o| merge(container, o));
         }
+        if assignment.fencing_token != 0 {
+            let token =
+                KeyValuePair { name: Some(FENCING_TOKEN.into()), value: Some(assignment.fencing_token.to_string()) };
+            containers.iter_mut().for_each(|container| set_variable(&mut container.environment, &token));
+        }
         let number = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or_default();
         let shared = pause::Shared {
             network: definition.network_mode.as_deref() == Some(pause::AWSVPC),
@@ -164,6 +172,11 @@ impl TaskSpec {
     /// The volume called `name`.
     pub fn volume(&self, name: &str) -> Option<&Volume> {
         self.volumes.iter().find(|v| v.name() == name)
+    }
+
+    /// Whether it is of those of which at most one may be alive.
+    pub fn is_guarded(&self) -> bool {
+        self.assignment.fencing_token != 0
     }
 
     /// Whether the exit of a container ends the task: the default.

@@ -28,10 +28,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// this one, to which the kernel ties the task.
 const SHIM: &str = "shim";
 
+/// Ends process tasks and containers whose agent's lease is over: a program of its own for the same reasons.
+const GUARD: &str = "guard";
+
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == SHIM) {
-        return seawall_agent::shim_main(words);
+    match words.next() {
+        Some(word) if word == SHIM => return seawall_agent::shim_main(words),
+        Some(word) if word == GUARD => return seawall_agent::guard_main(words),
+        _ => {}
     }
     match run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -55,6 +55,7 @@ pub struct Elapsed;
 pub(crate) trait Platform: Send + Sync + 'static {
     fn now(&self) -> Instant;
     fn wall_ms(&self) -> i64;
+    fn boottime(&self) -> Duration;
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()>;
     fn spawn(&self, env: &Env, kind: TaskKind, future: BoxFuture<'static, ()>) -> Task;
     fn thread(&self, env: &Env, name: &'static str, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()>;
@@ -124,6 +125,11 @@ impl Env {
     /// The wall clock, epoch milliseconds. For display and for the leader's stamp of cluster time only.
     pub fn wall_ms(&self) -> i64 {
         self.platform.wall_ms()
+    }
+
+    /// Since the machine's boot, the time in which it was suspended included: the same for all its processes.
+    pub fn boottime(&self) -> Duration {
+        self.platform.boottime()
     }
 
     /// Waits.

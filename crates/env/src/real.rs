@@ -70,6 +70,12 @@ impl Platform for Real {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
+    fn boottime(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        // Neither is ever negative.
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+    }
+
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
         let _timers = self.runtime.enter();
         Box::pin(tokio::time::sleep_until(*START + at.0))

@@ -23,6 +23,7 @@ const BANNED: &[(&str, &str)] = &[
 /// Leaf files that hold a facility of the machine which has no place in `Env`, each with its reason.
 const LEAVES: &[(&str, &str)] = &[
     ("agent/src/shim/", "the shim is a program of its own, the parent of a process task"),
+    ("agent/src/guard/", "the guard is a program of its own, beside the agent that talks with it over a socket"),
     ("agent/src/runtime/process/host.rs", "starts shims, and appends to and locks files that they share"),
 ];
 

@@ -76,3 +76,9 @@ pub const JOB_RETRIES_MAX: u32 = 1000;
 pub const JOB_DEADLINE_S_MAX: u64 = 90 * 24 * 60 * 60;
 /// Longest wait before a job's retry.
 pub const JOB_RETRY_WAIT_S_MAX: u64 = 10 * 60;
+
+/// How long a task with a fencing token may live from when its agent sent the beat that the last grant answers. Part of the
+/// protocol: a leader with a shorter one would not wait out the grants of another.
+pub const GUARD_LEASE_MS: u32 = 9000;
+/// How long a guard may take to end a task whose time is over.
+pub const GUARD_STOP_MS: u32 = 2000;

@@ -18,6 +18,8 @@ pub struct Constraints {
     pub max_per_instance: Option<u32>,
     /// Tasks of the service that one zone may have more than another.
     pub max_zone_skew: Option<u32>,
+    /// Only where a guard can end the task.
+    pub guarded: bool,
     /// Each must hold for the instance.
     pub member_of: Vec<Expression>,
 }

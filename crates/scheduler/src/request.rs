@@ -7,7 +7,7 @@ use seawall_proto::{
     internal::v1::{InstanceStatus, ServiceRow, TaskSize},
     v1::CreateServiceRequest,
 };
-use seawall_state::{State, effective_size, own_tag, service_group};
+use seawall_state::{State, effective_size, is_at_most_one, own_tag, service_group};
 
 use crate::{Constraints, Fargate, Overlay, Pool, Share, Strategy};
 
@@ -100,6 +100,7 @@ impl PlaceRequest {
                 constraints: Constraints {
                     max_per_instance,
                     max_zone_skew,
+                    guarded: is_at_most_one(service),
                     ..Constraints::of(definition, &spec.placement_constraints)?
                 },
                 pool: Pool::of_launch_type(state, cluster, launch, fargate),

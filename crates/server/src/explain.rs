@@ -1,6 +1,9 @@
 //! Why a service, task or instance is as it is: plain sentences, and the planner's verdict on every instance.
 
-use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, ServiceId, TaskDefinitionId};
+use seawall_model::{
+    ApiError, ClusterId, ErrorCode, InstanceId, LossPolicy, ServiceId, TaskDefinitionId,
+    limits::{GUARD_LEASE_MS, GUARD_STOP_MS},
+};
 use seawall_proto::{
     internal::v1::{InstanceRow, ServiceRow, TaskRow, TaskStatus},
     v1::{ExplainResponse, FilterCount, InstanceVerdict},
@@ -60,6 +63,7 @@ fn explain_service(state: &State, row: &ServiceRow, fargate: Fargate) -> Explain
     if lost > 0 {
         summary.push(format!("{lost} tasks stand on instances that do not answer"));
     }
+    summary.extend(what_is_waited_for(state, row));
     let mut stopped: Vec<_> = state.tasks_of_service(id).filter(|t| !is_live(t)).collect();
     stopped.sort_by_key(|t| std::cmp::Reverse(t.stopped_at_ms));
     for task in stopped.iter().take(REASONS_MAX) {
@@ -76,6 +80,35 @@ fn explain_service(state: &State, row: &ServiceRow, fargate: Fargate) -> Explain
     response(state, summary, explanation)
 }
 
+/// What the service's loss policy makes of tasks that do not answer.
+fn what_is_waited_for(state: &State, row: &ServiceRow) -> Vec<String> {
+    let policy = seawall_state::loss_policy(row);
+    let tasks = state.live_tasks_of_service(ServiceId(row.id));
+    let silent = tasks.filter(|task| task.unreachable_since_ms != 0).take(REASONS_MAX);
+    silent.filter_map(|task| waits_for(state, policy, task)).collect()
+}
+
+fn waits_for(state: &State, policy: LossPolicy, task: &TaskRow) -> Option<String> {
+    let instance = state.instances.get(&InstanceId(task.instance_id));
+    let on = instance.map_or("an instance that was deregistered", |row| &row.ec2_instance_id);
+    let id = render::task::id(task);
+    match policy {
+        LossPolicy::Replace { after_s: 0 } => None,
+        LossPolicy::Replace { after_s } => {
+            let silent_s = (state.meta.cluster_time_ms - task.unreachable_since_ms) / 1000;
+            Some(format!(
+                "loss policy replace-after: task {id} on {on} is waited for, for {after_s} s; {silent_s} s ago it was lost"
+            ))
+        }
+        LossPolicy::Keep => Some(format!("loss policy keep: task {id} on {on} stays wanted until another is healthy")),
+        LossPolicy::AtMostOne => Some(format!(
+            "loss policy at-most-one: another task waits until its guard has surely ended task {id}, which may still run on {on}: \
+             {} s after its agent's last grant, or after an election",
+            (GUARD_LEASE_MS + GUARD_LEASE_MS / 10 + GUARD_STOP_MS).div_ceil(1000)
+        )),
+    }
+}
+
 fn explain_task(state: &State, task: &TaskRow) -> ExplainResponse {
     let mut summary = vec![format!(
         "task {} is {}, wanted {}",
@@ -83,6 +116,12 @@ fn explain_task(state: &State, task: &TaskRow) -> ExplainResponse {
         render::task::status(task.last_status),
         if task.desired_running { "RUNNING" } else { "STOPPED" }
     )];
+    if task.fencing_token != 0 {
+        summary.push(format!(
+            "its fencing token is {}: that of a task of the service after it is larger",
+            task.fencing_token
+        ));
+    }
     if !task.placement_note.is_empty() {
         summary.push(format!("placed: {}", task.placement_note));
     }

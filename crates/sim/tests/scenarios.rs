@@ -91,6 +91,10 @@ scenarios! {
     a_daemon_follows_its_instances,
     a_daemon_is_updated_while_leaders_die,
     a_daemon_leaves_an_instance_last,
+    a_paused_agent_keeps_no_task_alive,
+    a_cut_off_task_ends_before_another_starts,
+    elections_end_no_guarded_task,
+    at_most_one_is_alive_whatever_happens,
     random_faults,
     random_faults_of_members,
 }

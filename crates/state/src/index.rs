@@ -48,6 +48,8 @@ pub struct Indexes {
     /// (service, STOPPED, task): the live ones are found without passing those that are only kept.
     pub(crate) tasks_by_service: OrdSet<(ServiceId, bool, TaskId)>,
     pub(crate) tasks_by_instance: OrdSet<(InstanceId, TaskId)>,
+    /// Tasks that are not known to have stopped and have a fencing token, by instance.
+    pub(crate) guarded: OrdMap<InstanceId, u32>,
     /// Standalone tasks only: a service's are found by the service.
     pub(crate) tasks_by_group: OrdSet<(ClusterId, Arc<str>, TaskId)>,
     /// (cluster, changed, task): the first stopped leave first, whatever the agents' clocks say.
@@ -425,6 +427,12 @@ impl Indexes {
         replace(&mut self.tasks_by_service, old.and_then(service), new.and_then(service));
         let instance = |row: &TaskRow| is_live(row).then(|| (InstanceId(row.instance_id), task_id_of(row)));
         replace(&mut self.tasks_by_instance, old.and_then(instance), new.and_then(instance));
+        let guarded = |row: &TaskRow| is_live(row) && row.fencing_token != 0;
+        if old.is_some_and(guarded) != new.is_some_and(guarded)
+            && let Some(row) = new.or(old)
+        {
+            count(&mut self.guarded, InstanceId(row.instance_id), new.is_some_and(guarded));
+        }
         let stopped =
             |row: &TaskRow| (!is_live(row)).then(|| (ClusterId(row.cluster_id), row.changed, task_id_of(row)));
         replace(&mut self.stopped_by_cluster, old.and_then(stopped), new.and_then(stopped));

@@ -51,6 +51,11 @@ pub const CLUSTER_VERSION: u32 = 2;
 /// The attribute that every task shows of its instance.
 pub const ARCHITECTURE_ATTRIBUTE: &str = "ecs.cpu-architecture";
 
+/// The attribute by which a task shows its fencing token.
+pub const FENCING_TOKEN_ATTRIBUTE: &str = "seawall.fencing-token";
+/// The attribute of instances whose agents can run a guard.
+pub const GUARD_ATTRIBUTE: &str = "seawall.guard";
+
 /// (account, cluster, operation, token)
 pub type ClientTokenKey = (u32, u64, String, String);
 
@@ -235,6 +240,16 @@ pub fn own_tag(service: &ServiceRow, key: &str) -> Option<u32> {
 pub fn loss_policy(service: &ServiceRow) -> LossPolicy {
     let tag = service.tags.iter().find(|tag| tag.key() == own_tags::LOSS_POLICY);
     tag.and_then(|tag| LossPolicy::parse(tag.value()).ok()).unwrap_or_default()
+}
+
+/// Whether a service never has two tasks alive.
+pub fn is_at_most_one(service: &ServiceRow) -> bool {
+    loss_policy(service) == LossPolicy::AtMostOne
+}
+
+/// Whether tasks of such services may stand on an instance. What an API call says of it does not count.
+pub fn has_guard(instance: &InstanceRow) -> bool {
+    instance.attributes.iter().any(|attribute| attribute.name == GUARD_ATTRIBUTE && !attribute.custom)
 }
 
 /// Whether a service deployment has come to its end.

@@ -196,6 +196,16 @@ impl State {
         self.index.tasks_by_instance.range(range).filter_map(|(_, id)| self.tasks.get(id))
     }
 
+    /// Instances that have tasks with a fencing token, deregistered ones whose tasks may still run included.
+    pub fn guarded_instances(&self) -> impl Iterator<Item = InstanceId> {
+        self.index.guarded.keys().copied()
+    }
+
+    /// Whether an instance has such tasks.
+    pub fn is_guarded(&self, instance: InstanceId) -> bool {
+        self.index.guarded.contains_key(&instance)
+    }
+
     /// Groups of the wanted tasks of an instance, one for each task.
     pub fn groups_on_instance(&self, instance: InstanceId) -> impl Iterator<Item = &str> {
         self.tasks_of_instance(instance).filter(|row| counts_of(row).wanted > 0).map(|row| row.group.as_str())

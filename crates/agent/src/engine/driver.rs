@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use seawall_proto::internal::v1::TaskStatus;
 
 use super::{
-    Shared, order, pull, run,
+    Shared, guarded, order, pull, run,
     slot::{Ending, Slot},
     start, stop,
 };
@@ -19,6 +19,9 @@ pub async fn drive(shared: Arc<Shared>, slot: Arc<Slot>) {
     tracing::info!(task = %slot.id(), reason = ending.reason, "task stops");
     stop::run(&shared, &slot, ending).await;
     tracing::info!(task = %slot.id(), "task stopped");
+    if slot.spec.is_guarded() {
+        shared.lease.forget(slot.id()).await;
+    }
     shared.board.save(slot.id());
     shared.stopped.notify_one();
 }
@@ -54,6 +57,7 @@ async fn begin(shared: &Shared, slot: &Slot) -> Result<(), Ending> {
     }
     check(shared, slot)?;
     pull::run(shared, slot).await?;
+    guarded::bind(shared, slot).await?;
     start::run(shared, slot).await?;
     let wall_ms = shared.env.wall_ms();
     slot.change(|state| {

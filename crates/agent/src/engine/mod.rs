@@ -7,9 +7,11 @@ mod accept;
 mod adopt;
 mod board;
 mod driver;
+mod guarded;
 mod health;
 mod images;
 mod journal;
+mod lease;
 mod look;
 mod order;
 mod pull;
@@ -44,6 +46,7 @@ use crate::{
 };
 use board::Board;
 use images::Images;
+use lease::Lease;
 use slot::Slot;
 
 /// Containers that are made and started at the same time: more makes an engine slower, not faster.
@@ -81,6 +84,7 @@ pub(crate) struct Shared {
     owner: Owner,
     board: Arc<Board>,
     images: Images,
+    lease: Lease,
     starts: Semaphore,
     tasks: Mutex<BTreeMap<TaskId, Arc<Slot>>>,
     stopped: Notify,
@@ -110,6 +114,7 @@ impl Engine {
     ) -> RuntimeResult<Engine> {
         let shared = Arc::new(Shared {
             images: Images::new(env.clone(), runtime.clone(), settings.image_pull),
+            lease: Lease::new(env.clone(), runtime.guard()),
             env,
             runtime,
             settings,
@@ -130,6 +135,7 @@ impl Engine {
             env.spawn(TaskKind::vital("look at containers"), look::run(shared.clone())),
             env.spawn(TaskKind::vital("task journal"), journal::run(shared.clone(), store.clone())),
             env.spawn(TaskKind::vital("task sweeper"), sweep::run(shared.clone())),
+            env.spawn(TaskKind::vital("lease"), keep_lease(shared.clone())),
         ];
         Ok(Engine { shared, helpers })
     }
@@ -141,6 +147,11 @@ impl Engine {
         reports.sort_by_key(|report| report.status == i32::from(TaskStatus::Stopped));
         reports.truncate(HELLO_TASKS_MAX);
         reports
+    }
+
+    /// The cluster grants the instance a lease from `sent` on, by the machine's boottime.
+    pub fn granted(&self, instance: u64, sent: Duration, length: Duration) {
+        self.shared.lease.granted(instance, sent, length);
     }
 
     /// Changes whenever there is something to report.
@@ -184,6 +195,10 @@ impl Engine {
     }
 }
 
+async fn keep_lease(shared: Arc<Shared>) {
+    shared.lease.keep().await;
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         self.helpers.iter().for_each(Task::abort);
@@ -210,7 +225,8 @@ impl Shared {
             tokio::select! {
                 biased;
                 _ = closed.wait_for(|closed| *closed) => {}
-                () = driver::drive(shared, slot) => {}
+                () = driver::drive(shared.clone(), slot.clone()) => {}
+                () = guarded::watch(&shared, &slot) => {}
             }
         });
     }

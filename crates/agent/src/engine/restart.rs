@@ -9,7 +9,7 @@ use std::time::Duration;
 use seawall_proto::v1::{ContainerDefinition, ContainerRestartPolicy};
 
 use super::{
-    Shared,
+    Shared, guarded,
     slot::{ContainerState, Slot},
 };
 use crate::runtime::{Fault, Phase};
@@ -44,7 +44,12 @@ pub async fn run(shared: &Shared, slot: &Slot, index: usize) {
     let permit = shared.starts.acquire().await;
     // The semaphore is never closed; without a permit the start would only be less orderly.
     let _permit = permit.ok();
-    match shared.runtime.restart(&container).await {
+    let runtime_id = slot.state().containers[index].runtime_id.clone();
+    let restarted = match guarded::may_start(shared, slot, &container, &runtime_id).await {
+        Ok(()) => shared.runtime.restart(&container).await,
+        Err(error) => Err(error),
+    };
+    match restarted {
         Ok(bindings) => {
             let now = shared.env.now();
             slot.change(|state| {

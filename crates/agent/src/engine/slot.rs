@@ -108,6 +108,8 @@ pub struct State {
     pub finished: Option<Instant>,
     /// Its containers are removed.
     pub cleaned: bool,
+    /// Of the lease that it began under, where it needs one.
+    pub generation: Option<u64>,
 }
 
 /// Epoch milliseconds; 0: has not happened.
@@ -147,6 +149,7 @@ impl Slot {
             times: Times::default(),
             finished: None,
             cleaned: false,
+            generation: None,
         };
         Slot { spec: Arc::new(spec), env, board, state: Mutex::new(state), changes: watch::Sender::new(0) }
     }
@@ -211,6 +214,17 @@ impl Slot {
     pub async fn stop_wanted(&self) -> Ending {
         let wanted = self.until(None, |slot| slot.state().stop_wanted.clone()).await;
         wanted.unwrap_or_else(Ending::wanted)
+    }
+
+    /// It lives under this generation of the lease.
+    pub fn bind(&self, generation: u64) {
+        self.state().generation = Some(generation);
+        self.wake();
+    }
+
+    /// The generation that it lives under.
+    pub fn generation(&self) -> Option<u64> {
+        self.state().generation
     }
 
     /// The cluster named it in this epoch.

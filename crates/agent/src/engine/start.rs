@@ -4,7 +4,7 @@ use seawall_env::Instant;
 use seawall_proto::internal::v1::PortBinding;
 
 use super::{
-    Shared,
+    Shared, guarded,
     order::{self, Next},
     pull,
     slot::{Ending, Slot},
@@ -90,7 +90,12 @@ async fn make_and_start(shared: &Shared, slot: &Slot, index: usize) -> Result<Ru
     let _permit = permit.ok();
     let made = make(shared, slot, index).await;
     let Ok(id) = made else { return Ok(made.map(|id| (id, Vec::new()))) };
-    let started = shared.runtime.start(&slot.container(index)).await;
+    let container = slot.container(index);
+    let runtime_id = id.clone().unwrap_or_else(|| slot.state().containers[index].runtime_id.clone());
+    if let Err(error) = guarded::may_start(shared, slot, &container, &runtime_id).await {
+        return Ok(Err(error));
+    }
+    let started = shared.runtime.start(&container).await;
     Ok(started.map(|bindings| (id, bindings)).map_err(|error| error.or(Fault::Start)))
 }
 

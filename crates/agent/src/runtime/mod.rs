@@ -19,6 +19,7 @@ pub use error::{Fault, RuntimeError};
 
 use crate::{
     config::ImagePull,
+    guard::{MaybeGuard, Target},
     spec::{ContainerSpec, Kept, Owner, TaskSpec},
 };
 
@@ -189,9 +190,22 @@ pub trait Runtime: Send + Sync + 'static {
     /// missed.
     fn events<'a>(&'a self, owner: &'a Owner) -> Call<'a, mpsc::Receiver<Event>>;
 
+    /// What ends its tasks beside it; `None` where nothing does.
+    fn guard(&self) -> MaybeGuard {
+        None
+    }
+
+    /// By what a guard finds the processes of a container, whose id on the engine is `id`.
+    fn target(&self, _container: &ContainerSpec, _id: &str) -> Option<Target> {
+        None
+    }
+
     /// Its log.
     fn logs<'a>(&'a self, container: &'a ContainerSpec, query: LogQuery) -> Call<'a, LogLines>;
 }
+
+/// The attribute of instances whose agents can run a guard.
+pub(crate) const GUARD_ATTRIBUTE: &str = "seawall.guard";
 
 /// The first of `members` that is used, but for those that the operator has tasks do without.
 pub(crate) fn first_used(inert: &[String], members: &[(&'static str, bool)]) -> Option<&'static str> {

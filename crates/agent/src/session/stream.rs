@@ -61,6 +61,10 @@ pub(super) struct Stream<'a> {
     silence: Duration,
     reports: Reports,
     logs: Logs,
+    /// Of the instance, as the cluster knows it.
+    instance: u64,
+    /// A task waits for a grant, which answers a beat.
+    beats_at_once: bool,
     /// A whole sync of which the end has not come yet.
     sync: Option<(u64, Vec<Assignment>)>,
     kept: (Position, Instant),
@@ -77,6 +81,8 @@ impl<'a> Stream<'a> {
             incoming,
             heard: now,
             silence: Duration::ZERO,
+            instance: 0,
+            beats_at_once: false,
             reports: Reports::default(),
             sync: None,
         }
@@ -106,6 +112,7 @@ impl<'a> Stream<'a> {
         self.agent.start_engine().await?;
         self.silence = Duration::from_millis(welcome.lease_ms.into()) / SILENCES_A_LEASE;
         self.heard = self.agent.env.now();
+        self.instance = welcome.instance_id;
         let beat = Duration::from_millis(u64::from(welcome.beat_ms).max(1));
         match self.attend(beat).await {
             Ok(never) => match never {},
@@ -117,12 +124,15 @@ impl<'a> Stream<'a> {
         let mut changes = engine(self.agent).changes();
         let mut next_beat = self.agent.env.now();
         loop {
+            if std::mem::take(&mut self.beats_at_once) {
+                next_beat = self.agent.env.now();
+            }
             changes.borrow_and_update();
             self.report().await?;
             let now = self.agent.env.now();
             if now >= next_beat {
                 next_beat = now + beat;
-                self.send(agent_message::Kind::Beat(AgentBeat { wall_ms: self.agent.env.wall_ms() })).await?;
+                self.send(agent_message::Kind::Beat(self.now_beat())).await?;
                 self.keep_position(KEEP_POSITION).await;
             }
             let silent = self.agent.env.sleep_until(self.heard + self.silence);
@@ -140,6 +150,11 @@ impl<'a> Stream<'a> {
                 _ = changes.changed(), if self.reports.has_room() => {}
             }
         }
+    }
+
+    fn now_beat(&self) -> AgentBeat {
+        let boottime_ms = u64::try_from(self.agent.env.boottime().as_millis()).unwrap_or_default();
+        AgentBeat { wall_ms: self.agent.env.wall_ms(), boottime_ms }
     }
 
     async fn send(&self, kind: agent_message::Kind) -> Result<(), End> {
@@ -190,7 +205,14 @@ impl<'a> Stream<'a> {
         let epoch = message.epoch;
         match message.kind {
             Some(member_message::Kind::Beat(beat)) => self.learn(beat.client_addresses).await,
-            Some(member_message::Kind::Assign(assign)) => engine(self.agent).assign(epoch, assign.assignments),
+            Some(member_message::Kind::Assign(assign)) => {
+                self.beats_at_once |= assign.assignments.iter().any(waits_for_grant);
+                engine(self.agent).assign(epoch, assign.assignments);
+            }
+            Some(member_message::Kind::Grant(grant)) => {
+                let (sent, length) = (grant.boottime_ms, u64::from(grant.lease_ms));
+                engine(self.agent).granted(self.instance, Duration::from_millis(sent), Duration::from_millis(length));
+            }
             Some(member_message::Kind::Sync(sync)) => self.sync(epoch, sync).await?,
             Some(member_message::Kind::ReportAck(ack)) => self.reports.acknowledged(engine(self.agent), ack.sequence),
             Some(member_message::Kind::StopUnknown(stop)) => {
@@ -224,6 +246,7 @@ impl<'a> Stream<'a> {
             self.sync = Some((chunk.sync_id, all));
             return Ok(());
         }
+        self.beats_at_once |= all.iter().any(waits_for_grant);
         let unknown = engine(self.agent).sync(epoch, all);
         self.keep_position(Duration::ZERO).await;
         if !unknown.is_empty() {
@@ -232,6 +255,10 @@ impl<'a> Stream<'a> {
         }
         Ok(())
     }
+}
+
+fn waits_for_grant(assignment: &Assignment) -> bool {
+    assignment.fencing_token != 0 && assignment.desired_running
 }
 
 /// The engine of an agent that was welcomed.

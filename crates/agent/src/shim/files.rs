@@ -7,7 +7,7 @@ use std::{
     fs::{File, OpenOptions, rename},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -50,6 +50,18 @@ pub struct Spec {
     pub health_check: Option<HealthCheck>,
     /// Its ports.
     pub bindings: Vec<Binding>,
+    /// Asked before the program starts.
+    pub guard: Option<Guarded>,
+}
+
+/// A task that a guard may have ended.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Guarded {
+    /// Where the guard's socket is.
+    pub folder: PathBuf,
+    /// The task's id.
+    pub task: String,
 }
 
 /// A health check.

@@ -15,6 +15,8 @@ use std::{
 
 use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
 
+use crate::guard::task_lives;
+
 use super::{
     become_program::Role,
     children, control,
@@ -107,6 +109,10 @@ fn begin(folder: &Path) -> Result<Option<Shim>, String> {
     let (sender, events) = mpsc::sync_channel(EVENTS_WAITING);
     listen(folder, &sender).map_err(text)?;
 
+    // Last, for this process may have been held up since the agent looked.
+    if spec.guard.as_ref().is_some_and(|guard| !task_lives(&guard.folder, &guard.task)) {
+        return Err("its guard has ended the task".into());
+    }
     let main = children::start(folder, Role::Main, |command| {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
     });

@@ -1,7 +1,7 @@
 //! Events. Each comes once for its cause: what was said already is read from the events in the row, whose times are those of
 //! the cause. So a pass that is lost or repeated neither loses an event nor repeats one.
 
-use seawall_model::{Id128, InstanceId};
+use seawall_model::{Id128, InstanceId, LossPolicy};
 use seawall_proto::internal::v1::{ServiceEventCode, ServiceEventRow, StopCode, TaskRow};
 
 use super::{
@@ -74,6 +74,9 @@ pub(crate) fn protected(view: &View<'_>, stops: &Stops<'_>, step: &mut Step) {
 pub(crate) fn lost(view: &View<'_>, step: &mut Step) {
     if view.now.hold_replacement {
         return say_lost(view, ServiceEventCode::MassLossHold, &view.unreachable, step);
+    }
+    if view.loss == LossPolicy::AtMostOne {
+        return say_lost(view, ServiceEventCode::ReplacementWaits, &view.unreachable, step);
     }
     let awaited: Vec<&TaskRow> = view.awaited().collect();
     let is_awaited = |task: &TaskRow| awaited.iter().any(|other| other.id == task.id);

@@ -5,7 +5,8 @@
 //! where the maximum leaves no room beyond the desired count, or where no instance has room.
 //!
 //! Tasks that were told to stop count against the maximum until they have stopped: with a maximum of 100 % nothing new
-//! runs beside what it replaces. Unreachable tasks count for nothing.
+//! runs beside what it replaces. Unreachable tasks count for nothing, but where at most one task may be alive: there they count
+//! until they have surely ended.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,9 @@ pub(crate) struct Limits {
 impl Limits {
     /// Of the service as it is.
     pub fn new(view: &View<'_>) -> Self {
+        if view.loss == LossPolicy::AtMostOne {
+            return Limits { healthy_min: 0, total_max: view.desired() };
+        }
         Limits::of(view.desired(), view.service.minimum_healthy_percent, view.service.maximum_percent)
     }
 
@@ -62,7 +66,8 @@ pub(crate) fn starts(view: &View<'_>, limits: Limits) -> Starts {
     let desired = if breaker::has_tripped(view) { 0 } else { view.desired() };
     let held = if view.now.hold_replacement { view.unreachable.len() } else { view.awaited().count() };
     let have = view.good.len() + view.proposed as usize;
-    let existing = have + view.outgoing.len() + view.leaving.len() + view.proposed_old as usize;
+    let silent = if view.loss == LossPolicy::AtMostOne { view.unreachable.len() + view.abandoned.len() } else { 0 };
+    let existing = have + view.outgoing.len() + view.leaving.len() + view.proposed_old as usize + silent;
     Starts { missing: desired.saturating_sub(have + held), room: limits.total_max.saturating_sub(existing) }
 }
 
@@ -170,7 +175,7 @@ fn in_the_way<'a>(view: &View<'a>, running: &[Member<'a>]) -> Vec<Member<'a>> {
 fn replaced<'a>(view: &View<'a>) -> Vec<&'a TaskRow> {
     let present = match view.loss {
         LossPolicy::Keep => view.healthy(),
-        LossPolicy::Replace { .. } => view.good.len() + view.outgoing.len(),
+        LossPolicy::Replace { .. } | LossPolicy::AtMostOne => view.good.len() + view.outgoing.len(),
     };
     let keep = view.desired().saturating_sub(present);
     let mut tasks = if view.now.hold_replacement { Vec::new() } else { view.to_replace() };

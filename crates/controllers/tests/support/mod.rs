@@ -8,10 +8,11 @@ use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskId};
 use seawall_proto::{
     internal::v1::{
         AgentIdentity, Command, ConnectInstance, ContainerRow, CreateService, DeleteAttributes, DeleteService,
-        DeregisterInstance, DisconnectInstances, Health, InitCluster, InstanceStatus, PlaceTasks, ProtectTasks,
-        PutAttributes, RegisterTaskDefinition, ReportTasks, ResourceRef, Resources, ServiceRow, SetInstancesStatus,
-        SetZone, StopCode, TagResource, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState,
-        command::Kind, disconnect_instances, place_tasks::Placement, put_attributes, reply, report_tasks, resource_ref,
+        DeregisterInstance, DisconnectInstances, EndGuardedTasks, Health, InitCluster, InstanceAttribute,
+        InstanceStatus, PlaceTasks, ProtectTasks, PutAttributes, RaiseClusterVersion, RegisterTaskDefinition,
+        ReportTasks, ResourceRef, Resources, ServiceRow, SetInstancesStatus, SetZone, StopCode, TagResource,
+        TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState, command::Kind, disconnect_instances,
+        place_tasks::Placement, put_attributes, reply, report_tasks, resource_ref,
     },
     v1::{
         ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck, Tag,
@@ -19,7 +20,7 @@ use seawall_proto::{
     },
 };
 use seawall_scheduler::{Fleet, Overlay};
-use seawall_state::{DAEMON, State, task_id, task_id_message};
+use seawall_state::{DAEMON, GUARD_ATTRIBUTE, State, task_id, task_id_message};
 
 /// Passes without a change of the world after which a controller that still writes is taken to be stuck in a loop.
 const PASSES_MAX: usize = 60;
@@ -149,6 +150,7 @@ impl Sim {
             ec2_instance_id: format!("i-{number}"),
             zone: agent.zone.clone(),
             total: Some(agent.total.clone()),
+            attributes: vec![InstanceAttribute { name: GUARD_ATTRIBUTE.into(), ..Default::default() }],
             ..Default::default()
         };
         let connect =
@@ -292,6 +294,27 @@ impl Sim {
     pub fn create_daemon(&mut self, name: &str, definition: u64, min: u32) {
         let spec = CreateServiceRequest { scheduling_strategy: Some(DAEMON.into()), ..Default::default() };
         self.create_as(name, definition, (min, 100), spec);
+    }
+
+    /// A service of which at most one task may be alive.
+    pub fn create_at_most_one(&mut self, definition: u64) {
+        self.done(Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
+        let tag = Tag { key: Some("seawall:loss-policy".into()), value: Some("at-most-one".into()) };
+        let spec = CreateServiceRequest { desired_count: Some(1), tags: vec![tag], ..Default::default() };
+        self.create_as("web", definition, (0, 100), spec);
+    }
+
+    /// The leader says that the guards of silent and of deregistered instances have ended their tasks.
+    pub fn guards_have_ended(&mut self, ids: &[u64]) {
+        let session = |id: &u64| self.agents.get(id).map_or(0, |agent| agent.session);
+        let item = |id: &u64| disconnect_instances::Item { instance_id: *id, session: session(id) };
+        let items = ids.iter().map(item).collect();
+        self.done(Kind::EndGuardedTasks(EndGuardedTasks { items }));
+    }
+
+    /// Tasks of the service that may be alive.
+    pub fn alive(&self) -> usize {
+        self.state.live_tasks_of_service(self.service).count()
     }
 
     /// A service that asks for all this; it is the one looked at from now on.

@@ -53,6 +53,10 @@ impl Platform for Node {
         WALL_START_MS + clock.wall_offset_ms + i64::try_from(clock.local(state.now).as_millis()).unwrap_or(i64::MAX)
     }
 
+    fn boottime(&self) -> Duration {
+        self.local_now()
+    }
+
     fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
         Box::pin(Sleep { node: self.clone(), at: at.0, timer: None })
     }

@@ -6,6 +6,7 @@ mod cordon;
 mod cpu;
 mod daemons;
 mod distinct_instance;
+mod guard;
 mod max_per_instance;
 mod max_zone_skew;
 mod member_of;
@@ -32,13 +33,14 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 14] = [
+pub const PIPELINE: [&dyn Filter; 15] = [
     &status::Status,
     &agent::Agent,
     &zone::Zone,
     &cordon::Cordon,
     &pool::InPool,
     &attributes::Attributes,
+    &guard::Guard,
     &member_of::MemberOf,
     &distinct_instance::DistinctInstance,
     &max_per_instance::MaxPerInstance,

@@ -45,7 +45,7 @@ pub(crate) fn of(state: &State, task: &TaskRow) -> Assignment {
         overrides: task.overrides.clone(),
         desired_running: task.desired_running,
         deadline_ms: task.deadline_ms,
-        fencing_token: 0,
+        fencing_token: task.fencing_token,
         cpu: task.cpu,
         memory: task.memory,
         started_by: task.started_by.clone(),

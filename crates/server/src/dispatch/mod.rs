@@ -20,7 +20,7 @@ use seawall_env::{
     net::{Caller, Handler, MessageReceiver, MessageSender, NetError},
 };
 use seawall_model::{InstanceId, SessionId, TaskId};
-use seawall_proto::internal::v1::LogChunk;
+use seawall_proto::internal::v1::{Grant, LogChunk, relay_request::Beat};
 use seawall_state::{Change, State};
 use tokio::sync::{Notify, broadcast::error::RecvError, mpsc};
 
@@ -46,6 +46,10 @@ pub(crate) struct Live {
     /// Of the agent's process.
     run: u64,
     last_beat: Mutex<Instant>,
+    /// The agent's own time in its last beat.
+    boottime_ms: AtomicU64,
+    /// The last grant, on its way to the agent.
+    granted: Mutex<Option<Grant>>,
     /// Tasks that changed since they were last looked at.
     dirty: Mutex<BTreeSet<TaskId>>,
     /// Changes were missed: send everything.
@@ -81,9 +85,20 @@ impl Sessions {
     }
 
     /// Instances whose agents gave a sign of life after `since`.
-    pub(crate) fn beats_since(&self, since: Instant) -> Vec<(InstanceId, SessionId)> {
+    pub(crate) fn beats_since(&self, since: Instant) -> Vec<Beat> {
         let live = lock(&self.live);
-        live.values().filter(|l| *lock(&l.last_beat) > since).map(|l| (l.instance, l.session)).collect()
+        live.values().filter(|live| *lock(&live.last_beat) > since).map(|live| live.beat()).collect()
+    }
+
+    /// Hands the leader's grants on to those agents whose streams are here still.
+    pub(crate) fn grant(&self, grants: &[Beat], lease_ms: u32) {
+        for beat in grants {
+            let live = self.get(InstanceId(beat.instance_id));
+            if let Some(live) = live.filter(|live| live.session.0 == beat.session) {
+                *lock(&live.granted) = Some(Grant { boottime_ms: beat.boottime_ms, lease_ms });
+                live.wake.notify_one();
+            }
+        }
     }
 
     fn add(&self, live: Arc<Live>) {
@@ -110,6 +125,11 @@ impl Sessions {
 }
 
 impl Live {
+    fn beat(&self) -> Beat {
+        let boottime_ms = self.boottime_ms.load(Ordering::Acquire);
+        Beat { instance_id: self.instance.0, session: self.session.0, boottime_ms }
+    }
+
     fn mark(&self, task: TaskId) {
         lock(&self.dirty).insert(task);
         self.wake.notify_one();

@@ -184,6 +184,8 @@ impl Session {
             session: SessionId(connected.session),
             run,
             last_beat: Mutex::new(node.env.now()),
+            boottime_ms: AtomicU64::new(0),
+            granted: Mutex::default(),
             dirty: Mutex::default(),
             resync: AtomicBool::new(true),
             superseded: AtomicBool::new(false),
@@ -296,13 +298,23 @@ impl Session {
         let dirty = std::mem::take(&mut *lock(&self.live.dirty));
         let state = self.node.consensus.state();
         if self.live.resync.swap(false, Ordering::AcqRel) {
-            return self.sync(&state.state).await;
+            self.sync(&state.state).await?;
+            return self.grant().await;
         }
         let changed: Vec<Assignment> = dirty.into_iter().filter_map(|id| self.news(&state.state, id)).collect();
         for chunk in changed.chunks(SYNC_CHUNK) {
             self.out.send(member_message::Kind::Assign(Assign { assignments: chunk.to_vec() })).await?;
         }
-        Ok(())
+        self.grant().await
+    }
+
+    /// Comes after what the agent is told of its tasks: one that is over does not begin with a grant of this session.
+    async fn grant(&mut self) -> Result<(), ()> {
+        let granted = lock(&self.live.granted).take();
+        match granted {
+            Some(grant) => self.out.send(member_message::Kind::Grant(grant)).await,
+            None => Ok(()),
+        }
     }
 
     /// The assignment to send if the agent has not been told the task's desired status yet.
@@ -335,7 +347,10 @@ impl Session {
         *lock(&self.live.last_beat) = self.node.env.now();
         let message = decode(bytes).map_err(|_| "undecodable message")?;
         match message.kind {
-            Some(agent_message::Kind::Beat(_)) => Ok(Ok(())),
+            Some(agent_message::Kind::Beat(beat)) => {
+                self.live.boottime_ms.store(beat.boottime_ms, Ordering::Release);
+                Ok(Ok(()))
+            }
             Some(agent_message::Kind::Report(report)) => {
                 let item = report_tasks::Item {
                     instance_id: self.live.instance.0,

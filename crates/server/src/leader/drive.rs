@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use seawall_controllers::{Now, instances, sick};
 use seawall_env::Instant;
-use seawall_proto::internal::v1::{Command, DisconnectInstances, Principal, command, principal};
-use tracing::warn;
+use seawall_proto::internal::v1::{Command, DisconnectInstances, EndGuardedTasks, Principal, command, principal};
+use tracing::{debug, warn};
 
 use crate::{api::Node, member::membership};
 
@@ -23,6 +23,7 @@ pub(crate) async fn drive(node: Arc<Node>) {
         node.zone_proofs.forget(now);
         if node.consensus.leadership().borrow().is_leader {
             leases(&node).await;
+            guards(&node).await;
             if now >= forget_at {
                 forget_at = now + FORGET_TICK;
                 forget(&node).await;
@@ -53,6 +54,19 @@ async fn leases(node: &Arc<Node>) {
         }
     }
     node.liveness.status("leases", node.env.wall_ms(), node.env.now() - began, failed);
+}
+
+/// Says of tasks that may have lived on where nobody heard of them that they have ended.
+async fn guards(node: &Arc<Node>) {
+    let items = node.liveness.guards_over(node, &node.consensus.state().state);
+    if items.is_empty() {
+        return;
+    }
+    let count = items.len();
+    match submit(node, command::Kind::EndGuardedTasks(EndGuardedTasks { items })).await {
+        None => warn!(count, "guards of silent instances have ended their tasks"),
+        Some(why) => debug!(why, "the end of guarded tasks could not be said; the next tick tries again"),
+    }
 }
 
 async fn forget(node: &Arc<Node>) {

@@ -12,13 +12,14 @@ use seawall_controllers::mass_loss::{self, AgentView, Hold};
 use seawall_env::Instant;
 use seawall_model::{InstanceId, MemberId, SessionId};
 use seawall_proto::{
-    internal::v1::{HashPoint, InstanceRow, RelayRequest, RelayResponse, disconnect_instances},
+    internal::v1::{HashPoint, InstanceRow, RelayRequest, RelayResponse, disconnect_instances, relay_request::Beat},
     v1::ControllerStatus,
 };
 use seawall_state::State;
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
+use super::grants::{self, Grants};
 use crate::{ServerConfig, api::Node, dispatch::lock, member::Room};
 
 #[cfg(test)]
@@ -48,6 +49,7 @@ struct Inner {
     leases: BTreeMap<InstanceId, Lease>,
     hold: Hold,
     lost: BTreeMap<InstanceId, Lost>,
+    grants: Grants,
     controllers: BTreeMap<&'static str, ControllerStatus>,
     /// Cluster time as the leader said it last, and when.
     told: Option<(Instant, i64)>,
@@ -115,6 +117,24 @@ impl Liveness {
         inner.members = heard;
         inner.hold = Hold::default();
         inner.lost.clear();
+        inner.grants.lead(now);
+    }
+
+    /// Grants the beats of sessions that are current, in a term that a majority confirmed after they were `received`; those.
+    pub(super) fn grant(&self, term: u64, received: Instant, beats: Vec<Beat>, state: &State) -> Vec<Beat> {
+        let mut inner = lock(&self.inner);
+        // Until this term has begun here, what is granted would be forgotten when it does.
+        if inner.term != term { Vec::new() } else { grants::current(beats, received, &mut inner.grants, state) }
+    }
+
+    /// Instances whose guards have ended their tasks by now; none before this leader's term has begun here.
+    pub(super) fn guards_over(&self, node: &Node, state: &State) -> Vec<disconnect_instances::Item> {
+        let leadership = *node.consensus.leadership().borrow();
+        let mut inner = lock(&self.inner);
+        if !leadership.is_leader || inner.term != leadership.term {
+            return Vec::new();
+        }
+        inner.grants.over(node.env.now(), state)
     }
 
     /// Takes one member's relay.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod drive;
+mod grants;
 mod liveness;
 mod moves;
 mod proposer;
@@ -9,6 +10,7 @@ mod relay;
 mod wake;
 
 pub(crate) use drive::drive;
+pub(crate) use grants::answer as answer_relay;
 pub(crate) use liveness::{CLOCK_OFF_MS, Liveness, MemberView};
 pub(crate) use proposer::{Ids, Proposer, run as run_proposer};
 pub(crate) use relay::relay_loop;

@@ -6,10 +6,13 @@ use std::{sync::Arc, time::Duration};
 use prost::Message;
 use seawall_env::{Instant, net::Lane};
 use seawall_model::MemberId;
-use seawall_proto::internal::v1::{HashPoint, RelayRequest, RelayResponse, relay_request};
+use seawall_proto::internal::v1::{HashPoint, RelayRequest, RelayResponse};
 use tracing::{error, info, warn};
 
-use super::liveness::{CLOCK_OFF_MS, TICK};
+use super::{
+    grants,
+    liveness::{CLOCK_OFF_MS, TICK},
+};
 use crate::{
     api::Node,
     member::{Room, peers},
@@ -31,6 +34,7 @@ pub(crate) async fn relay_loop(node: Arc<Node>) {
         if let Some(answer) = &answer {
             node.liveness.tell_time(node.env.now(), answer.cluster_time_ms);
             was_off = look_at_clock(&node, was_off);
+            node.sessions.grant(&answer.grants, answer.guard_lease_ms);
         }
         match answer {
             Some(answer) if answer.diverged && answer.agrees == 0 => doubt(&node),
@@ -62,7 +66,7 @@ fn relay(node: &Node, since: Instant) -> RelayRequest {
     RelayRequest {
         member_id: node.identity.member_id,
         term: node.consensus.leadership().borrow().term,
-        beats: beats.map(|(i, s)| relay_request::Beat { instance_id: i.0, session: s.0 }).collect(),
+        beats: beats.collect(),
         applied_index: node.consensus.state().index,
         wall_ms: node.env.wall_ms(),
         log_bytes: node.consensus.log_bytes(),
@@ -73,10 +77,10 @@ fn relay(node: &Node, since: Instant) -> RelayRequest {
     }
 }
 
-async fn tell(node: &Node, request: RelayRequest) -> Option<RelayResponse> {
+async fn tell(node: &Arc<Node>, request: RelayRequest) -> Option<RelayResponse> {
     let leadership = *node.consensus.leadership().borrow();
     if leadership.is_leader {
-        return Some(node.liveness.relay(node, request));
+        return Some(grants::answer(node, request).await);
     }
     let address = node.peer_address(leadership.leader?)?;
     let body = request.encode_to_vec().into();

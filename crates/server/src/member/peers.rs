@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api::{Node, WriteError},
-    dispatch, history,
+    dispatch, history, leader,
 };
 
 pub(crate) const FORWARD: &str = "/seawall.internal.v1.Peer/Forward";
@@ -65,7 +65,7 @@ impl Handler for Peers {
                 PROBE => Ok(encode(&probe(&node, &decode(body)?))),
                 JOIN => Ok(encode(&join(&node, decode(body)?).await)),
                 FORWARD => Ok(encode(&forward(&node, decode(body)?).await?)),
-                RELAY => Ok(encode(&node.liveness.relay(&node, decode::<RelayRequest>(body)?))),
+                RELAY => Ok(encode(&leader::answer_relay(&node, decode::<RelayRequest>(body)?).await)),
                 SUBMIT => Ok(encode(&submit(&node, decode(body)?).await?)),
                 STORE_HISTORY => Ok(encode(&history::serve_store(&node, decode(body)?).await)),
                 FETCH_HISTORY => Ok(encode(&history::serve_fetch(&node, decode(body)?).await)),

@@ -52,6 +52,10 @@ fn sentence(event: &ServiceEventRow) -> String {
         ServiceEventCode::InstanceAwaited => format!(
             "lost contact with {number} tasks on (container-instance {detail}) and waits for it before it replaces them."
         ),
+        ServiceEventCode::ReplacementWaits => format!(
+            "lost contact with {number} tasks on (container-instance {detail}): it may still run there, and another starts \
+             when it has surely ended."
+        ),
         ServiceEventCode::StoredOnly => format!("{detail} is stored but has no effect in this version"),
         ServiceEventCode::NotBalanced => format!("is not AZ balanced with {detail}. AZ Rebalancing in progress."),
         ServiceEventCode::Balanced => format!("is AZ balanced with {detail}."),

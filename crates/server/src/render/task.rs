@@ -6,7 +6,7 @@ use seawall_proto::{
     timestamp_unless_zero,
     v1::{Attribute, Container, ContainerDefinition, ContainerOverride, NetworkBinding, Task, TaskOverride},
 };
-use seawall_state::{ARCHITECTURE_ATTRIBUTE, State, task_id};
+use seawall_state::{ARCHITECTURE_ATTRIBUTE, FENCING_TOKEN_ATTRIBUTE, State, task_id};
 
 mod interface;
 
@@ -73,7 +73,7 @@ pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Tas
     let Around { arns, cluster, definition_arn, containers, awsvpc, instance } = around;
     let (connectivity, connectivity_at) = connectivity(row);
     Task {
-        attributes: attributes(instance.as_ref()),
+        attributes: attributes(instance.as_ref(), row.fencing_token),
         capacity_provider_name: unless_empty(&row.capacity_provider),
         availability_zone: instance.as_ref().map(|i| i.zone.into()),
         cluster_arn: Some(arns.cluster(cluster)),
@@ -166,14 +166,13 @@ fn connectivity(row: &TaskRow) -> (&'static str, i64) {
     }
 }
 
-fn attributes(instance: Option<&Stands<'_>>) -> Vec<Attribute> {
+fn attributes(instance: Option<&Stands<'_>>, fencing_token: u64) -> Vec<Attribute> {
     let architecture = instance.map(|i| i.architecture).filter(|value| !value.is_empty());
-    let attribute = |value: &str| Attribute {
-        name: Some(ARCHITECTURE_ATTRIBUTE.into()),
-        value: Some(value.into()),
-        ..Default::default()
-    };
-    architecture.map(attribute).into_iter().collect()
+    let token = (fencing_token != 0).then(|| fencing_token.to_string());
+    let attribute =
+        |(name, value): (&str, String)| Attribute { name: Some(name.into()), value: Some(value), ..Default::default() };
+    let architecture = architecture.map(|value| (ARCHITECTURE_ATTRIBUTE, value.to_owned()));
+    architecture.into_iter().chain(token.map(|token| (FENCING_TOKEN_ATTRIBUTE, token))).map(attribute).collect()
 }
 
 /// ECS names every container of the task in here, overridden or not.

@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod agents_connected;
+mod at_most_one_alive;
 mod cluster_time;
 mod consistent_state;
 mod counted_once;
@@ -60,6 +61,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(cluster_time::ClusterTime::default()),
         Box::new(one_daemon_an_instance::OneDaemonAnInstance),
         Box::new(started_once::StartedOnce),
+        Box::new(at_most_one_alive::AtMostOneAlive),
         Box::new(acknowledged::Acknowledged),
         Box::new(desired_is_actual::DesiredIsActual),
         Box::new(agents_connected::AgentsConnected),

@@ -1,6 +1,7 @@
 //! Faults: one file a family, one function a scenario. Each drives a [`crate::World`], heals it and lets it settle.
 
 mod agents;
+mod at_most_one;
 mod chaos;
 mod clocks;
 mod crowd;
@@ -61,6 +62,8 @@ scenarios! {
     schedules: leaders_die_around_the_times_of_a_schedule, a_hundred_schedules_wait_without_a_write,
         every_clock_jumps_over_many_times;
     daemons: a_daemon_follows_its_instances, a_daemon_is_updated_while_leaders_die, a_daemon_leaves_an_instance_last;
+    at_most_one: a_paused_agent_keeps_no_task_alive, a_cut_off_task_ends_before_another_starts, elections_end_no_guarded_task,
+        at_most_one_is_alive_whatever_happens;
     chaos: random_faults, random_faults_of_members;
 }
 

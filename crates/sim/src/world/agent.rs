@@ -23,6 +23,8 @@ pub struct AgentNode {
     pub config: AgentConfig,
     boots: u64,
     process: Option<watch::Sender<bool>>,
+    /// The machine that its guard is: one host with it, that no fault of its agent touches.
+    guard: Option<String>,
     ended: Arc<Mutex<Option<String>>>,
 }
 
@@ -33,12 +35,32 @@ impl AgentNode {
         sim.certify(name, &format!("agent:{instance}"));
         config.instance_id = Some(instance);
         config.runtime = RuntimeKind::Fake(FakeConfig { host: host.clone(), ..FakeConfig::default() });
-        AgentNode { name: name.to_owned(), env, host, config, boots: 1, process: None, ended: Arc::default() }
+        AgentNode {
+            name: name.to_owned(),
+            env,
+            host,
+            config,
+            boots: 1,
+            process: None,
+            guard: None,
+            ended: Arc::default(),
+        }
     }
 
     /// Its instance's `ec2InstanceId`.
     pub fn instance(&self) -> &str {
         self.config.instance_id.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The machine of its guard.
+    pub fn guard(&self) -> Option<&str> {
+        self.guard.as_deref()
+    }
+
+    pub(super) fn set_guard(&mut self, sim: &Sim) {
+        let guard = format!("{}-guard", self.name);
+        self.host.set_guard(sim.node(&guard));
+        self.guard = Some(guard);
     }
 
     /// Whether its agent runs.

@@ -109,6 +109,19 @@ impl World {
         self.agents.insert(name.to_owned(), node);
     }
 
+    /// Gives every host of agents a guard that lives on when its agent does not.
+    pub fn guard_agents(&mut self) {
+        self.agents.values_mut().for_each(|agent| agent.set_guard(&self.sim));
+    }
+
+    /// How fast the clocks of a machine run, of a host those of its guard too.
+    pub fn set_clock_rate(&self, name: &str, rate: f64) {
+        self.sim.set_clock_rate(name, rate);
+        if let Some(guard) = self.agents.get(name).and_then(AgentNode::guard) {
+            self.sim.set_clock_rate(guard, rate);
+        }
+    }
+
     /// Every member's machine, by name.
     pub fn members(&self) -> &BTreeMap<String, MemberNode> {
         &self.members
@@ -245,7 +258,7 @@ impl World {
             self.sim.set_disk_fails(&name, false);
             self.sim.set_disk_bytes(&name, DISK_BYTES);
             self.sim.resume(&name);
-            self.sim.set_clock_rate(&name, 1.0);
+            self.set_clock_rate(&name, 1.0);
             match (self.members.get(&name).map(MemberNode::runs), self.agents.get(&name).map(AgentNode::runs)) {
                 (Some(false), _) => self.restart_member(&name),
                 (_, Some(false)) => self.restart_agent(&name),

@@ -48,10 +48,8 @@ impl Apply<'_> {
             let message = format!("The cluster has {SERVICES_MAX} services, which is the limit.");
             return Err(ApiError::new(ErrorCode::LimitExceeded, message).into());
         }
-        let id = self.next_id();
         let primary = new_deployment(it.deployment_id, it.task_definition_id, self.now_ms);
         let mut row = ServiceRow {
-            id,
             cluster_id: cluster.0,
             name,
             status: ServiceStatusCode::Active.into(),
@@ -64,6 +62,9 @@ impl Apply<'_> {
             spec: Some(spec),
             ..ServiceRow::default()
         };
+        self.check_loss_policy(&row)?;
+        let id = self.next_id();
+        row.id = id;
         if !it.service_deployment_id.is_empty() {
             row.created_by = self.name_of_caller();
             self.begin_service_deployment(&mut row, &it.service_deployment_id, Vec::new());

@@ -14,11 +14,13 @@ mod create_service;
 mod delete_service;
 mod deregister_instance;
 mod disconnect_instances;
+mod end_guarded_tasks;
 mod formation;
 mod forwards;
 mod history;
 mod invocations;
 mod jobs;
+mod loss_policy;
 mod members;
 mod place_tasks;
 mod protect_tasks;
@@ -173,6 +175,7 @@ impl Apply<'_> {
             Kind::CreateJob(it) => self.create_job(it),
             Kind::StopJob(it) => self.stop_job(it),
             Kind::JobStep(it) => self.job_step(it),
+            Kind::EndGuardedTasks(it) => self.end_guarded_tasks(it),
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
     Apply, Outcome, Rejection,
     refusal::{checked_tags, cut, definition_inactive},
 };
-use crate::{Usage, effective_size, fixed_ports, service_group, task_id, task_id_message};
+use crate::{Usage, effective_size, fixed_ports, has_guard, is_at_most_one, service_group, task_id, task_id_message};
 
 const NOTE_BYTES_MAX: usize = 200;
 /// Room that a base leaves for the ids of one placement ([`Id128::time_ordered`]).
@@ -30,6 +30,10 @@ impl Apply<'_> {
     pub(super) fn place_tasks(&mut self, it: &PlaceTasks) -> Outcome {
         self.active_cluster(it.cluster_id)?;
         let service = self.placing_service(it)?;
+        let is_guarded = service.is_some_and(is_at_most_one);
+        if is_guarded {
+            self.check_alone(it)?;
+        }
         self.check_placing_job(it)?;
         let definition = self.definition(it.task_definition_id)?;
         if service.is_none() && it.job_id == 0 && definition.status() != TaskDefinitionStatus::Active {
@@ -39,10 +43,15 @@ impl Apply<'_> {
         let size = effective_size(definition, it.overrides.as_ref())?;
         let template =
             TaskRow { tags: checked_tags(&it.tags)?, ..template(it, service, definition, &size, self.now_ms) };
-        let rejected = self.rejected(it, &size);
+        let mut rejected = self.rejected(it, &size);
+        if is_guarded && rejected.is_empty() && !it.placements.iter().all(|to| self.has_guard(to)) {
+            rejected.push(0);
+        }
         if !it.partial && !rejected.is_empty() {
             return Ok(reply::Kind::Placed(Placed { rejected, ..Placed::default() }));
         }
+        let fencing_token = if is_guarded && rejected.is_empty() { self.next_fencing_token(it.service_id) } else { 0 };
+        let template = TaskRow { fencing_token, ..template };
         let tasks = self.place_all(it, base, &template, &rejected);
         Ok(reply::Kind::Placed(Placed { tasks, rejected, failures: it.failures.clone() }))
     }
@@ -71,6 +80,29 @@ impl Apply<'_> {
             return Err(stale("has more tasks than the planner saw"));
         }
         Ok(Some(row))
+    }
+
+    /// Of such a service one task starts, and only where none may be alive.
+    fn check_alone(&self, it: &PlaceTasks) -> Result<(), Rejection> {
+        let id = ServiceId(it.service_id);
+        if it.placements.len() > 1 || self.state.service_counts(id).live > 0 {
+            return Err(Rejection::Stale(format!("service {id} may have a task alive")));
+        }
+        Ok(())
+    }
+
+    fn has_guard(&self, placement: &Placement) -> bool {
+        self.state.instances.get(&InstanceId(placement.instance_id)).is_some_and(|row| has_guard(row))
+    }
+
+    /// Larger than the one before, and than those of services of the same name before this one. The service's version stays: the
+    /// plan that places has more to say of the same version.
+    fn next_fencing_token(&mut self, service_id: u64) -> u64 {
+        let Some(row) = self.state.services.get(&ServiceId(service_id)) else { return 0 };
+        let fencing_token = row.fencing_token.saturating_add(1).max(self.index);
+        let row = ServiceRow { fencing_token, ..ServiceRow::clone(row) };
+        self.state.put_service(row);
+        fencing_token
     }
 
     /// Ids are given out once: the same command a second time must not become other tasks.

@@ -64,7 +64,9 @@ impl Apply<'_> {
         if it.code() == StopCode::UserInitiated {
             row.tags.clear();
         }
-        if self.state.instances.get(&seawall_model::InstanceId(row.instance_id)).is_none() {
+        let is_gone = self.state.instances.get(&seawall_model::InstanceId(row.instance_id)).is_none();
+        // What has a fencing token is only over when its guard has surely ended it.
+        if is_gone && row.fencing_token == 0 {
             stop_row(&mut row, it.code(), reason, self.now_ms);
         }
         if row != **old {

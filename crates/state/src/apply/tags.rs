@@ -16,6 +16,7 @@ impl Apply<'_> {
     pub(super) fn tag_resource(&mut self, it: &TagResource) -> Outcome {
         let kind = kind_of(it.resource.as_ref())?;
         let tags = merged_tags(self.tags_of(kind)?, &it.tags)?;
+        self.check_steering(kind, &tags)?;
         self.put_tags(kind, tags);
         Ok(done(0))
     }
@@ -26,6 +27,13 @@ impl Apply<'_> {
         tags.retain(|tag| !it.keys.iter().any(|key| key == tag.key()));
         self.put_tags(kind, tags);
         Ok(done(0))
+    }
+
+    /// Whether a service may be as its tags will say.
+    fn check_steering(&self, kind: &resource_ref::Kind, tags: &[Tag]) -> Result<(), ApiError> {
+        let resource_ref::Kind::ServiceId(id) = kind else { return Ok(()) };
+        let Some(row) = self.state.services.get(&ServiceId(*id)) else { return Ok(()) };
+        self.check_loss_policy(&ServiceRow { tags: tags.to_vec(), ..ServiceRow::clone(row) })
     }
 
     fn tags_of(&self, kind: &resource_ref::Kind) -> Result<&[Tag], ApiError> {

@@ -56,6 +56,7 @@ impl Apply<'_> {
                 row.map(|row| instance(&row.id)).into_iter().collect()
             }
             Kind::DisconnectInstances(it) => it.items.iter().map(|item| instance(&item.instance_id)).collect(),
+            Kind::EndGuardedTasks(it) => it.items.iter().map(|item| instance(&item.instance_id)).collect(),
             Kind::ReportTasks(it) => it.items.iter().map(|item| instance(&item.instance_id)).collect(),
             Kind::SetInstancesStatus(it) => it.instance_ids.iter().map(instance).collect(),
             Kind::DeregisterInstance(it) => vec![instance(&it.instance_id)],

@@ -26,6 +26,7 @@ impl Apply<'_> {
         }
         row.minimum_healthy_percent = it.minimum_healthy_percent.unwrap_or(row.minimum_healthy_percent);
         row.maximum_percent = it.maximum_percent.unwrap_or(row.maximum_percent);
+        self.check_loss_policy(&row)?;
         check_id(&it.service_deployment_id)?;
         afresh(&mut row);
         let deployment_id = match self.asked_for(&row, it)? {

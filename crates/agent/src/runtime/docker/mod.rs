@@ -25,7 +25,7 @@ mod reference;
 mod unsupported;
 mod volumes;
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use bollard::{
     models::SystemInfo,
@@ -38,9 +38,11 @@ use tokio::sync::{OnceCell, mpsc};
 
 use crate::{
     config::{AgentConfig, ImagePull},
+    guard::{self, Guard, MaybeGuard, SocketGuard, Target},
     pause::IMAGE,
     runtime::{
-        Call, Description, Event, Fault, Held, LogLines, LogQuery, Observed, Runtime, RuntimeError, RuntimeResult,
+        Call, Description, Event, Fault, GUARD_ATTRIBUTE, Held, LogLines, LogQuery, Observed, Runtime, RuntimeError,
+        RuntimeResult,
     },
     spec::{ContainerSpec, Owner, TaskSpec},
 };
@@ -75,6 +77,8 @@ pub struct DockerRuntime {
     inert: Vec<String>,
     /// `None` where tasks cannot have groups. Looked for once, when the engine is first asked for something that needs them.
     cgroups: OnceCell<Option<Cgroups>>,
+    /// Absent where the engine's processes are not seen from here.
+    guard: Option<Arc<SocketGuard>>,
 }
 
 impl DockerRuntime {
@@ -86,7 +90,13 @@ impl DockerRuntime {
         let api = Api::connect(env.clone(), &config.docker_socket).await?;
         let puller = Puller::new(credentials::Credentials::new(env, config.registry_config.clone()));
         let inert = config.accept_inert.clone();
-        Ok(DockerRuntime { api, host_ip: config.host_ip, puller, inert, cgroups: OnceCell::new() })
+        let guard = if guard::sees_engine(&config.docker_socket).await {
+            let folder = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+            Some(Arc::new(SocketGuard::new(api.env.clone(), config.shim_exe.clone(), folder)))
+        } else {
+            None
+        };
+        Ok(DockerRuntime { api, host_ip: config.host_ip, puller, inert, cgroups: OnceCell::new(), guard })
     }
 
     async fn info(&self) -> RuntimeResult<SystemInfo> {
@@ -119,6 +129,9 @@ impl DockerRuntime {
         }
         if self.cgroups().await?.is_some() {
             capabilities.push(TASK_SIZE.to_owned());
+        }
+        if self.guard.is_some() {
+            capabilities.push(GUARD_ATTRIBUTE.to_owned());
         }
         capabilities.sort();
         capabilities.dedup();
@@ -245,6 +258,14 @@ impl Runtime for DockerRuntime {
 
     fn stop<'a>(&'a self, container: &'a ContainerSpec, grace_ms: u64) -> Call<'a, ()> {
         Box::pin(self.stop(container, grace_ms))
+    }
+
+    fn guard(&self) -> MaybeGuard {
+        self.guard.clone().map(|guard| guard as Arc<dyn Guard>)
+    }
+
+    fn target(&self, _container: &ContainerSpec, id: &str) -> Option<Target> {
+        (!id.is_empty()).then(|| Target::Container(id.to_owned()))
     }
 
     fn inspect<'a>(&'a self, container: &'a ContainerSpec) -> Call<'a, Option<Observed>> {

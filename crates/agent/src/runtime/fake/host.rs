@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use seawall_env::{Env, TaskKind};
@@ -15,6 +16,7 @@ use seawall_proto::{
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
+    guard::Table,
     pause::AWSVPC,
     runtime::{EVENTS_WAITING, Event, EventKind, Fault, Held, Observed, Phase, RuntimeError},
     spec::{ContainerSpec, Owner},
@@ -22,6 +24,8 @@ use crate::{
 
 /// Where ports that the host chooses begin: ECS's range.
 const FIRST_DYNAMIC_PORT: u32 = 49_153;
+/// Exit code of what a guard ends.
+const KILLED: i32 = 137;
 /// Calls that a host remembers, for tests.
 const CALLS_KEPT: usize = 1024;
 
@@ -47,6 +51,9 @@ struct Inner {
     /// Streams of events of an earlier one have ended.
     engine_life: u64,
     removals_refused: u32,
+    guard: Table,
+    /// Whose clock and life the guard has; without it the agent's.
+    guard_env: Option<Env>,
 }
 
 struct Container {
@@ -107,9 +114,31 @@ impl FakeHost {
         });
     }
 
+    /// Its guard is a machine of its own from now on, which goes on when the agent is paused or gone.
+    pub fn set_guard(&self, env: Env) {
+        self.lock().guard_env = Some(env);
+    }
+
+    /// What ends its tasks.
+    pub(super) fn guard_env(&self) -> Option<Env> {
+        self.lock().guard_env.clone()
+    }
+
+    /// What its guard knows.
+    pub(super) fn with_guard<T>(&self, look: impl FnOnce(&mut Table) -> T) -> T {
+        look(&mut self.lock().guard)
+    }
+
+    /// Ends the tasks whose time is over.
+    pub(super) fn end_over(&self, now: Duration) {
+        let over = self.with_guard(|guard| guard.over(now));
+        over.into_iter().for_each(|(task, _)| self.kill(task, KILLED));
+    }
+
     /// The machine restarts: nothing runs any more, and nobody is told.
     pub fn reboot(&self) {
         let mut inner = self.lock();
+        inner.guard = Table::default();
         inner.events.clear();
         for container in inner.containers.values_mut().filter(|c| c.observed.phase == Phase::Running) {
             container.observed.phase = Phase::Exited;
@@ -163,8 +192,12 @@ impl FakeHost {
         runtime_id
     }
 
-    pub(super) fn start(&self, spec: &ContainerSpec, wall_ms: i64) -> Result<Vec<PortBinding>, RuntimeError> {
+    pub(super) fn start(&self, spec: &ContainerSpec, env: &Env) -> Result<Vec<PortBinding>, RuntimeError> {
+        let (wall_ms, boottime) = (env.wall_ms(), env.boottime());
         let mut inner = self.lock();
+        if spec.task.is_guarded() && !inner.guard.lives(spec.task.id, boottime) {
+            return Err(RuntimeError::new(Fault::Start, "its guard has ended the task"));
+        }
         let taken: BTreeSet<u32> = inner.taken_ports();
         let Some(container) = inner.containers.get_mut(&key(spec)) else {
             return Err(RuntimeError::new(Fault::Gone, "no such container"));

@@ -5,9 +5,10 @@
 //! (`FAKE_RUN_MS`, `FAKE_EXIT_CODE`, …), so that a task definition can play every part.
 
 mod behaviour;
+mod guard;
 mod host;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use seawall_env::{Env, TaskKind};
 use seawall_proto::internal::v1::PortBinding;
@@ -15,10 +16,15 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::ImagePull,
-    runtime::{Call, Description, Event, EventKind, Fault, Held, LogLines, LogQuery, Observed, Runtime, RuntimeError},
+    guard::MaybeGuard,
+    runtime::{
+        Call, Description, Event, EventKind, Fault, GUARD_ATTRIBUTE, Held, LogLines, LogQuery, Observed, Runtime,
+        RuntimeError,
+    },
     spec::{ContainerSpec, Owner, TaskSpec},
 };
 use behaviour::Behaviour;
+use guard::FakeGuard;
 pub use host::FakeHost;
 
 /// How late is late.
@@ -73,6 +79,7 @@ impl Runtime for FakeRuntime {
             "com.amazonaws.ecs.capability.logging-driver.awslogs",
             "ecs.capability.pid-ipc-namespace-sharing",
             "ecs.capability.task-eni",
+            GUARD_ATTRIBUTE,
         ]
         .map(str::to_owned)
         .to_vec();
@@ -115,7 +122,7 @@ impl Runtime for FakeRuntime {
             if let Some(error) = behaviour.start_error {
                 return Err(RuntimeError::new(Fault::Start, error));
             }
-            let bindings = self.config.host.start(container, self.env.wall_ms())?;
+            let bindings = self.config.host.start(container, &self.env)?;
             self.let_live(container, behaviour);
             Ok(bindings)
         })
@@ -130,7 +137,7 @@ impl Runtime for FakeRuntime {
                 return Err(RuntimeError::new(Fault::Start, error));
             }
             self.config.host.rewind(container);
-            let bindings = self.config.host.start(container, self.env.wall_ms())?;
+            let bindings = self.config.host.start(container, &self.env)?;
             self.config.host.tell(container, EventKind::Started);
             self.let_live(container, behaviour);
             Ok(bindings)
@@ -163,6 +170,10 @@ impl Runtime for FakeRuntime {
 
     fn events<'a>(&'a self, owner: &'a Owner) -> Call<'a, mpsc::Receiver<Event>> {
         Box::pin(async move { Ok(self.config.host.events(&self.env, owner)) })
+    }
+
+    fn guard(&self) -> MaybeGuard {
+        Some(Arc::new(FakeGuard::new(self.env.clone(), self.config.host.clone())))
     }
 
     fn logs<'a>(&'a self, container: &'a ContainerSpec, _query: LogQuery) -> Call<'a, LogLines> {

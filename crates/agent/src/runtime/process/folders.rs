@@ -95,7 +95,8 @@ impl Folders {
         self.task_path(place.task).join(place.index.to_string())
     }
 
-    fn task_path(&self, task: TaskId) -> PathBuf {
+    /// A task's folder.
+    pub fn task_path(&self, task: TaskId) -> PathBuf {
         self.root.join(task.to_string())
     }
 

@@ -40,11 +40,12 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::{AgentConfig, ImagePull},
+    guard::{MaybeGuard, SocketGuard, Target},
     runtime::{
-        Call, Description, EVENTS_WAITING, Event, Fault, Held, LOG_RECORDS_WAITING, LogLines, LogQuery, Observed,
-        Phase, Runtime, RuntimeError, RuntimeResult,
+        Call, Description, EVENTS_WAITING, Event, Fault, GUARD_ATTRIBUTE, Held, LOG_RECORDS_WAITING, LogLines,
+        LogQuery, Observed, Phase, Runtime, RuntimeError, RuntimeResult,
     },
-    shim::files::Binding,
+    shim::files::{self, Binding},
     spec::{ContainerSpec, Owner, TaskSpec},
 };
 use folders::{Folders, Place};
@@ -76,6 +77,9 @@ pub struct ProcessRuntime {
     watched: Arc<Mutex<Watched>>,
     /// Members that tasks do without.
     inert: Vec<String>,
+    guard: Arc<SocketGuard>,
+    /// Where its socket is.
+    data_dir: PathBuf,
 }
 
 type Watched = BTreeMap<Place, Watchee>;
@@ -101,7 +105,10 @@ impl ProcessRuntime {
     pub fn new(env: Env, config: &AgentConfig) -> io::Result<Self> {
         // A shim goes to another working directory. Links in the path stay: `seawall dev` knows shims by its text.
         let data_dir = std::path::absolute(&config.data_dir)?;
+        let guard = SocketGuard::new(env.clone(), config.shim_exe.clone(), data_dir.clone());
         Ok(ProcessRuntime {
+            guard: Arc::new(guard),
+            data_dir: data_dir.clone(),
             folders: Arc::new(Folders::new(env.clone(), data_dir.join(IMAGE))),
             env,
             shim_exe: config.shim_exe.clone(),
@@ -189,7 +196,11 @@ impl ProcessRuntime {
         let bindings: Result<Vec<Binding>, String> = self.on_files(choose).await?;
         let bindings = bindings.map_err(|why| RuntimeError::new(Fault::Start, why))?;
         let mark = self.folders.path(place).display().to_string();
-        let spec = plan::spec(container, bindings, mark).map_err(|why| RuntimeError::new(Fault::Start, why))?;
+        let mut spec = plan::spec(container, bindings, mark).map_err(|why| RuntimeError::new(Fault::Start, why))?;
+        spec.guard = container
+            .task
+            .is_guarded()
+            .then(|| files::Guarded { folder: self.data_dir.clone(), task: container.task.id.to_string() });
         self.on_files(move |folders| folders.prepare(place, &spec)).await
     }
 
@@ -230,7 +241,7 @@ impl Runtime for ProcessRuntime {
     fn describe(&self) -> Call<'_, Description> {
         Box::pin(async {
             self.on_files(Folders::open).await?;
-            let capabilities = vec![LOG_DRIVER_CAPABILITY.to_owned()];
+            let capabilities = vec![LOG_DRIVER_CAPABILITY.to_owned(), GUARD_ATTRIBUTE.to_owned()];
             Ok(Description { kind: IMAGE, version: env!("CARGO_PKG_VERSION").to_owned(), capabilities })
         })
     }
@@ -311,6 +322,14 @@ impl Runtime for ProcessRuntime {
             self.env.spawn(TaskKind::request("process events"), watch.run(events));
             Ok(receiver)
         })
+    }
+
+    fn guard(&self) -> MaybeGuard {
+        Some(self.guard.clone())
+    }
+
+    fn target(&self, container: &ContainerSpec, _id: &str) -> Option<Target> {
+        Some(Target::Folder(self.folders.task_path(container.task.id)))
     }
 
     fn logs<'a>(&'a self, container: &'a ContainerSpec, query: LogQuery) -> Call<'a, LogLines> {

@@ -34,6 +34,7 @@ pub fn spec(container: &ContainerSpec, bindings: Vec<Binding>, mark: String) -> 
         task_memory_bytes: bytes(container.task.memory_mib),
         health_check: definition.health_check.as_ref().map(health_check).transpose()?,
         bindings,
+        guard: None,
     })
 }
 

@@ -24,6 +24,8 @@ fn session(member: &OneMember) -> (Arc<Live>, mpsc::Receiver<Order>) {
         session: SessionId(1),
         run: 1,
         last_beat: Mutex::new(Instant::default()),
+        boottime_ms: AtomicU64::new(0),
+        granted: Mutex::default(),
         dirty: Mutex::default(),
         resync: AtomicBool::new(false),
         superseded: AtomicBool::new(false),
