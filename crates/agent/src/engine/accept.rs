@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use seawall_env::TaskKind;
 use seawall_model::TaskId;
 use seawall_proto::internal::v1::{Assignment, StopCode, TaskStatus};
 
 use super::{
-    Engine, Shared,
+    Engine, Shared, guarded,
     slot::{Ending, Slot},
 };
 use crate::{
@@ -53,10 +54,10 @@ impl Engine {
         let id = task_id(assignment.task.as_ref());
         match self.shared.slot(id) {
             Some(slot) => self.named_again(&slot, epoch, assignment.desired_running),
-            None if !assignment.desired_running => self.shared.add_stopped(epoch, assignment, Ending::wanted()),
+            None if !assignment.desired_running => self.shared.not_held(epoch, assignment, Ending::wanted()),
             None if is_past_pending(&assignment) => {
                 let ending = Ending { code: StopCode::EssentialContainerExited, reason: NOT_HELD.into() };
-                self.shared.add_stopped(epoch, assignment, ending);
+                self.shared.not_held(epoch, assignment, ending);
             }
             None => self.shared.begin(epoch, assignment),
         }
@@ -83,6 +84,21 @@ impl Shared {
         tracing::info!(task = %slot.id(), family = slot.spec.family, revision = slot.spec.revision, "task assigned");
         slot.change(|_| ());
         self.drive(slot);
+    }
+
+    /// A task of which nothing is here. One with a fencing token may be alive under the lease of another agent of this instance's
+    /// name, or of one that lost its folder: it has ended when that is over.
+    fn not_held(self: &Arc<Self>, epoch: u64, assignment: Assignment, ending: Ending) {
+        if assignment.fencing_token == 0 {
+            return self.add_stopped(epoch, assignment, ending);
+        }
+        let (shared, id) = (self.clone(), task_id(assignment.task.as_ref()));
+        self.env.spawn(TaskKind::request("not held"), async move {
+            shared.env.sleep(guarded::LEASE_OVER).await;
+            if shared.slot(id).is_none() {
+                shared.add_stopped(epoch, assignment, ending);
+            }
+        });
     }
 
     /// A task of which nothing is here: reported, so that the cluster can close it.

@@ -3,6 +3,9 @@
 //! The guard ends their processes; here they are only told that it did. A task is bound to the lease under which it begins, and
 //! once that is over, nothing of it starts any more.
 
+use std::time::Duration;
+
+use seawall_model::limits::{GUARD_LEASE_MS, GUARD_STOP_MS};
 use seawall_proto::internal::v1::{StopCode, TaskStatus};
 
 use super::{
@@ -14,6 +17,8 @@ use crate::{
     spec::ContainerSpec,
 };
 
+/// Longer than any lease of another agent that begins now: what the leader waits, too.
+pub const LEASE_OVER: Duration = Duration::from_millis((GUARD_LEASE_MS + GUARD_LEASE_MS / 10 + GUARD_STOP_MS) as u64);
 /// Why a task ended that the cluster did not hear of.
 const OVER: &str = "The cluster did not renew the task's lease in time, and its guard has ended it";
 

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod basics;
+mod guard;
 mod health;
 mod logs;
 mod machine;
@@ -78,6 +79,9 @@ const TESTS: &[(&str, Body)] = tests![
     memory::containers_over_the_tasks_size_together_are_out_of_memory,
     adopt::a_killed_agent_leaves_tasks_that_the_next_takes_up,
     adopt::what_ended_without_an_agent_is_told_by_the_next,
+    guard::a_task_starts_with_a_lease_and_ends_with_it,
+    guard::the_guard_ends_tasks_without_agent_and_shim,
+    guard::a_task_that_is_taken_up_keeps_its_lease,
 ];
 
 fn main() -> ExitCode {
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
     match words.split_first() {
         Some((&"shim", _)) => seawall_agent::shim_main(args.into_iter().skip(1)),
+        Some((&"guard", _)) => seawall_agent::guard_main(args.into_iter().skip(1)),
         Some((&"agent", [folder])) => programs::agent(folder),
         Some((&"listen", [])) => programs::listen(),
         Some((&"eat", [mib])) => programs::eat(mib),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use seawall_model::own_tags;
 use seawall_proto::v1::{
     CreateServiceRequest, DeleteServiceRequest, Failure as EcsFailure, ListEndpointsRequest, Service,
     UpdateServiceRequest,
@@ -115,10 +116,19 @@ async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {
     listing(&services, &[], ctx.env.wall_ms()).print(&ctx.global)?;
     match output::effective(&ctx.global) {
         Format::Table | Format::Wide => {
-            services.iter().filter_map(without_effect).try_for_each(|line| output::say(&line))
+            let lines =
+                services.iter().flat_map(|service| loss_policy(service).into_iter().chain(without_effect(service)));
+            lines.into_iter().try_for_each(|line| output::say(&line))
         }
         Format::Name | Format::Json | Format::Jsonl => Ok(()),
     }
+}
+
+/// What a service says of tasks whose instances fall silent, where it says something.
+fn loss_policy(service: &Service) -> Option<String> {
+    let tag = service.tags.iter().find(|tag| tag.key() == own_tags::LOSS_POLICY)?;
+    let name = service.service_name();
+    Some(format!("{name}: loss policy {}; what it waits for tells: seawall why {name}", tag.value()))
 }
 
 /// What a service asks for and this version only stores.

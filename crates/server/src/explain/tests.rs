@@ -76,3 +76,23 @@ fn what_is_not_there_is_answered_with_what_is() {
         ErrorCode::ClusterNotFound
     );
 }
+
+#[test]
+fn a_service_says_what_a_replacement_waits_for() {
+    let mut cluster = cluster();
+    let tags = json!([{"key": "seawall:loss-policy", "value": "replace-after:300"}]);
+    cluster
+        .must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 2, "tags": tags}));
+    cluster.reconcile();
+    let instance = cluster.state.instance_by_ec2_id("i-1").unwrap().clone();
+    let item =
+        seawall_proto::internal::v1::disconnect_instances::Item { instance_id: instance.id, session: instance.session };
+    let lost = seawall_proto::internal::v1::DisconnectInstances { items: vec![item], lost: true };
+    cluster.apply(seawall_proto::internal::v1::command::Kind::DisconnectInstances(lost));
+    let waits =
+        |cluster: &TestCluster| summary(cluster, "web").into_iter().find(|line| line.starts_with("loss policy"));
+    assert!(waits(&cluster).unwrap().contains("on i-1 is waited for, for 300 s"));
+    let arn = "arn:aws:ecs:us-local-1:000000000000:service/default/web";
+    cluster.must("TagResource", json!({"resourceArn": arn, "tags": [{"key": "seawall:loss-policy", "value": "keep"}]}));
+    assert!(waits(&cluster).unwrap().contains("stays wanted until another is healthy"));
+}

@@ -1,6 +1,7 @@
 //! What each command does, what it refuses, and what holds whatever the commands are.
 
 mod access_keys;
+mod at_most_one;
 mod clusters;
 mod compat;
 mod cordon;

@@ -7,17 +7,20 @@ use seawall_proto::{
         AccessKeyRow, AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster,
         CreateJob, CreateSchedule, CreateService, DeleteAttributes, DeleteCluster, DeleteSchedule, DeleteService,
         DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken,
-        FireSchedule, ForwardId, HistorySegmentRow, JobDeployment, JobStep, MemberRow, PlaceTasks, PortNeed,
-        PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion, ReportTasks, ResourceRef, Resources,
-        RolloutState, SealHistory, ServiceEventRow, ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopJob,
-        StopServiceDeployment, StopTasks, TagResource, TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource,
-        UpdateSchedule, UpdateService, UseToken, place_tasks, put_attributes, reply, report_tasks, resource_ref,
+        EndGuardedTasks, FireSchedule, ForwardId, HistorySegmentRow, InstanceAttribute, JobDeployment, JobStep,
+        MemberRow, PlaceTasks, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion,
+        ReportTasks, ResourceRef, Resources, RolloutState, SealHistory, ServiceEventRow, ServiceStep,
+        SetAccessKeyStatus, SetInstancesStatus, StopJob, StopServiceDeployment, StopTasks, TagResource, TaskReport,
+        TaskSize, TaskStatus, TokenRow, UntagResource, UpdateSchedule, UpdateService, UseToken, disconnect_instances,
+        place_tasks, put_attributes, reply, report_tasks, resource_ref,
     },
-    v1::{CreateServiceRequest, JobTemplate, ScheduleSpec, ServiceConnectConfiguration, TaskOverride},
+    v1::{CreateServiceRequest, JobTemplate, ScheduleSpec, ServiceConnectConfiguration, Tag, TaskOverride},
 };
-use seawall_state::{Change, State, history_place, task_id, task_id_message};
+use seawall_state::{Change, GUARD_ATTRIBUTE, State, history_place, is_at_most_one, task_id, task_id_message};
 
 use crate::{fixture::*, snapshot::restored};
+
+const POLICY: &str = "seawall:loss-policy";
 
 /// Small numbers from which a command is made: small so that they meet each other, and shrink.
 pub type Dice = (u8, [u8; 8]);
@@ -279,6 +282,7 @@ impl Maker<'_> {
                 ec2_instance_id: format!("i-{}", self.d(0) % 5),
                 zone: ["a", "b", "c"][self.d(2) % 3].into(),
                 total: Some(total),
+                attributes: (!self.flag(4)).then(guard).into_iter().collect(),
                 ..AgentIdentity::default()
             }),
             member_id: 1,
@@ -336,6 +340,13 @@ impl Maker<'_> {
         }
     }
 
+    fn tag(&self) -> Tag {
+        match self.d(6) % 4 {
+            0 => tag(POLICY, ["keep", "at-most-one"][self.d(7) % 2]),
+            _ => tag("k", &"v".repeat(self.d(6))),
+        }
+    }
+
     fn attribute(&self) -> Vec<put_attributes::Item> {
         let name = format!("n{}", self.d(2) % 12);
         vec![put_attributes::Item { instance_id: self.instance(1), name, value: "v".into() }]
@@ -343,7 +354,7 @@ impl Maker<'_> {
 
     fn kind(&self, which: u8) -> Kind {
         let instance = self.instance(0);
-        match which % 43 {
+        match which % 44 {
             0 => init(),
             1 => Kind::PutMember(PutMember {
                 member: Some(MemberRow {
@@ -409,6 +420,7 @@ impl Maker<'_> {
                 task_definition_id: self.definition(3),
                 deployment_id: self.serial,
                 service_deployment_id: self.service_deployment(),
+                maximum_percent: 100,
                 stored_members: vec!["role".into(); self.d(5) % 2],
                 ..CreateService::default()
             }),
@@ -436,11 +448,16 @@ impl Maker<'_> {
             }),
             35..=38 => self.schedule_or_job(),
             39 => Kind::PlaceTasks(self.job_placement()),
-            _ if self.flag(5) => Kind::TagResource(TagResource {
-                resource: self.resource(),
-                tags: vec![tag("k", &"v".repeat(self.d(6)))],
-            }),
-            _ => Kind::UntagResource(UntagResource { resource: self.resource(), keys: vec!["a".into()] }),
+            40 => {
+                let session = self.state.instances.get(&InstanceId(instance)).map_or(0, |row| row.session);
+                let items = vec![disconnect_instances::Item { instance_id: instance, session }];
+                Kind::EndGuardedTasks(EndGuardedTasks { items })
+            }
+            _ if self.flag(5) => Kind::TagResource(TagResource { resource: self.resource(), tags: vec![self.tag()] }),
+            _ => {
+                let keys = vec!["a".into(), POLICY.into()];
+                Kind::UntagResource(UntagResource { resource: self.resource(), keys })
+            }
         }
     }
 
@@ -480,6 +497,16 @@ fn check_step(before: &State, after: &State, changes: &[Change]) {
     }
 }
 
+/// Never may two tasks of such a service be alive, and tokens only grow.
+fn check_at_most_one(before: &State, after: &State) {
+    for (id, row) in after.services.iter().filter(|(_, row)| is_at_most_one(row)) {
+        let live: Vec<u64> = after.live_tasks_of_service(*id).map(|task| task.fencing_token).collect();
+        assert!(live.len() <= 1 && !live.contains(&0), "service {id} has tasks with the tokens {live:?}");
+        let last = before.services.get(id).map_or(0, |row| row.fencing_token);
+        assert!(row.fencing_token >= last, "a token of service {id} went back");
+    }
+}
+
 /// Only what is placed can go over an instance's capacity; an agent that comes back smaller may be over it already.
 fn check_capacity(state: &State, index: u64, command: &Command) {
     let Some(Kind::PlaceTasks(place)) = &command.kind else { return };
@@ -516,7 +543,17 @@ fn start() -> World {
     world.definition("db", with_port(size(50, 50), 80));
     let definition = TaskDefinitionId(world.state.task_definition(0, "web", 1).unwrap().id);
     world.service("s0", definition, 2);
+    let command = world.connecting(AgentIdentity { attributes: vec![guard()], ..identity("i-2", "c") });
+    world.apply(command);
+    let mut one = world.creating("one", definition, 1);
+    (one.minimum_healthy_percent, one.maximum_percent) = (0, 100);
+    one.spec.as_mut().unwrap().tags = vec![tag(POLICY, "at-most-one")];
+    world.done(Kind::CreateService(one));
     world
+}
+
+fn guard() -> InstanceAttribute {
+    InstanceAttribute { name: GUARD_ATTRIBUTE.into(), ..InstanceAttribute::default() }
 }
 
 fn run(script: &[Dice]) {
@@ -535,6 +572,7 @@ fn run(script: &[Dice]) {
             _ => check_capacity(&state, index, &command),
         }
         check_step(&before, &state, &effects.changes);
+        check_at_most_one(&before, &state);
         log.push((index, command, reply, effects));
     }
     let mut replica = first;
