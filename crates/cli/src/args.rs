@@ -191,6 +191,14 @@ pub enum Command {
     Why {
         /// Service, task or instance
         name: String,
+        /// Of a task: also what every instance says to one more like it now
+        #[arg(long)]
+        all: bool,
+    },
+    /// Decide again where a task goes, from what a member still has of the past, and compare
+    Replay {
+        /// A task
+        task: String,
     },
     /// Where tasks would go, with the cluster as it is or as it would be; starts nothing
     Simulate(SimulateArgs),

@@ -220,6 +220,38 @@ pub enum ReadError {
     Stopped,
 }
 
+/// A state of earlier, built anew.
+pub struct PastState {
+    /// The state right after the entry that was asked for.
+    pub state: State,
+    /// The snapshot that it was built from; 0: the log alone.
+    pub checkpoint_index: u64,
+}
+
+/// Why this member cannot say what was.
+#[derive(Debug, thiserror::Error)]
+pub enum PastError {
+    /// A snapshot took the place of what was asked for.
+    #[error("this member holds the past from entry {first} on; entry {index} is asked for")]
+    Gone {
+        /// What is lacking.
+        index: u64,
+        /// From here on it could be answered.
+        first: u64,
+    },
+    /// It is not applied here.
+    #[error("entry {index} is not applied here yet; the last one is {applied}")]
+    NotYet {
+        /// What was asked for.
+        index: u64,
+        /// The last that is.
+        applied: u64,
+    },
+    /// The log or the snapshot could not be read.
+    #[error("the log or the snapshot cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+}
+
 /// Why a change of members, leader or state was not made.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ChangeError {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -23,11 +24,12 @@ use seawall_proto::internal::v1::{Command, EntryPayload};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    AppliedReceiver, AppliedState, ChangeError, Config, HashPoint, Leadership, LogIndexes, Membership, PeerAddress,
-    ProposeError, Proposed, ReadError, SnapshotCounts, StartError, StoreKind, Voters, changes,
+    AppliedReceiver, AppliedState, ChangeError, Config, HashPoint, Leadership, LogIndexes, Membership, PastError,
+    PastState, PeerAddress, ProposeError, Proposed, ReadError, SnapshotCounts, StartError, StoreKind, Voters, changes,
     handler::RaftHandler,
     machine::{Machine, Published},
     network::{Cluster, Links},
+    past,
     raft::{Payload, Raft, TypeConfig, raft_config},
     reads::{READS_WAITING_MAX, Reads, Waiting},
     reload,
@@ -43,7 +45,7 @@ pub(crate) struct Inner {
     pub(crate) raft: Raft,
     pub(crate) cluster: Cluster,
     pub(crate) published: Arc<Published>,
-    log: LogStore,
+    pub(crate) log: LogStore,
     handler: Arc<dyn Handler>,
     leadership: watch::Receiver<Leadership>,
     stopped: watch::Receiver<Option<String>>,
@@ -316,6 +318,22 @@ impl Consensus {
     /// The newest state hashes, oldest first: at multiples of 1,024 entries, and now.
     pub fn hash_points(&self) -> Vec<HashPoint> {
         self.inner.published.hash_points()
+    }
+
+    /// The state as it was right after the entry at `index`: a copy, built from the newest snapshot and the log.
+    ///
+    /// # Errors
+    /// This member does not hold that any more, or not yet.
+    pub async fn state_at(&self, index: u64) -> Result<PastState, PastError> {
+        self.inner.env.scope(past::state_at(&self.inner, index)).await
+    }
+
+    /// The commands of the log's entries in `range`, each with its index.
+    ///
+    /// # Errors
+    /// This member does not hold all of them any more.
+    pub async fn commands(&self, range: Range<u64>) -> Result<Vec<(u64, Vec<Command>)>, PastError> {
+        self.inner.env.scope(past::commands(&self.inner, range)).await
     }
 
     /// Whether snapshots are taken as the log grows: not while the disk has no room for them.

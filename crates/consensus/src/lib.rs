@@ -10,6 +10,7 @@ mod consensus;
 mod handler;
 mod machine;
 mod network;
+mod past;
 mod raft;
 mod reads;
 mod reload;
@@ -18,7 +19,7 @@ mod watchers;
 
 pub use api::{
     AppliedEntry, AppliedReceiver, AppliedState, ChangeError, Config, HashPoint, Leadership, LogIndexes, Membership,
-    PeerAddress, ProposeError, Proposed, ReadError, SnapshotCounts, StartError, Voters,
+    PastError, PastState, PeerAddress, ProposeError, Proposed, ReadError, SnapshotCounts, StartError, Voters,
 };
 pub use consensus::Consensus;
 pub use store::{MemoryStore, StoreKind};

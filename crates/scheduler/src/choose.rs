@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    Candidate, Strategy,
+    BEST_MAX, Best, Candidate, Strategy,
     key::{self, Key},
     skew::Skew,
     values::{Of, Values},
@@ -81,6 +81,16 @@ impl<'a, 's> Chooser<'a, 's> {
         let (key, candidate, group) = self.groups.iter().enumerate().filter_map(best).min()?;
         self.groups[group].instances.pop();
         Some(Choice { candidate, key })
+    }
+
+    /// The best instances, the best first. They stay.
+    pub fn best(&mut self, candidates: &[Candidate<'a>]) -> Vec<Best> {
+        let best: Vec<Choice> = (0..BEST_MAX).map_while(|_| self.take()).collect();
+        for choice in &best {
+            let own = key::own(self.strategy, &candidates[choice.candidate]);
+            self.groups[self.group_of[choice.candidate]].instances.push(Reverse((own, choice.candidate)));
+        }
+        best.iter().map(|choice| Best { instance: candidates[choice.candidate].id(), key: Some(choice.key) }).collect()
     }
 
     /// Counts a placement and returns the instance, as it is now, to the others if it still `fits`.

@@ -11,8 +11,8 @@ use seawall_proto::internal::v1::{RolloutState, ServiceRow};
 use seawall_state::{State, primary_deployment};
 
 use crate::{
-    Candidate, Fargate, Overlay, PlaceRequest, Placement, Plan, Requirement, Spread,
-    filters::{self, Filter},
+    Candidate, Fargate, Overlay, PlaceRequest, Placement, Plan, Requirement, Seen, Spread,
+    filters::{self, Filter, LeftOut},
     place::closest,
 };
 
@@ -36,6 +36,14 @@ pub fn place_on_each(state: &State, overlay: &Overlay, request: &PlaceRequest, o
         provider: String::new(),
     };
     plan.placements = fitting.iter().map(placement).collect();
+    let mut left_out = LeftOut::default();
+    for candidate in &failing {
+        let objection = filters::first_failing(&filters::PIPELINE, &request.requirement, candidate);
+        objection.iter().for_each(|(at, _)| left_out.add(*at));
+    }
+    plan.counts = left_out.counts();
+    plan.obstacles = left_out.counts();
+    plan.seen = Seen::of_chosen(on.len(), &plan.placements);
     plan.closest = (!failing.is_empty()).then(|| closest(&request.requirement, &failing));
     plan
 }

@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, btree_set},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque, btree_set},
     sync::Arc,
 };
 
@@ -15,7 +15,9 @@ use seawall_proto::internal::v1::{InstanceRow, InstanceStatus, ZoneState};
 use seawall_state::{State, Usage};
 
 use crate::{
-    Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Requirement, Reserved, Strategy, ZONE_ATTRIBUTE, filters,
+    BEST_MAX, Best, Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Requirement, Reserved, Seen, Strategy,
+    ZONE_ATTRIBUTE,
+    filters::{self, LeftOut},
     key::{self, Key},
     skew::{self, Skew},
     spread,
@@ -24,6 +26,8 @@ use crate::{
 
 /// Instances without tasks of a request that [`Fleet::place_near`] looks at.
 pub const NEAR_MAX: u32 = 64;
+/// Instances of one list that a plan looks at only for its record of the best: it finds those that it places by itself.
+const BEST_LOOKS_MAX: u32 = 16;
 
 /// The first is taken first.
 type Sorted = BTreeSet<(u64, InstanceId)>;
@@ -110,7 +114,7 @@ impl Fleet {
 
     /// Where one task of the request would go, of the instances of a zone or of all that stand first. For who can do without: it
     /// looks at no more than [`NEAR_MAX`] without tasks of the request, and at none where several capacity providers share them.
-    pub fn place_near(&self, request: &PlaceRequest, zone: Option<&str>) -> Option<Placement> {
+    pub fn place_near(&self, request: &PlaceRequest, zone: Option<&str>) -> Option<Plan> {
         let (pool, provider) = match &request.shares[..] {
             [] => (&request.requirement.pool, ""),
             [share] => (&share.pool, share.provider.as_str()),
@@ -120,8 +124,9 @@ impl Fleet {
         let one = PlaceRequest { requirement, count: 1, shares: Vec::new(), ..request.clone() };
         let mut search = Search::new(self, &one, order_of(&one.strategy)?, zone)?;
         search.near_max = NEAR_MAX;
-        let placement = search.take()?;
-        Some(Placement { provider: provider.to_owned(), ..placement })
+        let placement = Placement { provider: provider.to_owned(), ..search.take()? };
+        let best = vec![Best { instance: placement.instance, key: None }];
+        Some(search.planned(vec![placement], best))
     }
 
     fn remove(&mut self, id: InstanceId) {
@@ -188,6 +193,8 @@ struct Search<'f> {
     touched: BTreeMap<InstanceId, Candidate<'f>>,
     skew: Option<Skew<'f>>,
     looked_at: u32,
+    fitted: u32,
+    left_out: LeftOut,
     /// Instances without tasks of the request that are looked at.
     near_max: u32,
     instances: usize,
@@ -206,8 +213,8 @@ struct Group<'f> {
 
 struct Untouched<'f> {
     rest: btree_set::Range<'f, (u64, InstanceId)>,
-    /// The first of the rest that fits, once it was looked for.
-    next: Option<(Key, InstanceId)>,
+    /// Those before the rest that fit, and are not taken.
+    ahead: VecDeque<(Key, InstanceId)>,
 }
 
 impl<'f> Search<'f> {
@@ -224,7 +231,7 @@ impl<'f> Search<'f> {
                 groups.push(Group { name, tasks: 0, staying: 0, untouched: Vec::new(), touched: BinaryHeap::new() });
             }
             let rest = zone.from(order, request);
-            groups.last_mut()?.untouched.push(Untouched { rest, next: None });
+            groups.last_mut()?.untouched.push(Untouched { rest, ahead: VecDeque::new() });
         }
         let instances = yard.instances;
         let reserved = Reserved::from(&fleet.state, &fleet.overlay, request.cluster, &request.spread);
@@ -237,6 +244,8 @@ impl<'f> Search<'f> {
             touched,
             skew: None,
             looked_at: 0,
+            fitted: 0,
+            left_out: LeftOut::default(),
             near_max: u32::MAX,
             instances,
         };
@@ -266,8 +275,12 @@ impl<'f> Search<'f> {
             group.tasks += tasks;
             let candidate = self.reserved.left_to(Candidate::new(state, overlay, row), tasks, self.request);
             group.staying += candidate.staying();
-            if filters::first_failing(&filters::PIPELINE, &self.request.requirement, &candidate).is_none() {
-                group.touched.push(Reverse((key::own(&self.request.strategy, &candidate), id)));
+            match filters::first_failing(&filters::PIPELINE, &self.request.requirement, &candidate) {
+                None => {
+                    self.fitted += 1;
+                    group.touched.push(Reverse((key::own(&self.request.strategy, &candidate), id)));
+                }
+                Some((at, _)) => self.left_out.add(at),
             }
             self.touched.insert(id, candidate);
         }
@@ -275,23 +288,54 @@ impl<'f> Search<'f> {
 
     /// `None` where not all find a place: why is for a look at every instance to say.
     fn place(mut self) -> Option<Plan> {
+        let best = self.best();
         let mut placements = Vec::with_capacity(self.request.count as usize);
         while placements.len() < self.request.count as usize {
             placements.push(self.take()?);
         }
-        Some(Plan { placements, ..Plan::default() })
+        Some(self.planned(placements, best))
+    }
+
+    fn planned(self, placements: Vec<Placement>, best: Vec<Best>) -> Plan {
+        let Search { looked_at, fitted, instances, left_out, .. } = self;
+        let seen = Seen { instances: instances as u32, looked_at, fitted, best };
+        Plan { placements, counts: left_out.counts(), seen, ..Plan::default() }
+    }
+
+    /// The best of the first of each list, before anything is placed.
+    fn best(&mut self) -> Vec<Best> {
+        let strategy = &self.request.strategy;
+        let mut best: Vec<(Key, InstanceId)> = Vec::new();
+        for at in (0..self.groups.len()).filter(|at| self.may_grow(*at)).collect::<Vec<_>>() {
+            for list in 0..self.groups[at].untouched.len() {
+                self.look(at, list, 1, u32::MAX);
+                self.look(at, list, BEST_MAX, BEST_LOOKS_MAX);
+            }
+            let group = &mut self.groups[at];
+            let touched: Vec<_> = (0..BEST_MAX).map_while(|_| group.touched.pop()).collect();
+            let untouched = group.untouched.iter().flat_map(|list| list.ahead.iter().copied());
+            let counts = std::iter::repeat(group.tasks);
+            let own = touched.iter().map(|Reverse(first)| *first).chain(untouched);
+            best.extend(own.map(|(own, id)| (key::with_counts(strategy, own, counts.clone()), id)));
+            group.touched.extend(touched);
+        }
+        best.sort_unstable();
+        best.truncate(BEST_MAX);
+        best.into_iter().map(|(key, instance)| Best { instance, key: Some(key) }).collect()
     }
 
     fn take(&mut self) -> Option<Placement> {
         let mut best: Option<(Key, InstanceId, usize)> = None;
         for at in 0..self.groups.len() {
-            if self.skew.as_ref().is_some_and(|skew| !skew.may_grow(self.groups[at].name)) {
+            if !self.may_grow(at) {
                 continue;
             }
-            self.look(at);
+            for list in 0..self.groups[at].untouched.len() {
+                self.look(at, list, 1, u32::MAX);
+            }
             let group = &self.groups[at];
             let counts = std::iter::repeat(group.tasks);
-            let untouched = group.untouched.iter().filter_map(|list| list.next);
+            let untouched = group.untouched.iter().filter_map(|list| list.ahead.front().copied());
             let first = group.touched.peek().map(|Reverse(first)| *first).into_iter().chain(untouched).min();
             let with_counts = first.map(|(own, id)| (key::with_counts(&self.request.strategy, own, counts), id, at));
             best = best.into_iter().chain(with_counts).min();
@@ -302,19 +346,28 @@ impl<'f> Search<'f> {
         Some(Placement { instance: id, note, provider: String::new() })
     }
 
-    /// Finds the first untouched instance of each list of the group that fits.
-    fn look(&mut self, at: usize) {
-        let Search { fleet, request, reserved, groups, touched, looked_at, near_max, .. } = self;
-        for list in &mut groups[at].untouched {
-            while list.next.is_none() && *near_max > 0 {
-                let Some((_, id)) = list.rest.next() else { break };
-                let Some(stand) = fleet.stands.get(id).filter(|_| !touched.contains_key(id)) else { continue };
-                *looked_at += 1;
-                *near_max -= 1;
-                let candidate = stand.candidate(fleet, reserved, request);
-                if filters::first_failing(&filters::PIPELINE, &request.requirement, &candidate).is_none() {
-                    list.next = Some((key::own(&request.strategy, &candidate), *id));
+    /// Whether the tasks of the group's zone may become more.
+    fn may_grow(&self, at: usize) -> bool {
+        self.skew.as_ref().is_none_or(|skew| skew.may_grow(self.groups[at].name))
+    }
+
+    /// Finds untouched instances of a list that fit until so many are ahead, and looks at no more than `looks` for it.
+    fn look(&mut self, at: usize, list: usize, wanted: usize, mut looks: u32) {
+        let Search { fleet, request, reserved, groups, touched, looked_at, fitted, left_out, near_max, .. } = self;
+        let list = &mut groups[at].untouched[list];
+        while list.ahead.len() < wanted && looks > 0 && *near_max > 0 {
+            let Some((_, id)) = list.rest.next() else { break };
+            let Some(stand) = fleet.stands.get(id).filter(|_| !touched.contains_key(id)) else { continue };
+            looks -= 1;
+            *near_max -= 1;
+            *looked_at += 1;
+            let candidate = stand.candidate(fleet, reserved, request);
+            match filters::first_failing(&filters::PIPELINE, &request.requirement, &candidate) {
+                None => {
+                    *fitted += 1;
+                    list.ahead.push_back((key::own(&request.strategy, &candidate), *id));
                 }
+                Some((at, _)) => left_out.add(at),
             }
         }
     }
@@ -327,8 +380,8 @@ impl<'f> Search<'f> {
         if let Some(skew) = skew {
             skew.add(group.name);
         }
-        match group.untouched.iter_mut().find(|list| list.next.is_some_and(|(_, next)| next == id)) {
-            Some(list) => list.next = None,
+        match group.untouched.iter_mut().find(|list| list.ahead.front().is_some_and(|(_, next)| *next == id)) {
+            Some(list) => drop(list.ahead.pop_front()),
             None => drop(group.touched.pop()),
         }
         let Some(stand) = fleet.stands.get(&id) else { return };

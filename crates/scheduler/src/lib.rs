@@ -8,13 +8,16 @@
 //! [`Reserved`] leaves of an instance.
 //!
 //! [`place()`] filters the instances ([`filters`]), takes the best by the strategy ([`Strategy`]), and says why it chose; a
-//! [`Fleet`] decides the same without looking at every instance. [`explain()`] says for each instance why it would or would not
+//! [`Fleet`] decides the same without looking at every instance. What a plan saw is kept ([`PlaceRequest::decision`]), so that
+//! [`plan_again`] can be compared with it. [`explain()`] says for each instance why it would or would not
 //! take the task. [`InstanceSubject`] is what expressions of the cluster query language are asked of.
 
+mod asked;
 mod candidate;
 mod choose;
 mod constraints;
 mod daemon;
+mod decision;
 mod explain;
 pub mod filters;
 mod fleet;
@@ -33,9 +36,11 @@ mod values;
 mod zone_loss;
 mod zone_proof;
 
+pub use asked::{ask, plan_again};
 pub use candidate::Candidate;
 pub use constraints::{CONSTRAINTS_MAX, Constraints};
 pub use daemon::{Reserved, instances_for, place_on_each};
+pub use decision::{BEST_MAX, Best, DECISION_BYTES_MAX, PLANNER_VERSION, Seen, stamp};
 pub use explain::{Explanation, InstanceExplanation, explain};
 pub use fleet::{Fleet, NEAR_MAX};
 pub use mirror::{Mirror, Rank};

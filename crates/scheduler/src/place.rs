@@ -7,9 +7,9 @@ use seawall_proto::internal::v1::TaskRow;
 use seawall_state::{State, fixed_ports, size_of};
 
 use crate::{
-    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement, Reserved,
+    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement, Reserved, Seen,
     choose::Chooser,
-    filters::{self, Filter},
+    filters::{self, Filter, LeftOut},
     pool,
     skew::Skew,
     spread,
@@ -48,6 +48,9 @@ fn place_best(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Plan 
 fn place_some(candidates: &mut [Candidate<'_>], request: &PlaceRequest, needs: &Requirement, count: u32) -> Plan {
     let (fitting, counts) = fitting(needs, candidates);
     let mut chooser = Chooser::new(&request.strategy, candidates, &fitting, Skew::of(needs, candidates));
+    let looked_at = candidates.len() as u32;
+    let best = chooser.best(candidates);
+    let seen = Seen { instances: looked_at, looked_at, fitted: fitting.len() as u32, best };
     let mut placements = Vec::with_capacity((count as usize).min(fitting.len() * 16));
     let of = format!("{} of {} fit", fitting.len(), candidates.len());
     while placements.len() < count as usize {
@@ -60,17 +63,18 @@ fn place_some(candidates: &mut [Candidate<'_>], request: &PlaceRequest, needs: &
         chooser.put_back(&choice, candidate, fits);
     }
     if placements.len() >= count as usize {
-        return Plan { placements, counts, ..Plan::default() };
+        return Plan { placements, counts, seen, ..Plan::default() };
     }
     if let Some(skew) = chooser.skew {
         skew.mark(candidates);
     }
-    let failures = failures(needs, candidates);
-    Plan { placements, failures, counts, closest: Some(closest(needs, candidates)) }
+    let (failures, obstacles) = failures(needs, candidates);
+    Plan { placements, failures, counts, closest: Some(closest(needs, candidates)), obstacles, seen }
 }
 
 fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: &[InstanceId]) -> Plan {
     let mut plan = Plan::default();
+    let mut left_out = LeftOut::default();
     let reserved = Reserved::from(state, overlay, request.cluster, &request.spread);
     for &instance in only {
         let row = state.instances.get(&instance).filter(|row| row.cluster_id == request.cluster.0);
@@ -86,9 +90,15 @@ fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: 
                 note: "chosen by the caller".into(),
                 provider: String::new(),
             }),
-            Some((_, filter)) => plan.failures.push(failure(filter, &request.requirement, &candidate)),
+            Some((_, filter)) => {
+                left_out.add(filters::place_of(filter));
+                plan.failures.push(failure(filter, &request.requirement, &candidate));
+            }
         }
     }
+    plan.counts = left_out.counts();
+    plan.obstacles = left_out.counts();
+    plan.seen = Seen::of_chosen(only.len(), &plan.placements);
     plan
 }
 
@@ -115,16 +125,15 @@ pub(crate) fn zone_tasks<'a>(candidates: &[Candidate<'a>]) -> BTreeMap<&'a str, 
 
 /// Places of the candidates that fit, and how many each filter left out.
 pub(crate) fn fitting(needs: &Requirement, candidates: &[Candidate<'_>]) -> (Vec<usize>, Vec<FilterCount>) {
-    let mut left_out = [0u32; filters::PIPELINE.len()];
+    let mut left_out = LeftOut::default();
     let mut fitting = Vec::with_capacity(candidates.len());
     for (i, candidate) in candidates.iter().enumerate() {
         match filters::first_failing(&filters::PIPELINE, needs, candidate) {
             None => fitting.push(i),
-            Some((at, _)) => left_out[at] += 1,
+            Some((at, _)) => left_out.add(at),
         }
     }
-    let counts = filters::PIPELINE.iter().zip(left_out).filter(|(_, instances)| *instances > 0);
-    (fitting, counts.map(|(filter, instances)| FilterCount { filter: filter.name(), instances }).collect())
+    (fitting, left_out.counts())
 }
 
 /// The instances that do not fit, the closest matches first: those that got furthest, then the emptiest.
@@ -138,11 +147,14 @@ pub(crate) fn failing<'c>(
     failing.into_iter().map(|(_, c, filter)| (c, filter)).collect()
 }
 
-/// The closest matches, and in the last one's words how many more there are, by reason.
-fn failures(needs: &Requirement, candidates: &[Candidate<'_>]) -> Vec<Failure> {
+/// The closest matches, and in the last one's words how many more there are, by reason; and how many instances each filter left
+/// out.
+fn failures(needs: &Requirement, candidates: &[Candidate<'_>]) -> (Vec<Failure>, Vec<FilterCount>) {
     let all = failing(needs, candidates);
     let (shown, more) = all.split_at(all.len().min(FAILURES_MAX));
     let mut failures: Vec<Failure> = shown.iter().map(|(c, filter)| failure(*filter, needs, c)).collect();
+    let mut left_out = LeftOut::default();
+    all.iter().for_each(|(_, filter)| left_out.add(filters::place_of(*filter)));
     if let Some(last) = failures.last_mut().filter(|_| !more.is_empty()) {
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, filter) in more {
@@ -151,7 +163,7 @@ fn failures(needs: &Requirement, candidates: &[Candidate<'_>]) -> Vec<Failure> {
         let counts: Vec<String> = reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         last.detail = format!("{}; {} more instances: {}", last.detail, more.len(), counts.join(", "));
     }
-    failures
+    (failures, left_out.counts())
 }
 
 /// ECS's sentence about the instance that came closest.

@@ -5,7 +5,7 @@ use std::fmt;
 use seawall_model::InstanceId;
 use seawall_proto::internal::v1::place_tasks;
 
-use crate::FAILURES_MAX;
+use crate::{FAILURES_MAX, Seen, filters};
 
 /// One task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,10 @@ pub struct Plan {
     pub counts: Vec<FilterCount>,
     /// What ECS's event says after "… met all of its requirements."; `None` where all found a place.
     pub closest: Option<String>,
+    /// Instances left out, by filter, when no more could be placed. Empty where all found a place.
+    pub obstacles: Vec<FilterCount>,
+    /// What it saw when it began.
+    pub seen: Seen,
 }
 
 impl From<Placement> for place_tasks::Placement {
@@ -66,11 +70,28 @@ impl Plan {
         self.failures.extend(some.failures);
         self.failures.truncate(FAILURES_MAX);
         self.closest = self.closest.take().or(some.closest);
-        for count in some.counts {
-            match self.counts.iter_mut().find(|known| known.filter == count.filter) {
-                Some(known) => known.instances = known.instances.max(count.instances),
-                None => self.counts.push(count),
-            }
+        add_counts(&mut self.counts, some.counts);
+        add_counts(&mut self.obstacles, some.obstacles);
+        self.seen.add(some.seen);
+    }
+
+    /// [`Plan::obstacles`], as rows hold them.
+    pub fn obstacles(&self) -> Vec<u32> {
+        numbered(&self.obstacles)
+    }
+}
+
+/// The filters' numbers and how many instances each left out, by turns: as rows and records hold them.
+pub(crate) fn numbered(counts: &[FilterCount]) -> Vec<u32> {
+    counts.iter().flat_map(|count| [filters::number_of(count.filter), count.instances]).collect()
+}
+
+/// The same instances were asked for each provider.
+fn add_counts(known: &mut Vec<FilterCount>, counts: Vec<FilterCount>) {
+    for count in counts {
+        match known.iter_mut().find(|known| known.filter == count.filter) {
+            Some(known) => known.instances = known.instances.max(count.instances),
+            None => known.push(count),
         }
     }
 }

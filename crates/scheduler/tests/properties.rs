@@ -227,6 +227,7 @@ proptest! {
             let instances = |plan: &Plan| plan.placements.iter().map(|p| p.instance).collect::<Vec<_>>();
             prop_assert_eq!(instances(&kept), instances(&looked));
             prop_assert_eq!(kept.failures, looked.failures);
+            prop_assert_eq!(kept.seen.best, looked.seen.best);
         }
     }
 }

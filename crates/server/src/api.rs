@@ -43,6 +43,8 @@ pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(10);
 /// Changes of members take as long as the new one needs to catch up.
 pub(crate) const MEMBERS_DEADLINE: Duration = Duration::from_secs(30);
+/// A replay builds a whole state, and more than one of them where it begins far back.
+pub(crate) const REPLAY_DEADLINE: Duration = Duration::from_secs(60);
 /// Serials that one write may use, one for each of its commands.
 pub(crate) const SERIALS_A_WRITE: u64 = 64;
 /// Between two tries of a write that found no leader.
@@ -78,6 +80,8 @@ pub(crate) struct Node {
     /// What the loss of each zone would mean.
     pub(crate) zone_proofs: ZoneProofs,
     pub(crate) serials: AtomicU64,
+    /// Held by the one decision that is being replayed.
+    pub(crate) replays: tokio::sync::Mutex<()>,
 }
 
 /// Why a write has no answer yet.

@@ -1,14 +1,14 @@
 //! Why a service, task or instance is as it is: plain sentences, and the planner's verdict on every instance.
 
 use seawall_model::{
-    ApiError, ClusterId, ErrorCode, InstanceId, LossPolicy, ServiceId, TaskDefinitionId,
+    ApiError, ClusterId, ErrorCode, InstanceId, JobId, LossPolicy, ServiceId, TaskDefinitionId,
     limits::{GUARD_LEASE_MS, GUARD_STOP_MS},
 };
 use seawall_proto::{
-    internal::v1::{InstanceRow, ServiceRow, TaskRow, TaskStatus},
-    v1::{ExplainResponse, FilterCount, InstanceVerdict},
+    internal::v1::{DecisionRow, HistoryRow, InstanceRow, ServiceRow, TaskRow, TaskStatus},
+    v1::{ExplainRequest, ExplainResponse, FilterCount, InstanceVerdict},
 };
-use seawall_scheduler::{Explanation, Fargate, Overlay, PlaceRequest};
+use seawall_scheduler::{Constraints, Explanation, Fargate, Overlay, PlaceRequest, Pool, Requirement, effective_size};
 use seawall_state::State;
 
 use crate::{render, resolve};
@@ -19,19 +19,17 @@ mod tests;
 /// Reasons named in one summary.
 const REASONS_MAX: usize = 3;
 
-/// Explains whatever `name` names in the cluster: a service, a task or an instance, in this order.
-pub(crate) fn explain(
-    state: &State,
-    cluster: Option<&str>,
-    name: &str,
-    fargate: Fargate,
-) -> Result<ExplainResponse, ApiError> {
-    let cluster = resolve::cluster(state, cluster)?;
+/// Explains whatever is named in the cluster: a service, a task or an instance, in this order.
+pub(crate) fn explain(state: &State, ask: &ExplainRequest, fargate: Fargate) -> Result<ExplainResponse, ApiError> {
+    let cluster = resolve::cluster(state, ask.cluster.as_deref())?;
+    let name = ask.resource.as_str();
     if let Some(service) = resolve::service(state, cluster, name) {
         return Ok(explain_service(state, &service, fargate));
     }
     if let Some(task) = resolve::task(state, cluster, name)? {
-        return Ok(explain_task(state, &task));
+        let decision = task.id.as_ref().and_then(|id| state.decision_of(seawall_state::task_id(id)));
+        let now = if ask.all { as_it_is_now(state, &task, fargate) } else { None };
+        return explain_task(state, &task, decision.map(AsRef::as_ref), now);
     }
     if let Some(instance) = resolve::instance(state, cluster, name)? {
         return Ok(explain_instance(state, &instance));
@@ -52,6 +50,10 @@ fn explain_service(state: &State, row: &ServiceRow, fargate: Fargate) -> Explain
     )];
     if !row.unplaced_reason.is_empty() {
         summary.push(row.unplaced_reason.clone());
+    }
+    if !row.unplaced_left_out.is_empty() {
+        let left_out = render::decision::left_out_in_words(&row.unplaced_left_out);
+        summary.push(format!("when that was first said instances were left out so: {left_out}"));
     }
     if let Some(backoff) = row.backoff.as_ref().filter(|b| b.failures > 0) {
         summary.push(format!(
@@ -109,7 +111,45 @@ fn waits_for(state: &State, policy: LossPolicy, task: &TaskRow) -> Option<String
     }
 }
 
-fn explain_task(state: &State, task: &TaskRow) -> ExplainResponse {
+/// A task that has left the state.
+///
+/// # Errors
+/// The record does not hold one.
+pub(crate) fn explain_retired(state: &State, record: &HistoryRow) -> Result<ExplainResponse, ApiError> {
+    let task = render::history::task_row(record)?;
+    let decision = record.task.as_ref().and_then(|seen| seen.decision.as_ref());
+    explain_task(state, &task, decision, None)
+}
+
+/// What every instance says to one more task like this now. Of a standalone one: as its definition asks, since what its call asked
+/// is not kept.
+fn as_it_is_now(state: &State, task: &TaskRow, fargate: Fargate) -> Option<Explanation> {
+    let none = Overlay::default();
+    let definition = TaskDefinitionId(task.task_definition_id);
+    let request = match (state.services.get(&ServiceId(task.service_id)), state.jobs.get(&JobId(task.job_id))) {
+        (Some(row), _) => PlaceRequest::of_service(state, &none, row, definition, 1, fargate).ok()?,
+        (None, Some(job)) => PlaceRequest::of_job(state, job, 1, fargate).ok()?,
+        (None, None) => {
+            let definition = state.task_definitions.get(&definition)?;
+            let cluster = ClusterId(task.cluster_id);
+            let launch = if task.capacity_provider.is_empty() { &task.launch_type } else { &task.capacity_provider };
+            let requirement = Requirement {
+                size: effective_size(definition, task.overrides.as_ref()).ok()?,
+                constraints: Constraints::of(definition, &[]).ok()?,
+                pool: Pool::of_launch_type(state, cluster, launch, fargate),
+            };
+            PlaceRequest::of_group(cluster, &task.group, requirement, 1)
+        }
+    };
+    Some(seawall_scheduler::explain(state, &none, &request))
+}
+
+fn explain_task(
+    state: &State,
+    task: &TaskRow,
+    decision: Option<&DecisionRow>,
+    now: Option<Explanation>,
+) -> Result<ExplainResponse, ApiError> {
     let mut summary = vec![format!(
         "task {} is {}, wanted {}",
         render::task::id(task),
@@ -125,6 +165,10 @@ fn explain_task(state: &State, task: &TaskRow) -> ExplainResponse {
     if !task.placement_note.is_empty() {
         summary.push(format!("placed: {}", task.placement_note));
     }
+    let recorded = decision.map(|row| Ok::<_, ApiError>((row, render::decision::decoded(row)?))).transpose()?;
+    if let Some((row, recorded)) = &recorded {
+        summary.extend(render::decision::in_words(row, recorded));
+    }
     if !is_live(task) {
         summary.push(format!("stopped: {}", reason_of(task)));
     }
@@ -134,7 +178,9 @@ fn explain_task(state: &State, task: &TaskRow) -> ExplainResponse {
     for (container, ordinal) in task.containers.iter().zip(0..).filter(|(c, _)| !c.reason.is_empty()) {
         summary.push(format!("container {}: {}", container_name(state, task, ordinal), container.reason));
     }
-    response(state, summary, None)
+    let on = InstanceId(task.instance_id);
+    let decision = recorded.map(|(row, recorded)| render::decision::render(state, row, &recorded, on));
+    Ok(ExplainResponse { decision, ..response(state, summary, now) })
 }
 
 fn explain_instance(state: &State, row: &InstanceRow) -> ExplainResponse {
@@ -198,6 +244,7 @@ fn response(state: &State, mut summary: Vec<String>, explanation: Option<Explana
             .collect(),
         instances: explanation.instances.iter().filter_map(|i| verdict(state, i)).collect(),
         next: String::new(),
+        decision: None,
     }
 }
 

@@ -17,6 +17,7 @@ mod metrics;
 mod ops;
 mod ports;
 mod render;
+mod replay;
 mod resolve;
 mod simulate;
 pub mod simulated;

@@ -405,7 +405,8 @@ fn place(
     outcome: &mut Outcome,
 ) -> Option<command::Kind> {
     let plan = seawall_scheduler::place(state, &Overlay::default(), request);
-    let failures = plan.failures.iter().map(|failure| render::placement_failure(state, failure)).collect();
+    let failures = render::placement_failures(state, &plan);
+    template.decision = Some(request.decision(&plan));
     template.placements = plan.placements.into_iter().map(Into::into).collect();
     if template.placements.is_empty() {
         outcome.failures = failures;

@@ -22,6 +22,9 @@ impl State {
         if let Some((number, _)) = self.table_hashes().into_iter().zip(self.recomputed()).find(|(a, b)| a != b) {
             return Err(format!("the hash of table {} is not that of its rows", number.0));
         }
+        if let Some((base, _)) = self.decisions.iter().find(|(_, row)| !self.has_tasks_of(row)) {
+            return Err(format!("the decision {base} has no task any more"));
+        }
         self.check_tasks()
     }
 
@@ -49,6 +52,7 @@ impl State {
             (self.service_revisions.number(), self.service_revisions.recomputed_hash()),
             (self.schedules.number(), self.schedules.recomputed_hash()),
             (self.jobs.number(), self.jobs.recomputed_hash()),
+            (self.decisions.number(), self.decisions.recomputed_hash()),
         ]
     }
 

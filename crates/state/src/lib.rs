@@ -9,6 +9,7 @@
 mod apply;
 mod breaker;
 mod check;
+mod decision;
 mod effects;
 mod error;
 mod history;
@@ -27,15 +28,16 @@ use seawall_model::{
     ClusterId, DeploymentId, InstanceId, JobId, LossPolicy, ScheduleId, ServiceId, TaskDefinitionId, TaskId, own_tags,
 };
 use seawall_proto::internal::v1::{
-    AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
-    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, JobRow, JobStatus, MemberRow, MetaRow,
-    ScheduleRow, ServiceDeploymentRow, ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow, TaskDefinitionRow,
-    TaskRow, TokenRow, ZoneRow,
+    AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, DecisionRow, FamilyRow,
+    ForwardRow, ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, JobRow, JobStatus, MemberRow,
+    MetaRow, ScheduleRow, ServiceDeploymentRow, ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow,
+    TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
 };
 use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::{DEFAULT_LIMITS, PREDEFINED_CAPACITY_PROVIDERS, check_strategy, holds_place, places};
 pub use breaker::CircuitBreaker;
+pub use decision::DECISION_BYTES_MAX;
 pub use effects::{Change, Effects};
 pub use error::{error_of, refusal_of};
 pub use history::{HISTORY_OPEN_BYTES_MAX, HistoryKey, history_key, history_place};
@@ -61,6 +63,9 @@ pub type ClientTokenKey = (u32, u64, String, String);
 
 /// The scheduling strategy of services that have one task on each instance.
 pub const DAEMON: &str = "DAEMON";
+
+/// Room that a base leaves for the ids of one placement ([`seawall_model::Id128::time_ordered`]).
+const PLACEMENTS_MAX: u32 = 1 << 16;
 
 /// Tables of the first version are numbered up to here.
 const FIRST_TABLES: u8 = 11;
@@ -123,6 +128,8 @@ pub struct State {
     pub schedules: Table<ScheduleId, ScheduleRow>,
     /// Jobs, the last that are over included.
     pub jobs: Table<JobId, JobRow>,
+    /// How the planner decided, by the id that the tasks of a placement begin at.
+    pub decisions: Table<TaskId, DecisionRow>,
     /// Derived.
     pub index: Indexes,
 }
@@ -160,6 +167,7 @@ impl State {
             service_revisions: Table::new(15),
             schedules: Table::new(20),
             jobs: Table::new(21),
+            decisions: Table::new(65),
             index: Indexes::default(),
         }
     }
@@ -201,6 +209,7 @@ impl State {
             (self.service_revisions.number(), self.service_revisions.hash()),
             (self.schedules.number(), self.schedules.hash()),
             (self.jobs.number(), self.jobs.hash()),
+            (self.decisions.number(), self.decisions.hash()),
         ]
     }
 }

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use prost::Message;
 use seawall_model::{ClusterId, Id128, InstanceId, JobId, ScheduleId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{
-    AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, FamilyRow, ForwardRow,
-    ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, JobRow, MemberRow, ScheduleRow,
-    ServiceDeploymentRow, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
+    AccessKeyRow, AccountSettingRow, CapacityProviderRow, ClientTokenRow, ClusterRow, DecisionRow, FamilyRow,
+    ForwardRow, ForwardedRow, HistoryRow, HistorySegmentRow, InstanceRow, InvocationRow, JobRow, MemberRow,
+    ScheduleRow, ServiceDeploymentRow, ServiceRevisionRow, ServiceRow, TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
 };
 
-use crate::{AccountSettingKey, ClientTokenKey, HistoryKey, InvocationKey, State, Table, history_key, task_id_of};
+use crate::{
+    AccountSettingKey, ClientTokenKey, HistoryKey, InvocationKey, State, Table, history_key, task_id, task_id_of,
+};
 
 /// Bytes of one chunk; a row that is larger has a chunk of its own.
 pub const CHUNK_BYTES: usize = 256 << 10;
@@ -75,6 +77,7 @@ impl State {
             .chain(chunks_of(&self.service_revisions))
             .chain(chunks_of(&self.schedules))
             .chain(chunks_of(&self.jobs))
+            .chain(chunks_of(&self.decisions))
     }
 }
 
@@ -139,6 +142,7 @@ impl Restore {
             15 => fill(&mut state.service_revisions, chunk),
             20 => fill(&mut state.schedules, chunk),
             21 => fill(&mut state.jobs, chunk),
+            65 => fill(&mut state.decisions, chunk),
             other => Err(RestoreError::UnknownTable(other)),
         }
     }
@@ -219,4 +223,5 @@ rows! {
     ServiceRevisionRow: (ServiceId, u64) = |it| (ServiceId(it.service_id), it.id);
     ScheduleRow: ScheduleId = |it| ScheduleId(it.id);
     JobRow: JobId = |it| JobId(it.id);
+    DecisionRow: Id128 = |it| it.base.as_ref().map(task_id).unwrap_or_default();
 }

@@ -74,7 +74,7 @@ impl<K: Ord + Clone, V: Message + Default> Table<K, V> {
     }
 
     /// Rows in key order, from `range`.
-    pub fn range<R, Q>(&self, range: R) -> impl Iterator<Item = (&K, &Arc<V>)>
+    pub fn range<R, Q>(&self, range: R) -> impl DoubleEndedIterator<Item = (&K, &Arc<V>)>
     where
         R: std::ops::RangeBounds<Q>,
         K: Borrow<Q>,

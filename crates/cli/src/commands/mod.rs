@@ -16,6 +16,7 @@ mod job;
 mod logs;
 mod member;
 mod proxy;
+mod replay;
 mod run;
 mod scale;
 mod schedule;
@@ -94,7 +95,8 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Schedule(command) => schedule::run(ctx, command).await,
         Command::Logs(args) => logs::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
-        Command::Why { name } => why::run(ctx, &name).await,
+        Command::Why { name, all } => why::run(ctx, &name, all).await,
+        Command::Replay { task } => replay::run(ctx, &task).await,
         Command::Simulate(args) => simulate::run(ctx, args).await,
         Command::Wait { state, names } => wait::run(ctx, state, &names).await,
         Command::Completion { shell } => completion::run(shell),

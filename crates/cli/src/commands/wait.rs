@@ -115,7 +115,8 @@ async fn with_reason(ctx: &Context, failure: Failure, names: &[String]) -> Failu
         if stable(&it) == Ok(Outlook::Done) {
             continue;
         }
-        let request = ExplainRequest { cluster: Some(cluster), resource: it.service_arn.clone().unwrap_or_default() };
+        let request =
+            ExplainRequest { cluster: Some(cluster), resource: it.service_arn.clone().unwrap_or_default(), all: false };
         let ask = async |mut c: Connection, r| c.control.explain(r).await;
         let Ok(client) = ctx.client().await else { return failure };
         let Ok(explained) = client.call(Again::Safe, request, ask).await else { return failure };

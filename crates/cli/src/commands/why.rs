@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use seawall_proto::v1::{ExplainRequest, ExplainResponse};
+use seawall_proto::v1::{ExplainRequest, ExplainResponse, PlacementDecision};
 
 use crate::{
     args::Format,
@@ -51,13 +51,13 @@ fn tolerant<T>(found: Result<T, Failure>) -> Result<Result<T, Failure>, Failure>
 }
 
 /// Runs `seawall why`.
-pub async fn run(ctx: &Context, name: &str) -> Result<(), Failure> {
+pub async fn run(ctx: &Context, name: &str, all: bool) -> Result<(), Failure> {
     let (cluster, resource) = match find_any(ctx, name).await? {
         Thing::Service(found) => (found.cluster, found.it.service_arn),
         Thing::Task(found) => (found.cluster, found.it.task_arn),
         Thing::Instance(found) => (found.cluster, found.it.container_instance_arn),
     };
-    let request = ExplainRequest { cluster: Some(cluster), resource: resource.unwrap_or_default() };
+    let request = ExplainRequest { cluster: Some(cluster), resource: resource.unwrap_or_default(), all };
     let ask = async |mut c: Connection, r| c.control.explain(r).await;
     let explained = ctx.client().await?.call(Again::Safe, request, ask).await?;
     match output::effective(&ctx.global) {
@@ -69,6 +69,7 @@ pub async fn run(ctx: &Context, name: &str) -> Result<(), Failure> {
 
 fn for_people(explained: &ExplainResponse, style: Style) -> String {
     let mut out: String = explained.summary.iter().map(|line| format!("{}\n", visible(line))).collect();
+    out.push_str(&explained.decision.as_ref().map(|decision| best(decision, style)).unwrap_or_default());
     if !explained.filters.is_empty() {
         let mut table = Table::new(&[column("LEFT OUT BY"), column("INSTANCES"), text("DETAIL")]);
         for filter in &explained.filters {
@@ -104,9 +105,27 @@ fn for_people(explained: &ExplainResponse, style: Style) -> String {
     out
 }
 
+/// The best instances when it was decided, as a table after an empty line.
+pub fn best(decision: &PlacementDecision, style: Style) -> String {
+    if decision.best.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&[column("BEST"), column("INSTANCE"), column("ZONE"), column("TAKEN"), text("SCORES")]);
+    for (best, place) in decision.best.iter().zip(1..) {
+        table.row([
+            place.to_string(),
+            output::or_dash(Some(&best.ec2_instance_id)),
+            output::or_dash(Some(&best.zone)),
+            if best.taken { "yes".to_owned() } else { "no".to_owned() },
+            best.scores.clone(),
+        ]);
+    }
+    format!("\n{}", table.render(style))
+}
+
 #[cfg(test)]
 mod tests {
-    use seawall_proto::v1::{FilterCount, InstanceVerdict};
+    use seawall_proto::v1::{FilterCount, InstanceVerdict, ScoredInstance};
 
     use super::*;
 
@@ -129,6 +148,7 @@ mod tests {
                 ..Default::default()
             }],
             next: "seawall service set web taskDefinition=…".into(),
+            decision: None,
         };
         insta::assert_snapshot!(for_people(&explained, Style { wide: false, width: Some(90), colours: false }), @r"
         2 of 6 tasks cannot be placed: memory␛[2J
@@ -139,6 +159,34 @@ mod tests {
         INSTANCE  ZONE         FITS  IN ZONE  ON IT  REASON
         i-b1      us-local-1b  no    2        2      RESOURCE:MEMORY 300 of 512 MiB
         next: seawall service set web taskDefinition=…
+        ");
+    }
+
+    #[test]
+    fn a_decision_shows_its_best() {
+        let scored = |id: &str, taken: bool, scores: &str| ScoredInstance {
+            ec2_instance_id: id.into(),
+            zone: if id.is_empty() { "" } else { "us-local-1a" }.into(),
+            scores: scores.into(),
+            taken,
+            ..Default::default()
+        };
+        let best = vec![
+            scored("i-a1", true, "zone had 0, instance had 0, 87 % free"),
+            scored("", false, "zone had 1, instance had 0, 90 % free"),
+        ];
+        let decision = PlacementDecision { best, ..Default::default() };
+        let explained = ExplainResponse {
+            summary: vec!["task 1 is RUNNING, wanted RUNNING".into()],
+            decision: Some(decision),
+            ..Default::default()
+        };
+        insta::assert_snapshot!(for_people(&explained, Style { wide: false, width: Some(90), colours: false }), @r"
+        task 1 is RUNNING, wanted RUNNING
+
+        BEST  INSTANCE  ZONE         TAKEN  SCORES
+        1     i-a1      us-local-1a  yes    zone had 0, instance had 0, 87 % free
+        2     -         -            no     zone had 1, instance had 0, 90 % free
         ");
     }
 }

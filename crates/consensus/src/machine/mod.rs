@@ -22,7 +22,9 @@ use seawall_state::{Effects, State};
 
 use pace::Pace;
 pub(crate) use published::Published;
-pub(crate) use snapshot::{Decoder, Received, SnapshotData, SnapshotFile, encode_state, path_of, sync_now_and_then};
+pub(crate) use snapshot::{
+    Decoder, Received, SnapshotData, SnapshotFile, encode_state, path_of, read_snapshot, sync_now_and_then,
+};
 
 use crate::{
     AppliedEntry, AppliedState, StartError,

@@ -245,6 +245,11 @@ pub(super) fn load_newest(fs: &dyn Fs, folder: &Path) -> Result<Option<(Snapshot
     Ok(Some((SnapshotFile { meta, bytes, reader, path }, state)))
 }
 
+/// The state of a snapshot.
+pub(crate) fn read_snapshot(file: &SnapshotFile) -> io::Result<State> {
+    Ok(read(&*file.reader)?.1)
+}
+
 fn read(reader: &dyn FileReader) -> io::Result<(SnapshotMeta, State)> {
     let mut decoder = Decoder::default();
     let mut offset = 0;

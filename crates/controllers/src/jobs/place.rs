@@ -1,9 +1,7 @@
 //! Starting tasks: asks the planner and turns its plan into a command.
 
-use seawall_model::{ClusterId, TaskDefinitionId};
 use seawall_proto::internal::v1::{JobStep, PlaceTasks, command};
-use seawall_scheduler::{Constraints, PlaceRequest, Plan, Pool, Requirement, effective_size, is_same_obstacle};
-use seawall_state::job_group;
+use seawall_scheduler::{PlaceRequest, ask, is_same_obstacle};
 
 use super::{RETRY_MS, TASKS_PER_PASS, view::View};
 use crate::ControllerPlan;
@@ -17,57 +15,54 @@ const STARTED_BY: &str = "job/";
 /// Why no task of it can ever run.
 pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) -> Result<(), String> {
     if count == 0 {
-        note_unplaced(view, "", plan);
+        note_unplaced(view, "", Vec::new(), plan);
         return Ok(());
     }
-    let template = view.job.template.clone().unwrap_or_default();
-    let definition = view.fleet.state().task_definitions.get(&TaskDefinitionId(view.job.task_definition_id));
-    let definition = definition.ok_or("Its task definition is gone.")?;
-    let size = effective_size(definition, template.overrides.as_ref()).map_err(|error| error.message)?;
     let now = count.min(TASKS_PER_PASS);
     if now < count {
         plan.wake(view.now.cluster_time_ms);
     }
-    let group = job_group(&view.job.name);
-    let cluster = ClusterId(view.job.cluster_id);
-    let requirement = Requirement {
-        size,
-        constraints: Constraints::of(definition, &[])?,
-        pool: Pool::of_launch_type(view.fleet.state(), cluster, template.launch_type(), view.now.fargate),
-    };
-    let request = PlaceRequest::of_group(cluster, &group, requirement, now as u32);
-    let Plan { placements, closest, .. } = view.fleet.place(&request);
-    if closest.is_some() {
+    let request = PlaceRequest::of_job(view.fleet.state(), view.job, now as u32, view.now.fargate)?;
+    let placed = view.fleet.place(&request);
+    if placed.closest.is_some() {
         plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS));
     }
-    for placement in &placements {
+    for placement in &placed.placements {
         plan.say(format_args!("start one on {}: {}", placement.instance, placement.note));
     }
-    if !placements.is_empty() {
+    let (left_out, decision) = (placed.obstacles(), request.decision(&placed));
+    if !placed.placements.is_empty() {
+        let template = view.job.template.clone().unwrap_or_default();
         plan.commands.push(command::Kind::PlaceTasks(PlaceTasks {
             cluster_id: view.job.cluster_id,
             task_definition_id: view.job.task_definition_id,
             job_id: view.job.id,
-            placements: placements.into_iter().map(Into::into).collect(),
-            group,
+            placements: placed.placements.into_iter().map(Into::into).collect(),
+            group: request.group,
             started_by: format!("{STARTED_BY}{}", view.job.name),
-            overrides: template.overrides.clone(),
-            tags: template.tags.clone(),
             launch_type: template.launch_type().to_owned(),
-            network_configuration: template.network_configuration.clone(),
+            overrides: template.overrides,
+            tags: template.tags,
+            network_configuration: template.network_configuration,
             partial: true,
+            decision: Some(decision),
+            ask: Some(ask(now as u32, view.now.fargate)),
             ..PlaceTasks::default()
         }));
     }
-    note_unplaced(view, closest.as_deref().unwrap_or_default(), plan);
+    note_unplaced(view, placed.closest.as_deref().unwrap_or_default(), left_out, plan);
     Ok(())
 }
 
 /// Said once, and again when another filter is in the way. Last in the plan: it raises the job's version.
-fn note_unplaced(view: &View<'_>, closest: &str, plan: &mut ControllerPlan) {
+fn note_unplaced(view: &View<'_>, closest: &str, left_out: Vec<u32>, plan: &mut ControllerPlan) {
     if is_same_obstacle(closest, &view.job.unplaced_reason) {
         return;
     }
     plan.say(format_args!("unplaced: {closest:?}"));
-    plan.commands.push(command::Kind::JobStep(JobStep { unplaced_reason: Some(closest.to_owned()), ..view.step() }));
+    plan.commands.push(command::Kind::JobStep(JobStep {
+        unplaced_reason: Some(closest.to_owned()),
+        unplaced_left_out: left_out,
+        ..view.step()
+    }));
 }

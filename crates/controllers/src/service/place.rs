@@ -2,10 +2,10 @@
 
 use seawall_model::InstanceId;
 use seawall_proto::{
-    internal::v1::{PlaceTasks, ServiceEventCode, TaskDefinitionRow, command},
+    internal::v1::{PlaceAsk, PlaceTasks, ServiceEventCode, TaskDefinitionRow, command},
     v1::Tag,
 };
-use seawall_scheduler::{PlaceRequest, Plan, is_same_obstacle};
+use seawall_scheduler::{PlaceRequest, Plan, ask, is_same_obstacle};
 use seawall_state::service_group;
 
 use super::{PLACEMENTS_PER_PASS, RETRY_MS, step::Step, view::View};
@@ -27,7 +27,7 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
     let placed = view.fleet.place(&request);
     let unplaced = now as usize - placed.placements.len();
     note_unplaced(view, &placed, unplaced, step, plan);
-    propose(view, definition, placed, plan);
+    propose(view, definition, &request, placed, plan);
     unplaced
 }
 
@@ -41,7 +41,10 @@ pub(crate) fn place_on_each(view: &View<'_>, on: &[InstanceId], step: &mut Step,
     let placed = seawall_scheduler::place_on_each(view.state, view.overlay, &request, now);
     let count = placed.placements.len();
     note_unplaced(view, &placed, now.len() - count, step, plan);
-    propose(view, definition, placed, plan);
+    if count > 0 {
+        let ask = PlaceAsk { on: now.iter().map(|id| id.0).collect(), ..ask(request.count, view.now.fargate) };
+        propose_as(view, definition, &request, ask, placed, plan);
+    }
     count
 }
 
@@ -58,7 +61,7 @@ pub(crate) fn place_one<'a>(
     if !wanted(zone) {
         return None;
     }
-    propose(view, definition, placed, plan);
+    propose(view, definition, &request, placed, plan);
     Some(zone)
 }
 
@@ -71,12 +74,13 @@ pub(crate) fn place_near(
     plan: &mut ControllerPlan,
 ) -> Option<InstanceId> {
     let (definition, request) = request(view, 1, step)?;
-    let placement = view.fleet.place_near(&request, zone)?;
-    let instance = placement.instance;
+    let placed = view.fleet.place_near(&request, zone)?;
+    let instance = placed.placements.first()?.instance;
     if !wanted(instance) {
         return None;
     }
-    propose(view, definition, Plan { placements: vec![placement], ..Plan::default() }, plan);
+    let ask = PlaceAsk { near: Some(zone.unwrap_or_default().to_owned()), ..ask(1, view.now.fargate) };
+    propose_as(view, definition, &request, ask, placed, plan);
     Some(instance)
 }
 
@@ -91,16 +95,35 @@ fn request<'a>(view: &View<'a>, count: u32, step: &mut Step) -> Option<(&'a Task
     }
 }
 
-fn propose(view: &View<'_>, definition: &TaskDefinitionRow, placed: Plan, plan: &mut ControllerPlan) {
+fn propose(
+    view: &View<'_>,
+    definition: &TaskDefinitionRow,
+    request: &PlaceRequest,
+    placed: Plan,
+    plan: &mut ControllerPlan,
+) {
+    if !placed.placements.is_empty() {
+        propose_as(view, definition, request, ask(request.count, view.now.fargate), placed, plan);
+    }
+}
+
+fn propose_as(
+    view: &View<'_>,
+    definition: &TaskDefinitionRow,
+    request: &PlaceRequest,
+    ask: PlaceAsk,
+    placed: Plan,
+    plan: &mut ControllerPlan,
+) {
     for placement in &placed.placements {
         plan.say(format_args!(
             "start one of deployment {} on {}: {}",
             view.primary.id, placement.instance, placement.note
         ));
     }
-    if !placed.placements.is_empty() {
-        plan.commands.push(command::Kind::PlaceTasks(command(view, definition, placed)));
-    }
+    let decision = Some(request.decision(&placed));
+    let command = PlaceTasks { decision, ask: Some(ask), ..command(view, definition, placed) };
+    plan.commands.push(command::Kind::PlaceTasks(command));
 }
 
 /// What it asks for was checked when it was taken: another version of the checks is at work.
@@ -118,6 +141,7 @@ fn note_unplaced(view: &View<'_>, placed: &Plan, unplaced: usize, step: &mut Ste
     if !is_same_obstacle(closest, &step.unplaced_reason) {
         step.event(view, ServiceEventCode::UnableToPlace, unplaced as u32, closest.clone());
         step.unplaced_reason.clone_from(closest);
+        step.unplaced_left_out = placed.obstacles();
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Step {
     pub deployments: Vec<DeploymentRow>,
     pub backoff: BackoffRow,
     pub unplaced_reason: String,
+    /// Goes with the reason.
+    pub unplaced_left_out: Vec<u32>,
     pub steady: bool,
     pub finish_delete: bool,
     pub roll_back: bool,
@@ -27,6 +29,7 @@ impl Step {
             deployments: view.service.deployments.clone(),
             backoff: view.service.backoff.clone().unwrap_or_default(),
             unplaced_reason: view.service.unplaced_reason.clone(),
+            unplaced_left_out: Vec::new(),
             steady: view.service.steady,
             finish_delete: false,
             roll_back: false,
@@ -61,6 +64,7 @@ impl Step {
     pub fn finish(self, view: &View<'_>, plan: &mut ControllerPlan) {
         let row = view.service;
         let backoff = (self.backoff != row.backoff.clone().unwrap_or_default()).then_some(self.backoff);
+        let is_unplaced_anew = self.unplaced_reason != row.unplaced_reason;
         let deployments = if self.deployments == row.deployments { Vec::new() } else { self.deployments };
         let step = ServiceStep {
             service_id: row.id,
@@ -68,7 +72,8 @@ impl Step {
             events: self.events,
             deployments,
             backoff,
-            unplaced_reason: (self.unplaced_reason != row.unplaced_reason).then_some(self.unplaced_reason),
+            unplaced_left_out: if is_unplaced_anew { self.unplaced_left_out } else { Vec::new() },
+            unplaced_reason: is_unplaced_anew.then_some(self.unplaced_reason),
             steady: (self.steady != row.steady).then_some(self.steady),
             finish_delete: self.finish_delete,
             roll_back: self.roll_back,

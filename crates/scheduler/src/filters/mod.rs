@@ -11,12 +11,15 @@ mod max_per_instance;
 mod max_zone_skew;
 mod member_of;
 mod memory;
+mod number;
 mod pool;
 mod ports;
 mod status;
 mod zone;
 
-use crate::{Candidate, Requirement};
+use crate::{Candidate, FilterCount, Requirement};
+
+pub use number::{name_of, number_of};
 
 /// One requirement.
 pub trait Filter: Sync {
@@ -57,6 +60,28 @@ pub const CHOSEN: [&dyn Filter; 5] = [&status::Status, &agent::Agent, &memory::M
 /// Whether a daemon's task belongs on an instance, be there room or not. One that is there stays when its zone is fenced.
 pub const BELONGS: [&dyn Filter; 5] =
     [&status::Status, &agent::Agent, &pool::InPool, &attributes::Attributes, &member_of::MemberOf];
+
+/// The place of a filter in [`PIPELINE`], by its name.
+pub(crate) fn place_of(filter: &dyn Filter) -> usize {
+    PIPELINE.iter().position(|known| known.name() == filter.name()).unwrap_or(0)
+}
+
+/// Instances that each filter of [`PIPELINE`] was the first to leave out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LeftOut([u32; PIPELINE.len()]);
+
+impl LeftOut {
+    /// One more, by the filter at this place.
+    pub(crate) fn add(&mut self, at: usize) {
+        self.0[at] += 1;
+    }
+
+    /// Of the filters that left any out.
+    pub(crate) fn counts(&self) -> Vec<FilterCount> {
+        let counts = PIPELINE.iter().zip(self.0).filter(|(_, instances)| *instances > 0);
+        counts.map(|(filter, instances)| FilterCount { filter: filter.name(), instances }).collect()
+    }
+}
 
 /// Units that are left, and those that are not left since daemons need them.
 fn left(free: i64, kept: u32) -> String {

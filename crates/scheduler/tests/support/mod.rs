@@ -1,5 +1,7 @@
 //! States made of rows, for tests that need a situation and not its history.
 
+pub mod borg;
+
 use std::collections::BTreeMap;
 
 use prost::Message;

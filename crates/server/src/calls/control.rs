@@ -6,8 +6,8 @@ use prost::Message;
 use seawall_model::{ApiError, ClusterId, ErrorCode, InstanceId, MemberId};
 use seawall_proto::{
     internal::v1::{
-        DropAccessKey, DropToken, LogChunk, LogRequest, PutAccessKey, PutToken, SetAccessKeyStatus, SetZone, TaskRow,
-        TokenRow, ZoneState, command,
+        DecisionRow, DropAccessKey, DropToken, HistoryRow, LogChunk, LogRequest, PutAccessKey, PutToken,
+        SetAccessKeyStatus, SetZone, TokenRow, ZoneState, command,
     },
     millis, timestamp_of, timestamp_unless_zero,
     v1::{
@@ -18,9 +18,9 @@ use seawall_proto::{
         GetStatusResponse, ListAccessKeysRequest, ListAccessKeysResponse, ListEndpointsRequest, ListEndpointsResponse,
         ListHistoryRequest, ListHistoryResponse, ListTokensRequest, ListTokensResponse, LogLine, RemoveMemberRequest,
         RemoveMemberResponse, ReplaceLostRequest, ReplaceLostResponse, ReplaceMemberRequest, ReplaceMemberResponse,
-        ReturnZoneRequest, ReturnZoneResponse, RevokeTokenRequest, RevokeTokenResponse, SetAccessKeyStatusRequest,
-        SetAccessKeyStatusResponse, SimulatePlacementRequest, SimulatePlacementResponse, TaskLogsRequest, Token,
-        TransferLeadershipRequest, TransferLeadershipResponse,
+        ReplayDecisionRequest, ReplayDecisionResponse, ReturnZoneRequest, ReturnZoneResponse, RevokeTokenRequest,
+        RevokeTokenResponse, SetAccessKeyStatusRequest, SetAccessKeyStatusResponse, SimulatePlacementRequest,
+        SimulatePlacementResponse, TaskLogsRequest, Token, TransferLeadershipRequest, TransferLeadershipResponse,
     },
 };
 use seawall_state::State;
@@ -33,7 +33,7 @@ use crate::{
     dispatch::logs,
     explain as explanation,
     history::{self, Lookup},
-    ops, render, resolve, simulate, status, trust,
+    ops, render, replay, resolve, simulate, status, trust,
 };
 
 /// Calls `$callback!` with every operation that has one answer: `Name, method_name, Request, Response, deadline;` …
@@ -62,6 +62,7 @@ macro_rules! for_each_control {
             ReturnZone, return_zone, ReturnZoneRequest, ReturnZoneResponse, WRITE_DEADLINE;
             CheckZones, check_zones, CheckZonesRequest, CheckZonesResponse, READ_DEADLINE;
             SimulatePlacement, simulate_placement, SimulatePlacementRequest, SimulatePlacementResponse, READ_DEADLINE;
+            ReplayDecision, replay_decision, ReplayDecisionRequest, ReplayDecisionResponse, REPLAY_DEADLINE;
             CreateSchedule, create_schedule, CreateScheduleRequest, CreateScheduleResponse, WRITE_DEADLINE;
             UpdateSchedule, update_schedule, UpdateScheduleRequest, UpdateScheduleResponse, WRITE_DEADLINE;
             DeleteSchedule, delete_schedule, DeleteScheduleRequest, DeleteScheduleResponse, WRITE_DEADLINE;
@@ -91,7 +92,39 @@ pub(crate) use super::schedules::{
 
 pub(crate) async fn explain(node: &Arc<Node>, call: &Call, ask: &ExplainRequest) -> Result<ExplainResponse, ApiError> {
     let state = node.read(call.stale, call.deadline).await?;
-    explanation::explain(&state, ask.cluster.as_deref(), &ask.resource, node.config.fargate)
+    let explained = explanation::explain(&state, ask, node.config.fargate);
+    if !matches!(&explained, Err(error) if error.code == ErrorCode::ResourceNotFound) {
+        return explained;
+    }
+    let cluster = resolve::cluster(&state, ask.cluster.as_deref())?;
+    match retired_task(node, call, &state, cluster, &ask.resource).await? {
+        Some(record) => explanation::explain_retired(&state, &record),
+        None => explained,
+    }
+}
+
+pub(crate) async fn replay_decision(
+    node: &Arc<Node>,
+    call: &Call,
+    ask: &ReplayDecisionRequest,
+) -> Result<ReplayDecisionResponse, ApiError> {
+    let state = node.read(call.stale, call.deadline).await?;
+    let cluster = resolve::cluster(&state, ask.cluster.as_deref())?;
+    let missing = || ApiError::invalid(format!("The referenced task was not found: {}", ask.task));
+    let (task, row) = match resolve::task(&state, cluster, &ask.task)? {
+        Some(task) => (task.clone(), state.decision_of(render::task::id(&task)).map(|row| DecisionRow::clone(row))),
+        None => {
+            let record = retired_task(node, call, &state, cluster, &ask.task).await?.ok_or_else(missing)?;
+            let row = record.task.as_ref().and_then(|seen| seen.decision.clone());
+            (Arc::new(render::history::task_row(&record)?), row)
+        }
+    };
+    let work = replay::answer(node, &state, &task, row.as_ref());
+    let left = call.deadline - node.env.now();
+    let late = || {
+        ApiError::new(ErrorCode::Server, "the past was not rebuilt in time. next: try again with a longer --timeout")
+    };
+    node.env.timeout(left, work).await.map_err(|_| late())?
 }
 
 pub(crate) async fn list_endpoints(
@@ -330,7 +363,10 @@ pub(crate) async fn task_logs(
     let cluster = resolve::cluster(&state, ask.cluster.as_deref())?;
     let task = match resolve::task(&state, cluster, &ask.task)? {
         Some(task) => Some(task),
-        None => retired_task(node, call, &state, cluster, &ask.task).await?,
+        None => {
+            let record = retired_task(node, call, &state, cluster, &ask.task).await?;
+            record.map(|record| render::history::task_row(&record).map(Arc::new)).transpose()?
+        }
     };
     let task = task.ok_or_else(|| ApiError::invalid(format!("The referenced task was not found: {}", ask.task)))?;
     let instance = InstanceId(task.instance_id);
@@ -347,17 +383,17 @@ pub(crate) async fn task_logs(
     Ok((chunks, render::task::id(&task).to_string()))
 }
 
-/// A task that left the state, by its whole id: its agent may still have its logs.
+/// The record of a task that left the state, by its whole id: its agent may still have its logs.
 async fn retired_task(
     node: &Arc<Node>,
     call: &Call,
     state: &State,
     cluster: ClusterId,
     name: &str,
-) -> Result<Option<Arc<TaskRow>>, ApiError> {
+) -> Result<Option<Arc<HistoryRow>>, ApiError> {
     let Some(id) = resolve::id_of_task(state, name) else { return Ok(None) };
     let found = history::find(node, state, [Lookup::Task(cluster, id)].into(), call.deadline).await?;
-    found.values().next().map(|record| render::history::task_row(record).map(Arc::new)).transpose()
+    Ok(found.into_values().next())
 }
 
 /// A chunk's lines; its error ends the stream.

@@ -1,3 +1,7 @@
+use std::sync::Arc;
+
+use seawall_proto::internal::v1::{Limits, RaiseClusterVersion, command};
+use seawall_state::DEFAULT_LIMITS;
 use serde_json::json;
 
 use super::*;
@@ -11,8 +15,13 @@ fn cluster() -> TestCluster {
     cluster
 }
 
+fn explained(cluster: &TestCluster, name: &str) -> Result<ExplainResponse, ApiError> {
+    let ask = ExplainRequest { resource: name.into(), ..Default::default() };
+    explain(&cluster.state, &ask, Fargate::default())
+}
+
 fn summary(cluster: &TestCluster, name: &str) -> Vec<String> {
-    explain(&cluster.state, None, name, Fargate::default()).unwrap().summary
+    explained(cluster, name).unwrap().summary
 }
 
 #[test]
@@ -20,7 +29,7 @@ fn a_service_says_what_it_lacks_and_why_each_instance_does_not_do() {
     let mut cluster = cluster();
     cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 5}));
     cluster.reconcile();
-    let answer = explain(&cluster.state, None, "web", Fargate::default()).unwrap();
+    let answer = explained(&cluster, "web").unwrap();
     assert_eq!(answer.summary[0], "service web: 4 of 5 running, 0 pending");
     assert!(answer.summary[1].ends_with("has insufficient CPU units available."), "{:?}", answer.summary);
     assert!(answer.summary.last().unwrap().contains("one more task fits nowhere now"), "{:?}", answer.summary);
@@ -66,15 +75,67 @@ fn an_instance_says_what_it_holds() {
 fn what_is_not_there_is_answered_with_what_is() {
     let mut cluster = cluster();
     cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 0}));
-    let error = explain(&cluster.state, None, "wbe", Fargate::default()).unwrap_err();
+    let error = explained(&cluster, "wbe").unwrap_err();
     assert_eq!(
         (error.code, error.message.as_str()),
         (ErrorCode::ResourceNotFound, "no service, task or instance is called wbe (services: web)")
     );
-    assert_eq!(
-        explain(&cluster.state, Some("nope"), "web", Fargate::default()).unwrap_err().code,
-        ErrorCode::ClusterNotFound
-    );
+    let elsewhere = ExplainRequest { cluster: Some("nope".into()), resource: "web".into(), ..Default::default() };
+    let error = explain(&cluster.state, &elsewhere, Fargate::default()).unwrap_err();
+    assert_eq!(error.code, ErrorCode::ClusterNotFound);
+}
+
+#[test]
+fn a_task_shows_how_it_was_decided_and_on_request_how_it_would_be_now() {
+    let mut cluster = cluster();
+    cluster.instance_with("i-3", "c", 100, 100);
+    let task = ids_of(&cluster.must("RunTask", json!({"taskDefinition": "web", "count": 2})))[1];
+    let answer = explained(&cluster, &task.to_string()).unwrap();
+    assert_eq!(answer.summary[3], "3 of 3 instances were looked at then, 2 fitted; left out: 1 by memory");
+    let decision = answer.decision.unwrap();
+    assert_eq!((decision.planner_version, decision.tasks, decision.fitted), (seawall_scheduler::PLANNER_VERSION, 2, 2));
+    assert_eq!(decision.placed_index, cluster.state.decisions.first().unwrap().1.placed_index);
+    assert!(answer.summary[2].contains(&format!("requirement class {}", decision.requirement_class)));
+    let best: Vec<_> = decision
+        .best
+        .iter()
+        .map(|best| (best.ec2_instance_id.as_str(), best.zone.as_str(), best.taken, best.scores.as_str()))
+        .collect();
+    let scores = "zone had 0, instance had 0, 100 % free";
+    assert_eq!(best, [("i-1", "a", false, scores), ("i-2", "b", true, scores)]);
+    assert!(answer.instances.is_empty() && answer.filters.is_empty(), "the whole table is asked for");
+
+    let ask = ExplainRequest { resource: task.to_string(), all: true, ..Default::default() };
+    let all = explain(&cluster.state, &ask, Fargate::default()).unwrap();
+    let fits: Vec<_> = all.instances.iter().map(|i| (i.ec2_instance_id.as_str(), i.fits)).collect();
+    assert_eq!(fits, [("i-1", true), ("i-2", true), ("i-3", false)]);
+    assert_eq!((all.filters[0].filter.as_str(), all.filters[0].instances), ("memory", 1));
+}
+
+#[test]
+fn a_task_that_left_the_state_still_shows_its_decision() {
+    let mut cluster = cluster();
+    let limits = Limits { stopped_tasks_kept: 0, ..DEFAULT_LIMITS };
+    Arc::make_mut(&mut cluster.state.meta).limits = Some(limits);
+    cluster.apply(command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));
+    let task = ids_of(&cluster.must("RunTask", json!({"taskDefinition": "web"})))[0];
+    let before = explained(&cluster, &task.to_string()).unwrap().decision;
+    cluster.runs(task);
+    cluster.ends(task, 7);
+    assert!(cluster.state.tasks.get(&task).is_none() && cluster.state.decisions.is_empty());
+    let (_, record) = cluster.state.history_open.first().unwrap();
+    let retired = explain_retired(&cluster.state, record).unwrap();
+    assert!(before.is_some() && retired.decision == before);
+    assert!(retired.summary.iter().any(|line| line.starts_with("stopped: ")), "{:?}", retired.summary);
+}
+
+#[test]
+fn a_service_keeps_what_left_instances_out_with_its_reason() {
+    let mut cluster = cluster();
+    cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 5}));
+    cluster.reconcile();
+    let says = "when that was first said instances were left out so: 2 by cpu";
+    assert!(summary(&cluster, "web").contains(&says.to_owned()), "{:?}", summary(&cluster, "web"));
 }
 
 #[test]

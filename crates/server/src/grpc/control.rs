@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Shared, answered, call_of, status};
 use crate::{
-    api::{MEMBERS_DEADLINE, Node, READ_DEADLINE, WRITE_DEADLINE},
+    api::{MEMBERS_DEADLINE, Node, READ_DEADLINE, REPLAY_DEADLINE, WRITE_DEADLINE},
     calls::control::{self, for_each_control},
     watch::{self, WatchEnd},
 };

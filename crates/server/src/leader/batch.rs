@@ -72,12 +72,15 @@ impl Asked {
 pub(super) struct Batch {
     commands: Vec<Command>,
     bytes: usize,
+    /// Its number among those of the term.
+    pub(super) flight: u64,
     /// Who asked, with the number of commands.
     askers: Vec<(usize, Asked, Option<Job>)>,
 }
 
 /// A batch that came to its end.
 pub(super) struct Done {
+    pub(super) flight: u64,
     pub(super) commands: Vec<Command>,
     pub(super) subjects: Vec<Subject>,
     /// What these assumed no longer holds: they are planned again.
@@ -135,7 +138,7 @@ impl Batch {
             }
         }
         // The proposer outlives every batch; if it has ended, the member is going down.
-        let _ = finished.send(Done { commands: self.commands, subjects, again, is_lost }).await;
+        let _ = finished.send(Done { flight: self.flight, commands: self.commands, subjects, again, is_lost }).await;
     }
 }
 

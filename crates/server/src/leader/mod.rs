@@ -2,6 +2,7 @@
 
 mod batch;
 mod drive;
+mod flights;
 mod grants;
 mod liveness;
 mod moves;

@@ -16,13 +16,10 @@ use seawall_model::{
     ApiError, ErrorCode, TaskId,
     limits::{BATCH_COMMANDS, COMMAND_BYTES_MAX, WRITES_WAITING_BYTES_MAX, WRITES_WAITING_MAX},
 };
-use seawall_proto::{
-    internal::v1::{
-        Command, ForwardId, ForwardRequest, Invocation, PlaceTasks, Principal, Reply, command, principal, reply,
-    },
-    v1::Failure,
+use seawall_proto::internal::v1::{
+    Command, ForwardId, ForwardRequest, Invocation, PlaceTasks, Principal, Reply, command, principal, reply,
 };
-use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Plan};
+use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Plan, stamp};
 use seawall_state::{State, error_of, task_id_message};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info};
@@ -30,6 +27,7 @@ use tracing::{debug, error, info};
 use super::{
     batch::{Asked, Batch, Done, Refused},
     drive::now_of,
+    flights::Flights,
     moves::Moves,
     wake::{Subject, Wake},
 };
@@ -175,6 +173,8 @@ struct Loop {
     /// The last in which a leader was seen, whoever it is.
     term_led: u64,
     overlay: Overlay,
+    /// How many placements of which batches are in it.
+    flights: Flights,
     /// What plans look at: brought up to the applied state and the overlay before each.
     fleet: Fleet,
     in_flight: usize,
@@ -201,6 +201,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
         term: 0,
         term_led: 0,
         overlay: Overlay::default(),
+        flights: Flights::default(),
         fleet: Fleet::default(),
         in_flight: 0,
         wake,
@@ -262,6 +263,7 @@ impl Loop {
         self.term = term;
         self.overlay = Overlay::default();
         self.moves = Moves::new(self.node.config.moves_per_minute, self.node.env.now());
+        self.flights.begin_term();
         self.wake.everything();
     }
 
@@ -303,7 +305,7 @@ impl Loop {
             return job.fail(WriteError::Refused(ApiError::new(ErrorCode::Overloaded, why)));
         }
         self.fleet.sync(&applied.state, &self.overlay);
-        match self.prepare(&applied.state, &job) {
+        match self.prepare(applied, &job) {
             Err(Refused(refusal)) => self.answer_by_read(applied, job, Unchanged::Refused(refusal)),
             Ok(asked) if asked.rests_on_flight => self.held.push(job),
             Ok(asked) if asked.commands.is_empty() => self.answer_by_read(applied, job, Unchanged::Asked(asked)),
@@ -317,15 +319,15 @@ impl Loop {
     }
 
     /// Commands of a job, rehearsed. A refusal is the job's answer.
-    fn prepare(&self, state: &State, job: &Job) -> Result<Asked, Refused> {
+    fn prepare(&self, applied: &AppliedState, job: &Job) -> Result<Asked, Refused> {
         let mut asked = match &job.what {
             What::Command { command, .. } => Asked { commands: vec![(**command).clone()], ..Default::default() },
-            What::Operation { request, .. } => self.prepare_operation(state, request)?,
+            What::Operation { request, .. } => self.prepare_operation(applied, request)?,
         };
         self.check_room(&asked.commands)?;
         for command in &mut asked.commands {
             command.cluster_time_ms = self.node.cluster_time_ms();
-            rehearse(state, command)?;
+            rehearse(&applied.state, command)?;
         }
         Ok(asked)
     }
@@ -340,7 +342,8 @@ impl Loop {
         Err(Refused(ApiError::new(ErrorCode::DiskFull, why)))
     }
 
-    fn prepare_operation(&self, state: &State, request: &ForwardRequest) -> Result<Asked, Refused> {
+    fn prepare_operation(&self, applied: &AppliedState, request: &ForwardRequest) -> Result<Asked, Refused> {
+        let state = &applied.state;
         let principal = request.principal.clone().unwrap_or_default();
         let mut ids = Ids(&self.node);
         let now_ms = self.node.cluster_time_ms();
@@ -366,7 +369,7 @@ impl Loop {
                 Vec::new()
             }
             Write::Place { request, template, token } => {
-                let place = self.place(state, &request, *template, &mut asked);
+                let place = self.place(applied, &request, *template, &mut asked);
                 place.map(|place| (CommandKind::PlaceTasks(place), token)).into_iter().collect()
             }
         };
@@ -386,16 +389,19 @@ impl Loop {
 
     fn place(
         &self,
-        state: &State,
+        applied: &AppliedState,
         request: &PlaceRequest,
         mut template: PlaceTasks,
         asked: &mut Asked,
     ) -> Option<PlaceTasks> {
+        let state = &applied.state;
         let plan = self.fleet.place(request);
+        let mut decision = request.decision(&plan);
+        stamp(&mut decision, applied.index, self.flights.runs());
+        template.decision = Some(decision);
         asked.rests_on_flight = !plan.failures.is_empty() && self.would_fit_more(state, request, &plan);
+        let failures = render::placement_failures(state, &plan);
         template.placements = plan.placements.into_iter().map(Into::into).collect();
-        let failures: Vec<Failure> =
-            plan.failures.iter().map(|failure| render::placement_failure(state, failure)).collect();
         if template.placements.is_empty() {
             asked.failures = failures;
             return None;
@@ -442,7 +448,8 @@ impl Loop {
             debug!(?subject, plan = %plan.text, "controller");
             self.moves.take(plan.moves);
             self.wake.busy(subject);
-            let commands: Vec<Command> = plan.commands.into_iter().map(|kind| self.controller_command(kind)).collect();
+            let command = |kind| self.controller_command(applied.index, kind);
+            let commands: Vec<Command> = plan.commands.into_iter().map(command).collect();
             for command in &commands {
                 self.note(&applied.state, command, true);
             }
@@ -450,9 +457,10 @@ impl Loop {
         }
     }
 
-    fn controller_command(&self, mut kind: command::Kind) -> Command {
+    fn controller_command(&self, base_index: u64, mut kind: command::Kind) -> Command {
         if let command::Kind::PlaceTasks(place) = &mut kind {
             place.base = Some(task_id_message(self.node.env.new_id()));
+            place.decision.iter_mut().for_each(|decision| stamp(decision, base_index, self.flights.runs()));
         }
         Command {
             principal: Some(Principal { kind: principal::Kind::Controller.into(), ..Default::default() }),
@@ -465,7 +473,10 @@ impl Loop {
     /// Adds a command's reservations to the overlay, or takes them out.
     fn note(&mut self, state: &State, command: &Command, on_its_way: bool) {
         match (&command.kind, on_its_way) {
-            (Some(command::Kind::PlaceTasks(place)), true) => self.overlay.add(state, place),
+            (Some(command::Kind::PlaceTasks(place)), true) => {
+                self.overlay.add(state, place);
+                self.flights.add();
+            }
             (Some(command::Kind::PlaceTasks(place)), false) => self.overlay.remove(place),
             (Some(command::Kind::StopTasks(stop)), true) => self.overlay.add_stop(stop),
             (Some(command::Kind::StopTasks(stop)), false) => self.overlay.remove_stop(stop),
@@ -473,8 +484,9 @@ impl Loop {
         }
     }
 
-    fn submit(&mut self, batch: Batch) {
+    fn submit(&mut self, mut batch: Batch) {
         self.in_flight += 1;
+        batch.flight = self.flights.take_off();
         self.node.metrics.proposed(batch.len());
         let work = batch.propose(self.node.clone(), self.term, self.finished.clone());
         self.node.env.spawn(TaskKind::vital("propose"), work);
@@ -483,6 +495,7 @@ impl Loop {
     fn finish(&mut self, done: Done) {
         self.in_flight -= 1;
         let state = self.node.consensus.state();
+        self.flights.land(done.flight);
         for command in &done.commands {
             self.note(&state.state, command, false);
         }

@@ -234,6 +234,7 @@ async fn start(
         metrics,
         zone_proofs: ZoneProofs::new(fargate),
         serials: AtomicU64::new(1),
+        replays: tokio::sync::Mutex::default(),
         identity,
     });
     mount.serve_peers(Arc::new(peers::Peers { node: node.clone(), raft: consensus.handler() }));

@@ -2,6 +2,7 @@
 
 pub mod capacity_provider;
 pub mod cluster;
+pub mod decision;
 pub mod endpoint;
 pub mod event;
 pub mod history;
@@ -19,6 +20,7 @@ mod tests;
 
 use seawall_model::ClusterId;
 use seawall_proto::{internal::v1::Health, v1::Failure};
+use seawall_scheduler::Plan;
 use seawall_state::State;
 
 /// The log index of a row's last change, as the API's `version`.
@@ -55,8 +57,19 @@ pub fn failure(arn: String, reason: &str) -> Failure {
     Failure { arn: Some(arn), reason: Some(reason.into()), detail: None }
 }
 
-/// Why a task does not fit on an instance, with the figures.
-pub fn placement_failure(state: &State, failure: &seawall_scheduler::Failure) -> Failure {
+/// Why tasks found no place, one for each instance. Where there are several the first also says how many each filter left out.
+pub fn placement_failures(state: &State, plan: &Plan) -> Vec<Failure> {
+    let mut failures: Vec<Failure> = plan.failures.iter().map(|failure| placement_failure(state, failure)).collect();
+    if failures.len() > 1
+        && let Some(detail) = failures.first_mut().and_then(|first| first.detail.as_mut())
+    {
+        let counts: Vec<String> = plan.obstacles.iter().map(ToString::to_string).collect();
+        *detail = format!("{detail}; left out: {}", counts.join(", "));
+    }
+    failures
+}
+
+fn placement_failure(state: &State, failure: &seawall_scheduler::Failure) -> Failure {
     let arn = state.instances.get(&failure.instance).map(|row| instance::arn(state, row));
     Failure { arn, reason: Some(failure.reason.into()), detail: Some(failure.detail.clone()) }
 }

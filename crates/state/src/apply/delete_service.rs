@@ -29,6 +29,7 @@ impl Apply<'_> {
         row.desired_count = 0;
         row.backoff = None;
         row.unplaced_reason.clear();
+        row.unplaced_left_out.clear();
         row.steady = false;
         let id = row.id;
         self.end_deployments(&row);

@@ -6,8 +6,8 @@
 use seawall_model::{ApiError, ClusterId, InstanceId, TaskDefinitionId};
 use seawall_proto::{
     internal::v1::{
-        DropHistory, HistoryInstance, HistoryKind, HistoryPlace, HistoryRow, HistoryTask, SealHistory, ServiceEventRow,
-        ServiceRow, TaskId, TaskRow,
+        DecisionRow, DropHistory, HistoryInstance, HistoryKind, HistoryPlace, HistoryRow, HistoryTask, SealHistory,
+        ServiceEventRow, ServiceRow, TaskId, TaskRow,
     },
     v1::ContainerDefinition,
 };
@@ -15,7 +15,7 @@ use seawall_proto::{
 use prost::Message;
 
 use super::{Apply, Outcome, Rejection, done};
-use crate::{ARCHITECTURE_ATTRIBUTE, HISTORY_OPEN_BYTES_MAX, HistoryKey, history_key};
+use crate::{ARCHITECTURE_ATTRIBUTE, HISTORY_OPEN_BYTES_MAX, HistoryKey, history_key, task_id_of};
 
 /// The cluster version that brought history. Before it what leaves the state is lost: members of the first release would have
 /// another state.
@@ -133,6 +133,7 @@ impl Apply<'_> {
         HistoryTask {
             family: definition.map_or_else(String::new, |row| row.family.clone()),
             revision: definition.map_or(0, |row| row.revision),
+            decision: self.state.decision_of(task_id_of(row)).map(|row| DecisionRow::clone(row)),
             containers: containers.map_or(&[][..], |d| &d.container_definitions).iter().map(shown).collect(),
             instance,
         }

@@ -14,7 +14,7 @@ use seawall_proto::{
 
 use super::{
     Apply, Outcome, Rejection, done,
-    refusal::{cut, definition_inactive, service_not_active, service_not_found},
+    refusal::{cut, cut_left_out, definition_inactive, service_not_active, service_not_found},
     schedules::template_of,
 };
 use crate::{Change, effective_size, is_over, primary_deployment};
@@ -139,6 +139,7 @@ impl Apply<'_> {
         }
         if let Some(reason) = &it.unplaced_reason {
             row.unplaced_reason = cut(reason, REASON_BYTES_MAX).to_owned();
+            row.unplaced_left_out = cut_left_out(&it.unplaced_left_out);
         }
         if is_over(&row) {
             if self.state.live_tasks_of_job(old).any(|task| task.unreachable_since_ms == 0) {
@@ -146,6 +147,7 @@ impl Apply<'_> {
             }
             row.finished_at_ms = self.now_ms;
             row.unplaced_reason.clear();
+            row.unplaced_left_out.clear();
         }
         if row.status() == JobStatus::Succeeded
             && let Some(deploy) = row.deploy.clone()

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
 use seawall_model::{ApiError, DeploymentId, ErrorCode, Id128, InstanceId, ServiceId};
 use seawall_proto::internal::v1::{
-    InstanceRow, InstanceStatus, PlaceTasks, Placed, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
+    DecisionRow, InstanceRow, InstanceStatus, PlaceTasks, Placed, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
     TaskDefinitionStatus, TaskRow, TaskSize, TaskStatus, place_tasks::Placement, reply,
 };
 
@@ -12,11 +13,12 @@ use super::{
     Apply, Outcome, Rejection,
     refusal::{checked_tags, cut, definition_inactive},
 };
-use crate::{Usage, effective_size, fixed_ports, has_guard, is_at_most_one, service_group, task_id, task_id_message};
+use crate::{
+    DECISION_BYTES_MAX, PLACEMENTS_MAX, Usage, effective_size, fixed_ports, has_guard, is_at_most_one, service_group,
+    task_id, task_id_message,
+};
 
 const NOTE_BYTES_MAX: usize = 200;
-/// Room that a base leaves for the ids of one placement ([`Id128::time_ordered`]).
-const PLACEMENTS_MAX: usize = 1 << 16;
 
 /// What earlier placements of this command took of an instance.
 #[derive(Default)]
@@ -53,7 +55,21 @@ impl Apply<'_> {
         let fencing_token = if is_guarded && rejected.is_empty() { self.next_fencing_token(it.service_id) } else { 0 };
         let template = TaskRow { fencing_token, ..template };
         let tasks = self.place_all(it, base, &template, &rejected);
+        if !tasks.is_empty() {
+            self.keep_decision(it);
+        }
         Ok(reply::Kind::Placed(Placed { tasks, rejected, failures: it.failures.clone() }))
+    }
+
+    /// One that is too long is not kept: it is for people, and the leader cuts its own.
+    fn keep_decision(&mut self, it: &PlaceTasks) {
+        let Some(decision) = it.decision.as_ref().filter(|d| d.encoded_len() <= DECISION_BYTES_MAX) else { return };
+        self.state.put_decision(DecisionRow {
+            base: it.base,
+            tasks: it.placements.len() as u32,
+            placed_index: self.index,
+            decision: decision.encode_to_vec().into(),
+        });
     }
 
     /// The service that the tasks are for, as the planner saw it.
@@ -108,7 +124,7 @@ impl Apply<'_> {
     /// Ids are given out once: the same command a second time must not become other tasks.
     fn checked_base(&self, it: &PlaceTasks) -> Result<Id128, ApiError> {
         let count = it.placements.len();
-        if !(1..=PLACEMENTS_MAX).contains(&count) {
+        if !(1..=PLACEMENTS_MAX as usize).contains(&count) {
             return Err(ApiError::invalid(format!("A placement has 1 to {PLACEMENTS_MAX} tasks.")));
         }
         let base = it.base.as_ref().map(task_id).ok_or_else(|| ApiError::invalid("The placement has no task id."))?;

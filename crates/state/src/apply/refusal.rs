@@ -103,3 +103,11 @@ fn is_tag_char(c: char) -> bool {
 pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
+
+/// Filters that a row counts instances by.
+const FILTERS_MAX: usize = 32;
+
+/// Filters' numbers and instances by turns, as many as are kept.
+pub(super) fn cut_left_out(pairs: &[u32]) -> Vec<u32> {
+    pairs.chunks_exact(2).take(FILTERS_MAX).flatten().copied().collect()
+}

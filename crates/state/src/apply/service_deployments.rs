@@ -319,6 +319,7 @@ pub(super) fn afresh(row: &mut ServiceRow) {
     row.steady = false;
     row.rebalancing = false;
     row.unplaced_reason.clear();
+    row.unplaced_left_out.clear();
 }
 
 /// The id of a service deployment that is new to the service.

@@ -5,7 +5,10 @@ use seawall_proto::internal::v1::{
     DeploymentReturn, DeploymentRow, RolloutState, ServiceEventRow, ServiceRow, ServiceStatusCode, ServiceStep,
 };
 
-use super::{Apply, Outcome, Rejection, done, refusal::cut};
+use super::{
+    Apply, Outcome, Rejection, done,
+    refusal::{cut, cut_left_out},
+};
 use crate::Change;
 
 /// Tasks that one event names.
@@ -39,6 +42,7 @@ impl Apply<'_> {
         }
         if let Some(reason) = &it.unplaced_reason {
             row.unplaced_reason = cut(reason, TEXT_BYTES_MAX).to_owned();
+            row.unplaced_left_out = cut_left_out(&it.unplaced_left_out);
         }
         row.steady = it.steady.unwrap_or(row.steady);
         row.rebalancing = it.rebalancing.unwrap_or(row.rebalancing);

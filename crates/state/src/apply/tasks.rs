@@ -48,6 +48,7 @@ impl Apply<'_> {
         for id in ids {
             if let Some(row) = self.state.remove_task(id) {
                 self.keep_task(&row);
+                self.state.remove_decision_without_tasks(id);
                 self.changed(Change::TaskRetired(row));
             }
         }

@@ -5,6 +5,7 @@ mod at_most_one;
 mod clusters;
 mod compat;
 mod cordon;
+mod decisions;
 mod definitions;
 mod exactly_once;
 mod fixture;

@@ -5,14 +5,14 @@ use seawall_model::{Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::{
     internal::v1::{
         AccessKeyRow, AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster,
-        CreateJob, CreateSchedule, CreateService, DeleteAttributes, DeleteCluster, DeleteSchedule, DeleteService,
-        DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken,
-        EndGuardedTasks, FireSchedule, ForwardId, HistorySegmentRow, InstanceAttribute, JobDeployment, JobStep,
-        MemberRow, PlaceTasks, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken, RaiseClusterVersion,
-        ReportTasks, ResourceRef, Resources, RolloutState, SealHistory, ServiceEventRow, ServiceStep,
-        SetAccessKeyStatus, SetInstancesStatus, StopJob, StopServiceDeployment, StopTasks, TagResource, TaskReport,
-        TaskSize, TaskStatus, TokenRow, UntagResource, UpdateSchedule, UpdateService, UseToken, disconnect_instances,
-        place_tasks, put_attributes, reply, report_tasks, resource_ref,
+        CreateJob, CreateSchedule, CreateService, Decision, DeleteAttributes, DeleteCluster, DeleteSchedule,
+        DeleteService, DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory,
+        DropMember, DropToken, EndGuardedTasks, FireSchedule, ForwardId, HistorySegmentRow, InstanceAttribute,
+        JobDeployment, JobStep, MemberRow, PlaceTasks, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken,
+        RaiseClusterVersion, ReportTasks, ResourceRef, Resources, RolloutState, SealHistory, ServiceEventRow,
+        ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopJob, StopServiceDeployment, StopTasks, TagResource,
+        TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource, UpdateSchedule, UpdateService, UseToken,
+        disconnect_instances, place_tasks, put_attributes, reply, report_tasks, resource_ref,
     },
     v1::{CreateServiceRequest, JobTemplate, ScheduleSpec, ServiceConnectConfiguration, Tag, TaskOverride},
 };
@@ -210,6 +210,7 @@ impl Maker<'_> {
             group: if self.flag(7) { "service:s1".into() } else { String::new() },
             partial: self.flag(4),
             wanted_before: (self.d(7) % 4) as u32,
+            decision: self.flag(2).then(|| Decision { planner: 1, class: self.d(4) as u32, ..Decision::default() }),
             overrides: (self.d(7).is_multiple_of(5))
                 .then(|| TaskOverride { cpu: Some("64".into()), ..TaskOverride::default() }),
             tags: vec![tag("a", "b")],
@@ -310,6 +311,7 @@ impl Maker<'_> {
             roll_back: self.d(5).is_multiple_of(3),
             desired_count: self.flag(2).then_some(3),
             rebalancing: self.flag(3).then_some(true),
+            unplaced_left_out: vec![11, 3],
         }
     }
 

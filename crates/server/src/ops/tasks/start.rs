@@ -5,10 +5,12 @@ use seawall_model::{
     limits::{RUN_TASK_COUNT_MAX, START_TASK_INSTANCES_MAX},
 };
 use seawall_proto::{
-    internal::v1::{self as internal, ClientToken, ClusterRow, InstanceStatus, TaskDefinitionRow, TaskSize, reply},
+    internal::v1::{
+        self as internal, ClientToken, ClusterRow, InstanceStatus, PlaceAsk, TaskDefinitionRow, TaskSize, reply,
+    },
     v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
 };
-use seawall_scheduler::{Constraints, PlaceRequest, Pool, Requirement, Share, Strategy, effective_size};
+use seawall_scheduler::{Constraints, PlaceRequest, Pool, Requirement, Share, Strategy, ask, effective_size};
 use seawall_state::{State, task_id, task_id_message};
 
 use super::overrides;
@@ -55,7 +57,7 @@ impl Asked<'_> {
         Ok(self)
     }
 
-    fn template(self, ctx: &mut Ctx<'_>, chosen: bool) -> Box<internal::PlaceTasks> {
+    fn template(self, ctx: &mut Ctx<'_>, chosen: bool, ask: PlaceAsk) -> Box<internal::PlaceTasks> {
         Box::new(internal::PlaceTasks {
             cluster_id: self.cluster.id,
             task_definition_id: self.definition.id,
@@ -68,6 +70,7 @@ impl Asked<'_> {
             network_configuration: validate::launch::filled(self.launch.network),
             chosen,
             partial: true,
+            ask: Some(ask),
             ..Default::default()
         })
     }
@@ -144,7 +147,13 @@ impl WriteOp for RunTask {
             return Err(ApiError::invalid("No Container Instances were found in your cluster."));
         }
         let mut place = asked.place_request(count, None);
-        let template = asked.template(ctx, false);
+        let ask = PlaceAsk {
+            constraints: request.placement_constraints.clone(),
+            strategy: request.placement_strategy.clone(),
+            capacity_provider_strategy: strategy,
+            ..ask(count, fargate)
+        };
+        let template = asked.template(ctx, false, ask);
         place.strategy.seed = template.base.map_or(0, |base| base.lo);
         Ok(Write::Place { request: place, template, token })
     }
@@ -189,8 +198,9 @@ impl WriteOp for StartTask {
         if chosen.is_empty() {
             return Ok(Write::Nothing);
         }
+        let ask = PlaceAsk { on: chosen.iter().map(|id| id.0).collect(), ..ask(0, ctx.fargate) };
         let place = asked.place_request(0, Some(chosen));
-        let template = asked.template(ctx, true);
+        let template = asked.template(ctx, true, ask);
         Ok(Write::Place { request: place, template, token: None })
     }
 

@@ -47,12 +47,15 @@ fn what_does_not_fit_is_a_failure_with_the_figures() {
     let mut cluster = two_instances();
     let answer = cluster.must("RunTask", json!({"taskDefinition": "web", "count": 5}));
     assert_eq!(ids_of(&answer).len(), 4, "what fits is placed");
-    let needs = |has| ("RESOURCE:CPU".to_owned(), format!("needs 400 CPU units; has {has}"));
-    assert_eq!(reasons(&answer), [needs(224), needs(224)]);
+    let needs = |has: &str| ("RESOURCE:CPU".to_owned(), format!("needs 400 CPU units; has {has}"));
+    assert_eq!(reasons(&answer), [needs("224; left out: 2 by cpu"), needs("224")], "the first counts all");
     cluster.register("big", 1, 3000);
     let nothing = cluster.must("RunTask", json!({"taskDefinition": "big"}));
     assert!(nothing.get("tasks").is_none());
-    assert_eq!(reasons(&nothing)[0], ("RESOURCE:MEMORY".into(), "needs 3000 MiB; has 848".into()));
+    assert_eq!(
+        reasons(&nothing)[0],
+        ("RESOURCE:MEMORY".into(), "needs 3000 MiB; has 848; left out: 2 by memory".into())
+    );
     let arn = nothing["failures"][0]["arn"].as_str().unwrap();
     assert!(arn.contains(":container-instance/default/"), "{arn}");
 }
@@ -67,7 +70,10 @@ fn a_port_is_taken_once_an_instance() {
     );
     let answer = cluster.must("RunTask", json!({"taskDefinition": "port", "count": 3}));
     assert_eq!(ids_of(&answer).len(), 2);
-    assert_eq!(reasons(&answer)[0], ("RESOURCE:PORTS".into(), "needs host port 8080/tcp; it is taken".into()));
+    assert_eq!(
+        reasons(&answer)[0],
+        ("RESOURCE:PORTS".into(), "needs host port 8080/tcp; it is taken; left out: 2 by ports".into())
+    );
 }
 
 #[test]
