@@ -95,6 +95,7 @@ scenarios! {
     a_cut_off_task_ends_before_another_starts,
     elections_end_no_guarded_task,
     at_most_one_is_alive_whatever_happens,
+    every_decision_is_made_again,
     random_faults,
     random_faults_of_members,
 }

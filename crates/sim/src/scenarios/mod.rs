@@ -6,6 +6,7 @@ mod chaos;
 mod clocks;
 mod crowd;
 mod daemons;
+mod decisions;
 mod disks;
 mod doubt;
 mod exactly_once;
@@ -64,6 +65,7 @@ scenarios! {
     daemons: a_daemon_follows_its_instances, a_daemon_is_updated_while_leaders_die, a_daemon_leaves_an_instance_last;
     at_most_one: a_paused_agent_keeps_no_task_alive, a_cut_off_task_ends_before_another_starts, elections_end_no_guarded_task,
         at_most_one_is_alive_whatever_happens;
+    decisions: every_decision_is_made_again;
     chaos: random_faults, random_faults_of_members;
 }
 
