@@ -55,6 +55,14 @@ fn a_service_from_files_through_its_life() {
     assert_eq!(logs, format!("fake container web of task {task}\n"));
     assert!(dev.run(&["events", "web"]).ok().contains("has reached a steady state"));
     assert!(dev.run(&["why", "web"]).ok().starts_with("service web: 4 of 4 running"));
+    let why = dev.run(&["why", &task]).ok();
+    assert!(
+        why.contains("decided by planner 1 on the state of log entry") && why.contains("\nBEST  INSTANCE"),
+        "{why}"
+    );
+    assert!(dev.run(&["why", &task, "--all"]).ok().contains("FITS"));
+    let replayed = dev.run(&["replay", &task]).ok();
+    assert!(replayed.contains("\nsame: replayed from the log alone, with "), "{replayed}");
     dev.run(&["task", "stop", &task, "--yes", "--reason", "because"]).ok();
     assert!(dev.run(&["events", &task]).ok().contains("STOPPED: because"));
     dev.run(&["wait", "tasks-stopped", &task]).ok();
@@ -127,7 +135,7 @@ fn refusals_say_what_why_and_the_next_step() {
     refusing to delete web without asking: there is no terminal. next: add --yes
     "web" names a family: give the revision to deregister, such as web:1. next: seawall taskdef ls web
     `node` can mean two things here: an instance runs tasks, a member is a scheduler. next: seawall instance ls, or seawall member ls
-    big:1: 2 of 2 tasks not placed: RESOURCE:MEMORY on 3 instances (needs N MiB; has N)
+    big:1: 2 of 2 tasks not placed: RESOURCE:MEMORY on 3 instances (needs N MiB; has N; left out: 3 by memory)
     service big: 0 of 3 running, 3 cannot be placed: memory (i-a1: needs N MiB; has N). next: seawall why big
     no member answers: http://127.0.0.1:1 (connection refused), http://127.0.0.1:2 (connection refused). next: seawall dev starts a cluster here; --addr or SEAWALL_ADDR names another
     "#);

@@ -32,6 +32,7 @@ const READS: &[&str] = &[
     "logs",
     "events",
     "why",
+    "replay",
     "wait",
     "completion",
     "version",

@@ -4,7 +4,7 @@ mod support;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use seawall_consensus::{ChangeError, ProposeError, ReadError};
+use seawall_consensus::{ChangeError, PastError, ProposeError, ReadError};
 use seawall_env::Elapsed;
 use seawall_model::MemberId;
 use seawall_proto::internal::v1::{Command, reply};
@@ -332,4 +332,45 @@ fn a_dead_member_costs_its_leader_little() {
     cluster.sim.run_for(Duration::from_secs(5));
     let a_second = (cluster.sim.steps() - before) / 5;
     assert!(a_second < 5000, "{a_second} steps a second with one member dead");
+}
+
+#[test]
+fn the_past_is_built_anew_as_far_back_as_snapshot_and_log_go() {
+    let cluster = Cluster::formed(31, 3);
+    let (leader, follower) = (cluster.leader(), cluster.follower());
+    let consensus = cluster.get(leader);
+    let mut hashes = Vec::new();
+    for n in 0..20 {
+        let done = cluster.propose(leader, vec![create(&format!("c{n}")), create("again")]).unwrap();
+        hashes.push((done.index, consensus.state().state.hash()));
+        if n == 9 {
+            let on = consensus.clone();
+            cluster.run(leader, async move { on.trigger_snapshot().await });
+            cluster.wait("a snapshot", |cluster| cluster.get(leader).snapshot_index() == Some(done.index));
+        }
+    }
+    cluster.wait_equal();
+    let snapshot_index = consensus.snapshot_index().unwrap();
+    for (index, hash) in &hashes {
+        let index = *index;
+        let (here, there) = (cluster.get(leader), cluster.get(follower));
+        let past = cluster.run(follower, async move { there.state_at(index).await }).unwrap();
+        assert_eq!((past.state.hash(), past.checkpoint_index), (*hash, 0), "from the log alone");
+        let past = cluster.run(leader, async move { here.state_at(index).await });
+        match index >= snapshot_index {
+            true => assert_eq!(past.map(|p| (p.state.hash(), p.checkpoint_index)).unwrap(), (*hash, snapshot_index)),
+            false => assert!(matches!(past, Err(PastError::Gone { first, .. }) if first == snapshot_index)),
+        }
+    }
+    let (last, _) = *hashes.last().unwrap();
+    let on = consensus.clone();
+    let early = cluster.run(leader, async move { on.state_at(last + 100).await });
+    assert!(matches!(early, Err(PastError::NotYet { applied, .. }) if applied >= last));
+    let on = consensus.clone();
+    let logged = cluster.run(leader, async move { on.commands(last - 1..last + 1).await }).unwrap();
+    let found: Vec<(u64, usize)> = logged.iter().map(|(index, commands)| (*index, commands.len())).collect();
+    assert_eq!(found, [(last - 1, 2), (last, 2)]);
+    assert_eq!(logged[1].1[0], create("c19"));
+    let beyond = cluster.run(leader, async move { consensus.commands(last + 100..last + 101).await });
+    assert!(matches!(beyond, Err(PastError::Gone { .. })));
 }
