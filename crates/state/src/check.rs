@@ -70,7 +70,9 @@ impl State {
             if !is_live(task) {
                 continue;
             }
-            if self.instances.get(&instance).is_none() {
+            // What may be alive on an instance that was deregistered counts until its guard has ended it.
+            let is_left = task.fencing_token != 0 && task.unreachable_since_ms != 0 && !task.desired_running;
+            if self.instances.get(&instance).is_none() && !is_left {
                 return Err(format!("task {id} lives on instance {instance}, which is gone"));
             }
             let definition = self.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
