@@ -31,7 +31,7 @@ pub(crate) fn explain(
         return Ok(explain_service(state, &service, fargate));
     }
     if let Some(task) = resolve::task(state, cluster, name)? {
-        return Ok(explain_task(state, &task));
+        return Ok(explain_task(state, &task, fargate));
     }
     if let Some(instance) = resolve::instance(state, cluster, name)? {
         return Ok(explain_instance(state, &instance));
@@ -109,7 +109,7 @@ fn waits_for(state: &State, policy: LossPolicy, task: &TaskRow) -> Option<String
     }
 }
 
-fn explain_task(state: &State, task: &TaskRow) -> ExplainResponse {
+fn explain_task(state: &State, task: &TaskRow, fargate: Fargate) -> ExplainResponse {
     let mut summary = vec![format!(
         "task {} is {}, wanted {}",
         render::task::id(task),
@@ -134,7 +134,16 @@ fn explain_task(state: &State, task: &TaskRow) -> ExplainResponse {
     for (container, ordinal) in task.containers.iter().zip(0..).filter(|(c, _)| !c.reason.is_empty()) {
         summary.push(format!("container {}: {}", container_name(state, task, ordinal), container.reason));
     }
-    response(state, summary, None)
+    if task.waiting.is_none() {
+        return response(state, summary, None);
+    }
+    summary.push(format!("it waits for room of the capacity provider {}", task.capacity_provider));
+    let explanation = PlaceRequest::of_waiting(state, task, fargate).ok().map(|request| {
+        let explained = seawall_scheduler::explain(state, &Overlay::default(), &request);
+        summary.extend(explained.closest.iter().map(|closest| format!("it fits nowhere now. {closest}")));
+        Explanation { closest: None, ..explained }
+    });
+    response(state, summary, explanation)
 }
 
 fn explain_instance(state: &State, row: &InstanceRow) -> ExplainResponse {

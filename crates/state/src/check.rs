@@ -66,6 +66,12 @@ impl State {
             if !is_live(task) {
                 continue;
             }
+            if task.waiting.is_some() != (task.instance_id == 0) {
+                return Err(format!("task {id} waits or stands on instance {instance}, and not just one of the two"));
+            }
+            if task.waiting.is_some() {
+                continue;
+            }
             if self.instances.get(&instance).is_none() {
                 return Err(format!("task {id} lives on instance {instance}, which is gone"));
             }

@@ -28,6 +28,7 @@ mod status;
 mod task;
 pub mod taskdef;
 mod token;
+mod usage;
 mod version;
 mod wait;
 mod web;
@@ -95,6 +96,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Logs(args) => logs::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
         Command::Why { name } => why::run(ctx, &name).await,
+        Command::Usage(args) => usage::run(ctx, args).await,
         Command::Simulate(args) => simulate::run(ctx, args).await,
         Command::Wait { state, names } => wait::run(ctx, state, &names).await,
         Command::Completion { shell } => completion::run(shell),

@@ -5,7 +5,9 @@ use seawall_model::{
     limits::{RUN_TASK_COUNT_MAX, START_TASK_INSTANCES_MAX},
 };
 use seawall_proto::{
-    internal::v1::{self as internal, ClientToken, ClusterRow, InstanceStatus, TaskDefinitionRow, TaskSize, reply},
+    internal::v1::{
+        self as internal, ClientToken, ClusterRow, InstanceStatus, TaskDefinitionRow, TaskSize, WaitingRow, reply,
+    },
     v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
 };
 use seawall_scheduler::{Constraints, PlaceRequest, Pool, Requirement, Share, Strategy, effective_size};
@@ -44,6 +46,8 @@ struct Asked<'a> {
     constraints: Constraints,
     pool: Pool,
     shares: Vec<Share>,
+    /// What finds no room waits with this.
+    wait: Option<WaitingRow>,
 }
 
 impl Asked<'_> {
@@ -68,6 +72,7 @@ impl Asked<'_> {
             network_configuration: validate::launch::filled(self.launch.network),
             chosen,
             partial: true,
+            wait: self.wait,
             ..Default::default()
         })
     }
@@ -134,13 +139,19 @@ impl WriteOp for RunTask {
             constraints: Constraints::default(),
             pool: Pool::of_launch_type(state, of, request.launch_type(), fargate),
             shares: Share::of(state, of, &strategy, fargate, |_| 0),
+            wait: None,
         };
-        let asked = completed(asked, request.propagate_tags())?;
+        let mut asked = completed(asked, request.propagate_tags())?;
+        let may_wait = asked.shares.iter().any(|share| share.waits);
+        if may_wait {
+            let (strategy, constraints) = (&request.placement_strategy, &request.placement_constraints);
+            asked.wait = Some(WaitingRow { strategy: strategy.clone(), constraints: constraints.clone() });
+        }
         let placement =
             Placement { strategy: &request.placement_strategy, constraints: &request.placement_constraints };
         let asked = asked.placed_by(&placement)?;
         let has_active = state.instances_of(ClusterId(cluster.id)).any(|row| is_active(row.status));
-        if !has_active {
+        if !has_active && !may_wait {
             return Err(ApiError::invalid("No Container Instances were found in your cluster."));
         }
         let mut place = asked.place_request(count, None);
@@ -180,6 +191,7 @@ impl WriteOp for StartTask {
             constraints: Constraints::default(),
             pool: Pool::Open,
             shares: Vec::new(),
+            wait: None,
         };
         let asked = completed(asked, request.propagate_tags())?;
         let mut chosen = Vec::new();
