@@ -8,7 +8,7 @@ use seawall_proto::{
     internal::v1::{InstanceRow, ServiceRow, TaskRow, TaskStatus},
     v1::{ExplainResponse, FilterCount, InstanceVerdict},
 };
-use seawall_scheduler::{Explanation, Fargate, Overlay, PlaceRequest};
+use seawall_scheduler::{Explanation, Fargate, Overlay, PlaceRequest, is_fargate};
 use seawall_state::State;
 
 use crate::{render, resolve};
@@ -124,6 +124,14 @@ fn explain_task(state: &State, task: &TaskRow, fargate: Fargate) -> ExplainRespo
     }
     if !task.placement_note.is_empty() {
         summary.push(format!("placed: {}", task.placement_note));
+    }
+    let instance = state.instances.get(&InstanceId(task.instance_id));
+    // The task does not name it.
+    if let Some(row) = instance.filter(|row| is_live(task) && is_fargate(&row.capacity_provider)) {
+        summary.push(format!("it stands on the instance {} of {}", row.ec2_instance_id, row.capacity_provider));
+    }
+    if task.reclaim_at_ms != 0 && is_live(task) {
+        summary.push("its spot capacity is reclaimed: it is interrupted when the notice is over".into());
     }
     if !is_live(task) {
         summary.push(format!("stopped: {}", reason_of(task)));
