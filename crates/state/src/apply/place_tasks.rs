@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use seawall_model::{ApiError, ClusterId, DeploymentId, ErrorCode, Id128, InstanceId, ServiceId};
 use seawall_proto::internal::v1::{
     InstanceRow, InstanceStatus, PlaceTasks, Placed, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
-    TaskDefinitionStatus, TaskRow, TaskSize, TaskStatus, reply,
+    TaskDefinitionStatus, TaskRow, TaskSize, TaskStatus, place_tasks::Placement, reply,
 };
 
 use super::{
@@ -143,10 +143,10 @@ impl Apply<'_> {
         unplaced
     }
 
-    /// Whether a task that does not fit waits for room instead of being left out.
+    /// Whether a task that does not fit waits for room instead of being left out. A service's do not: it starts what it lacks.
     fn may_wait(&self, it: &PlaceTasks, position: u32) -> bool {
         let provider = it.placements.get(position as usize).map_or("", |placement| &placement.capacity_provider);
-        it.wait.is_some() && self.state.has_managed_scaling(ClusterId(it.cluster_id), provider)
+        it.wait.is_some() && it.service_id == 0 && self.state.has_managed_scaling(ClusterId(it.cluster_id), provider)
     }
 
     pub(super) fn fits(&self, cluster_id: u64, instance: InstanceId, size: &TaskSize, taken: &Taken) -> bool {

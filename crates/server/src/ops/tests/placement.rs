@@ -1,11 +1,11 @@
 //! Placement strategies, constraints and whose instances take a task, through the operations.
 
-use seawall_model::ErrorCode;
+use seawall_model::{ErrorCode, InstanceId};
 use seawall_proto::internal::v1::{RaiseClusterVersion, command};
 use seawall_scheduler::Fargate;
 use serde_json::{Value, json};
 
-use crate::testing::TestCluster;
+use crate::testing::{TestCluster, id_of};
 
 /// Two zones of two instances each; the first of each has an SSD.
 fn cluster() -> TestCluster {
