@@ -200,6 +200,8 @@ pub enum Command {
         /// A task
         task: String,
     },
+    /// What FARGATE tasks used: vCPU-seconds and MiB-seconds
+    Usage(UsageArgs),
     /// Where tasks would go, with the cluster as it is or as it would be; starts nothing
     Simulate(SimulateArgs),
     /// Wait for a state, in the words of `aws ecs wait`
@@ -720,6 +722,8 @@ pub enum ClusterCommand {
         #[arg(long = "tag", value_parser = key_value, value_name = "KEY=VALUE")]
         tags: Vec<(String, String)>,
     },
+    /// How much of the capacity providers with managed scaling is needed (CapacityProviderReservation)
+    Capacity,
     /// Delete clusters that hold nothing
     Rm {
         /// Names or ARNs
@@ -754,6 +758,15 @@ pub enum InstanceCommand {
         /// Instance ids, id prefixes or ARNs
         #[arg(required = true)]
         names: Vec<String>,
+    },
+    /// Announce that instances of FARGATE_SPOT go: services move off, what is left is interrupted after the notice
+    Reclaim {
+        /// Instance ids, id prefixes or ARNs
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// The notice, at most an hour
+        #[arg(long = "in", value_parser = duration, default_value = "2m", value_name = "TIME")]
+        notice: Duration,
     },
     /// Deregister instances
     Rm {
@@ -1160,6 +1173,17 @@ pub struct EventsArgs {
     /// Only what is younger than this
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub since: Option<Duration>,
+}
+
+/// `seawall usage`.
+#[derive(Args, Debug)]
+pub struct UsageArgs {
+    /// From so long ago on
+    #[arg(long, value_parser = duration, default_value = "24h", value_name = "TIME")]
+    pub since: Duration,
+    /// Until so long ago; until now when absent
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub until: Option<Duration>,
 }
 
 /// The words of `aws ecs wait`.

@@ -77,6 +77,33 @@ fn a_service_from_files_through_its_life() {
     assert_eq!(dev.run(&["ps", "-q"]).ok(), "");
     let runs = dev.run(&["run", "web:1", "--count", "2", "-o", "name"]).ok();
     assert_eq!(runs.lines().count(), 2);
+    capacity_is_shown(&dev);
+}
+
+/// What waits for a capacity provider, what is used and what is reclaimed.
+fn capacity_is_shown(dev: &Dev) {
+    let group = r#"{"autoScalingGroupArn": "group", "managedScaling": {"status": "ENABLED"}}"#;
+    let provider = format!(r#"{{"name": "big", "autoScalingGroupProvider": {group}}}"#);
+    dev.run(&["api", "create-capacity-provider", "-d", &provider]).ok();
+    let put = r#"{"cluster": "default", "capacityProviders": ["big"], "defaultCapacityProviderStrategy": []}"#;
+    dev.run(&["api", "put-cluster-capacity-providers", "-d", put]).ok();
+    let run = r#"{"taskDefinition": "web:1", "capacityProviderStrategy": [{"capacityProvider": "big", "weight": 1}],
+                  "overrides": {"cpu": "131072"}}"#;
+    let answer = dev.run(&["api", "run-task", "-d", run]).json();
+    assert_eq!(answer["tasks"][0]["lastStatus"], "PROVISIONING", "{answer}");
+    let capacity = dev.run(&["cluster", "capacity", "-o", "json"]).json();
+    let big = &capacity["providers"][0];
+    assert_eq!(
+        (&big["capacityProvider"], &big["waitingTasks"], &big["reservation"]),
+        (&"big".into(), &1.into(), &200.into())
+    );
+    let task = answer["tasks"][0]["taskArn"].as_str().unwrap();
+    assert!(dev.run(&["why", task]).ok().contains("it waits for room of the capacity provider big"));
+    dev.run(&["task", "stop", task, "--yes"]).ok();
+    let used = dev.run(&["usage", "-o", "json"]).json();
+    assert_eq!(used["groups"], serde_json::json!([]), "nothing ran for FARGATE");
+    let refused = dev.run(&["instance", "reclaim", "i-a1"]).refused(1);
+    assert!(refused.contains("only spot capacity is reclaimed"), "{refused}");
 }
 
 /// Numbers that differ from run to run.

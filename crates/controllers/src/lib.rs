@@ -8,10 +8,12 @@
 pub mod instances;
 pub mod jobs;
 pub mod mass_loss;
+pub mod reclaim;
 pub mod schedules;
 pub mod service;
 pub mod sick;
 pub mod voters;
+pub mod waiting;
 
 use std::fmt;
 

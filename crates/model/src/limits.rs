@@ -76,6 +76,10 @@ pub const JOB_RETRIES_MAX: u32 = 1000;
 pub const JOB_DEADLINE_S_MAX: u64 = 90 * 24 * 60 * 60;
 /// Longest wait before a job's retry.
 pub const JOB_RETRY_WAIT_S_MAX: u64 = 10 * 60;
+/// Tasks of one cluster that wait for room, as ECS's quota has it.
+pub const PROVISIONING_TASKS_MAX: usize = 500;
+/// Longest notice before spot capacity goes.
+pub const RECLAIM_NOTICE_MS_MAX: u64 = 60 * 60 * 1000;
 
 /// How long a task with a fencing token may live from when its agent sent the beat that the last grant answers. Part of the
 /// protocol: a leader with a shorter one would not wait out the grants of another.

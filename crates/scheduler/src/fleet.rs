@@ -129,6 +129,15 @@ impl Fleet {
         Some(search.planned(vec![placement], best))
     }
 
+    /// A place for one task of the request, if there is one now: as [`Fleet::place`], without saying why not.
+    pub fn find(&self, request: &PlaceRequest) -> Option<Placement> {
+        let placements = match order_of(&request.strategy) {
+            Some(order) => Search::new(self, request, order, None)?.place()?.placements,
+            None => crate::place(&self.state, &self.overlay, request).placements,
+        };
+        placements.into_iter().next()
+    }
+
     fn remove(&mut self, id: InstanceId) {
         let Some(stand) = self.stands.remove(&id) else { return };
         let Some(yard) = self.clusters.get_mut(&ClusterId(stand.row.cluster_id)) else { return };

@@ -28,6 +28,7 @@ mod place;
 mod plan;
 mod pool;
 mod request;
+mod reservation;
 mod skew;
 pub mod spread;
 mod strategy;
@@ -49,6 +50,7 @@ pub use place::{FAILURES_MAX, NO_INSTANCES, fits_after, is_same_obstacle, place}
 pub use plan::{Failure, FilterCount, Placement, Plan};
 pub use pool::{Fargate, Pool, Share, is_fargate};
 pub use request::{PlaceRequest, Requirement, Spread};
+pub use reservation::{Reservation, reservations, waiting_of_service};
 pub use seawall_state::{effective_size, parse_cpu, parse_memory};
 pub use strategy::{Packed, STEPS_MAX, Step, Strategy};
 pub use subject::{InstanceSubject, ZONE_ATTRIBUTE};

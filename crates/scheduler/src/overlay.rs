@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
-use seawall_proto::internal::v1::{PlaceTasks, StopTasks, TaskSize};
-use seawall_state::{State, effective_size, fixed_ports, task_id};
+use seawall_proto::internal::v1::{PlaceTasks, StopTasks, TaskSize, place_tasks::Placement, place_waiting};
+use seawall_state::{State, effective_size, fixed_ports, size_of, task_id};
 
 use crate::Spread;
 
@@ -97,7 +97,8 @@ impl Overlay {
             deployment: DeploymentId(place.deployment_id),
             group: place.group.as_str().into(),
             size,
-            instances: place.placements.iter().map(|p| InstanceId(p.instance_id)).collect(),
+            // What waits is for no instance yet.
+            instances: place.placements.iter().map(|p| InstanceId(p.instance_id)).filter(|id| id.0 != 0).collect(),
             providers: place
                 .placements
                 .iter()
@@ -118,6 +119,26 @@ impl Overlay {
             self.by_service.insert((proposal.service, base));
         }
         self.proposals.insert(base, Arc::new(proposal));
+    }
+
+    /// Adds a task that waits no more, known by its id.
+    pub fn add_waiting(&mut self, state: &State, item: &place_waiting::Item) {
+        let Some(task) = item.task.as_ref().and_then(|id| state.tasks.get(&task_id(id))) else { return };
+        let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
+        let Some(size) = size_of(task, definition.map(AsRef::as_ref)) else { return };
+        let place = PlaceTasks {
+            cluster_id: task.cluster_id,
+            base: item.task,
+            group: task.group.clone(),
+            placements: vec![Placement { instance_id: item.instance_id, ..Placement::default() }],
+            ..PlaceTasks::default()
+        };
+        self.add_sized(size.clone(), &place);
+    }
+
+    /// Takes it out: it was applied, refused or lost.
+    pub fn remove_waiting(&mut self, item: &place_waiting::Item) {
+        self.remove(&PlaceTasks { base: item.task, ..PlaceTasks::default() });
     }
 
     /// Takes a placement out: it was applied, refused or lost.

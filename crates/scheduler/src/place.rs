@@ -7,7 +7,7 @@ use seawall_proto::internal::v1::TaskRow;
 use seawall_state::{State, fixed_ports, size_of};
 
 use crate::{
-    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement, Reserved, Seen,
+    Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement, Reserved, Seen, Share,
     choose::Chooser,
     filters::{self, Filter, LeftOut},
     pool,
@@ -35,13 +35,23 @@ fn place_best(state: &State, overlay: &Overlay, request: &PlaceRequest) -> Plan 
     }
     let mut plan = Plan::default();
     for (share, count) in request.shares.iter().zip(pool::split(&request.shares, request.count)) {
-        if count > 0 {
-            let needs = Requirement { pool: share.pool.clone(), ..request.requirement.clone() };
-            let some = place_some(&mut candidates, request, &needs, count);
-            plan.add(some, &share.provider);
+        if count == 0 {
+            continue;
         }
+        let needs = Requirement { pool: share.pool.clone(), ..request.requirement.clone() };
+        let some = match is_behind(state, request, share) {
+            true => Plan::default(),
+            false => place_some(&mut candidates, request, &needs, count),
+        };
+        plan.add(some, share, count);
     }
     plan
+}
+
+/// Whether tasks of the same group wait for this capacity provider already: those come first.
+fn is_behind(state: &State, request: &PlaceRequest, share: &Share) -> bool {
+    let is_ahead = |task: &TaskRow| task.capacity_provider == share.provider && task.group == request.group;
+    share.waits && state.waiting_tasks(request.cluster).any(|task| is_ahead(task))
 }
 
 /// Takes the best of the instances that fit, `count` times.
@@ -69,7 +79,7 @@ fn place_some(candidates: &mut [Candidate<'_>], request: &PlaceRequest, needs: &
         skew.mark(candidates);
     }
     let (failures, obstacles) = failures(needs, candidates);
-    Plan { placements, failures, counts, closest: Some(closest(needs, candidates)), obstacles, seen }
+    Plan { placements, failures, counts, closest: Some(closest(needs, candidates)), obstacles, seen, ..Plan::default() }
 }
 
 fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: &[InstanceId]) -> Plan {

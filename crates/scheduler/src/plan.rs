@@ -5,7 +5,7 @@ use std::fmt;
 use seawall_model::InstanceId;
 use seawall_proto::internal::v1::place_tasks;
 
-use crate::{FAILURES_MAX, Seen, filters};
+use crate::{FAILURES_MAX, Seen, Share, filters};
 
 /// One task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct FilterCount {
 pub struct Plan {
     /// One for each task that found a place.
     pub placements: Vec<Placement>,
+    /// Capacity providers of tasks that found no place and wait for one, one for each.
+    pub waiting: Vec<String>,
     /// Why the rest did not: the closest matches first. Empty where all found a place.
     pub failures: Vec<Failure>,
     /// Instances left out, by filter, when planning began.
@@ -63,12 +65,27 @@ impl From<Placement> for place_tasks::Placement {
 }
 
 impl Plan {
-    /// Adds what was decided for one capacity provider.
-    pub(crate) fn add(&mut self, some: Plan, provider: &str) {
-        let of_provider = |placement| Placement { provider: provider.to_owned(), ..placement };
+    /// The placements of a command: those that found a place, then those that wait, for no instance yet.
+    pub fn into_placements(self) -> Vec<place_tasks::Placement> {
+        let waiting = self.waiting.into_iter().map(|provider| place_tasks::Placement {
+            capacity_provider: provider,
+            ..place_tasks::Placement::default()
+        });
+        self.placements.into_iter().map(Into::into).chain(waiting).collect()
+    }
+
+    /// Adds what was decided for one capacity provider, of which so many tasks were to be placed.
+    pub(crate) fn add(&mut self, some: Plan, share: &Share, count: u32) {
+        let provider = &share.provider;
+        if share.waits {
+            let unplaced = (count as usize).saturating_sub(some.placements.len());
+            self.waiting.extend(std::iter::repeat_n(provider.clone(), unplaced));
+        } else {
+            self.failures.extend(some.failures);
+            self.failures.truncate(FAILURES_MAX);
+        }
+        let of_provider = |placement| Placement { provider: provider.clone(), ..placement };
         self.placements.extend(some.placements.into_iter().map(of_provider));
-        self.failures.extend(some.failures);
-        self.failures.truncate(FAILURES_MAX);
         self.closest = self.closest.take().or(some.closest);
         add_counts(&mut self.counts, some.counts);
         add_counts(&mut self.obstacles, some.obstacles);
@@ -107,6 +124,9 @@ impl fmt::Display for Plan {
         for p in &self.placements {
             let of = if p.provider.is_empty() { String::new() } else { format!(" for {}", p.provider) };
             writeln!(f, "place on {}{of}: {}", p.instance, p.note)?;
+        }
+        for provider in &self.waiting {
+            writeln!(f, "one waits for {provider}")?;
         }
         for failure in &self.failures {
             writeln!(f, "not on {}: {}: {}", failure.instance, failure.reason, failure.detail)?;

@@ -64,6 +64,8 @@ pub struct Share {
     pub weight: u32,
     /// Tasks that it has already.
     pub tasks: u32,
+    /// It has managed scaling: what finds no room waits.
+    pub waits: bool,
 }
 
 impl Share {
@@ -81,6 +83,7 @@ impl Share {
             base: item.base().unsigned_abs(),
             weight: item.weight().unsigned_abs(),
             tasks: tasks(item.capacity_provider()),
+            waits: state.has_managed_scaling(cluster, item.capacity_provider()),
         };
         strategy.iter().map(share).collect()
     }
@@ -113,7 +116,7 @@ mod tests {
     use super::*;
 
     fn share(base: u32, weight: u32, tasks: u32) -> Share {
-        Share { provider: String::new(), pool: Pool::Open, base, weight, tasks }
+        Share { provider: String::new(), pool: Pool::Open, base, weight, tasks, waits: false }
     }
 
     #[test]

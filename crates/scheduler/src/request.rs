@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::{
-    internal::v1::{InstanceStatus, ServiceRow, TaskSize},
+    internal::v1::{InstanceStatus, ServiceRow, TaskRow, TaskSize},
     v1::CreateServiceRequest,
 };
-use seawall_state::{State, effective_size, is_at_most_one, own_tag, service_group};
+use seawall_state::{State, effective_size, is_at_most_one, own_tag, service_group, size_of};
 
 use crate::{Constraints, Fargate, Overlay, Pool, Share, Strategy};
 
@@ -69,6 +69,25 @@ impl PlaceRequest {
             shares: Vec::new(),
             only: None,
         }
+    }
+
+    /// A task that waits for room of its capacity provider.
+    ///
+    /// # Errors
+    /// What of it or of its definition makes no request: both were checked when they were taken.
+    pub fn of_waiting(state: &State, task: &TaskRow, fargate: Fargate) -> Result<Self, String> {
+        let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
+        let definition = definition.ok_or("the task definition is gone")?;
+        let asked = task.waiting.as_ref().ok_or("the task does not wait")?;
+        let cluster = ClusterId(task.cluster_id);
+        let requirement = Requirement {
+            size: size_of(task, Some(definition)).cloned().ok_or("nothing says what the task takes")?,
+            constraints: Constraints::of(definition, &asked.constraints)?,
+            pool: Pool::of(state, cluster, &task.capacity_provider, fargate),
+        };
+        let seed = task.id.as_ref().map_or(0, |id| id.lo);
+        let strategy = Strategy::parse(&asked.strategy, seed)?;
+        Ok(PlaceRequest { strategy, ..PlaceRequest::of_group(cluster, &task.group, requirement, 1) })
     }
 
     /// Tasks of a revision of a service, as the service's spec is now.

@@ -172,6 +172,7 @@ fn tasks_are_shared_out_among_providers() {
         base,
         weight,
         tasks: 0,
+        waits: false,
     };
     let shares = vec![share("base", 1, 1), share("spot", 0, 2)];
     insta::assert_snapshot!(plan(&world, &PlaceRequest { shares, ..request(size(256, 512), 4) }));

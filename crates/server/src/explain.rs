@@ -8,7 +8,9 @@ use seawall_proto::{
     internal::v1::{DecisionRow, HistoryRow, InstanceRow, ServiceRow, TaskRow, TaskStatus},
     v1::{ExplainRequest, ExplainResponse, FilterCount, InstanceVerdict},
 };
-use seawall_scheduler::{Constraints, Explanation, Fargate, Overlay, PlaceRequest, Pool, Requirement, effective_size};
+use seawall_scheduler::{
+    Constraints, Explanation, Fargate, Overlay, PlaceRequest, Pool, Requirement, effective_size, is_fargate,
+};
 use seawall_state::State;
 
 use crate::{render, resolve};
@@ -28,7 +30,7 @@ pub(crate) fn explain(state: &State, ask: &ExplainRequest, fargate: Fargate) -> 
     }
     if let Some(task) = resolve::task(state, cluster, name)? {
         let decision = task.id.as_ref().and_then(|id| state.decision_of(seawall_state::task_id(id)));
-        let now = if ask.all { as_it_is_now(state, &task, fargate) } else { None };
+        let now = if ask.all || task.waiting.is_some() { as_it_is_now(state, &task, fargate) } else { None };
         return explain_task(state, &task, decision.map(AsRef::as_ref), now);
     }
     if let Some(instance) = resolve::instance(state, cluster, name)? {
@@ -125,6 +127,10 @@ pub(crate) fn explain_retired(state: &State, record: &HistoryRow) -> Result<Expl
 /// is not kept.
 fn as_it_is_now(state: &State, task: &TaskRow, fargate: Fargate) -> Option<Explanation> {
     let none = Overlay::default();
+    if task.waiting.is_some() {
+        let request = PlaceRequest::of_waiting(state, task, fargate).ok()?;
+        return Some(seawall_scheduler::explain(state, &none, &request));
+    }
     let definition = TaskDefinitionId(task.task_definition_id);
     let request = match (state.services.get(&ServiceId(task.service_id)), state.jobs.get(&JobId(task.job_id))) {
         (Some(row), _) => PlaceRequest::of_service(state, &none, row, definition, 1, fargate).ok()?,
@@ -169,6 +175,14 @@ fn explain_task(
     if let Some((row, recorded)) = &recorded {
         summary.extend(render::decision::in_words(row, recorded));
     }
+    let instance = state.instances.get(&InstanceId(task.instance_id));
+    // The task does not name it.
+    if let Some(row) = instance.filter(|row| is_live(task) && is_fargate(&row.capacity_provider)) {
+        summary.push(format!("it stands on the instance {} of {}", row.ec2_instance_id, row.capacity_provider));
+    }
+    if task.reclaim_at_ms != 0 && is_live(task) {
+        summary.push("its spot capacity is reclaimed: it is interrupted when the notice is over".into());
+    }
     if !is_live(task) {
         summary.push(format!("stopped: {}", reason_of(task)));
     }
@@ -178,6 +192,15 @@ fn explain_task(
     for (container, ordinal) in task.containers.iter().zip(0..).filter(|(c, _)| !c.reason.is_empty()) {
         summary.push(format!("container {}: {}", container_name(state, task, ordinal), container.reason));
     }
+    let now = match task.waiting {
+        None => now,
+        Some(_) => {
+            summary.push(format!("it waits for room of the capacity provider {}", task.capacity_provider));
+            let closest = now.as_ref().and_then(|now| now.closest.clone());
+            summary.extend(closest.map(|closest| format!("it fits nowhere now. {closest}")));
+            now.map(|now| Explanation { closest: None, ..now })
+        }
+    };
     let on = InstanceId(task.instance_id);
     let decision = recorded.map(|(row, recorded)| render::decision::render(state, row, &recorded, on));
     Ok(ExplainResponse { decision, ..response(state, summary, now) })

@@ -1,13 +1,13 @@
 //! A cluster in one value, for tests of the pure parts: operations as JSON in and out, applied as the proposer would, without
 //! a log.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use prost::Message;
 use seawall_consensus::MemoryStore;
 use seawall_controllers::Now;
 use seawall_env::{Env, TaskKind, sim::Sim};
-use seawall_model::{ApiError, ErrorCode, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{ApiError, ClusterId, ErrorCode, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::{
     internal::v1::{
         AgentIdentity, Command, ConnectInstance, ContainerRow, CreateCluster, InitCluster, InstanceAttribute,
@@ -48,6 +48,8 @@ pub(crate) struct TestCluster {
     /// As `--accept-inert`.
     pub(crate) accept_inert: Vec<String>,
     pub(crate) fargate: Fargate,
+    /// Reads are answered as over gRPC: with the instances of FARGATE's pools.
+    pub(crate) shows_pools: bool,
 }
 
 /// Ids that are the same in every run.
@@ -116,6 +118,7 @@ impl TestCluster {
             sequence: 0,
             accept_inert: Vec::new(),
             fargate: Fargate::default(),
+            shows_pools: false,
         };
         cluster.apply(command::Kind::InitCluster(InitCluster {
             cluster_id: vec![1; 16].into(),
@@ -168,7 +171,13 @@ impl TestCluster {
         let principal = Principal::default();
         let mut recall = Recall::default();
         loop {
-            let ctx = ReadCtx { state: &self.state, principal: &principal, now_ms: self.now_ms, history: &recall };
+            let ctx = ReadCtx {
+                state: &self.state,
+                principal: &principal,
+                now_ms: self.now_ms,
+                history: &recall,
+                shows_pools: self.shows_pools,
+            };
             let answer = answer(&ctx);
             let Some(lacked) = recall.take_lacked() else { return answer };
             let found = history::find_open(&self.state, &lacked.lookups);
@@ -354,6 +363,15 @@ impl TestCluster {
         panic!("the service controller finds no rest");
     }
 
+    /// Runs the controller of waiting tasks once for every cluster that has some.
+    pub(crate) fn place_waiting(&mut self) {
+        let clusters: BTreeSet<ClusterId> = self.state.clusters_with_waiting_tasks().collect();
+        for cluster in clusters {
+            let plan = seawall_controllers::waiting::plan(&self.fleet(), cluster, self.now());
+            plan.commands.into_iter().for_each(|kind| drop(self.apply(kind)));
+        }
+    }
+
     /// Runs the service controller once for every service; agents do nothing.
     pub(crate) fn plan_once(&mut self) {
         let services: Vec<ServiceId> = self.state.services.iter().map(|(id, _)| *id).collect();
@@ -407,7 +425,7 @@ fn place(
     let plan = seawall_scheduler::place(state, &Overlay::default(), request);
     let failures = render::placement_failures(state, &plan);
     template.decision = Some(request.decision(&plan));
-    template.placements = plan.placements.into_iter().map(Into::into).collect();
+    template.placements = plan.into_placements();
     if template.placements.is_empty() {
         outcome.failures = failures;
         return None;

@@ -82,6 +82,7 @@ scenarios! {
     a_member_that_lags_gets_a_snapshot,
     a_member_that_was_cut_off_gets_a_snapshot,
     a_crowd_wants_the_same_room,
+    waiting_tasks_all_run_while_leaders_die,
     history_is_the_same_everywhere,
     history_goes_on_without_room,
     history_is_dropped_everywhere,

@@ -70,6 +70,12 @@ impl State {
             if !is_live(task) {
                 continue;
             }
+            if task.waiting.is_some() != (task.instance_id == 0) {
+                return Err(format!("task {id} waits or stands on instance {instance}, and not just one of the two"));
+            }
+            if task.waiting.is_some() {
+                continue;
+            }
             // What may be alive on an instance that was deregistered counts until its guard has ended it.
             let is_left = task.fencing_token != 0 && task.unreachable_since_ms != 0 && !task.desired_running;
             if self.instances.get(&instance).is_none() && !is_left {

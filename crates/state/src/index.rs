@@ -50,6 +50,8 @@ pub struct Indexes {
     pub(crate) tasks_by_instance: OrdSet<(InstanceId, TaskId)>,
     /// Tasks that are not known to have stopped and have a fencing token, by instance.
     pub(crate) guarded: OrdMap<InstanceId, u32>,
+    /// Tasks that wait for room.
+    pub(crate) waiting: OrdSet<(ClusterId, TaskId)>,
     /// Standalone tasks only: a service's are found by the service.
     pub(crate) tasks_by_group: OrdSet<(ClusterId, Arc<str>, TaskId)>,
     /// (cluster, changed, task): the first stopped leave first, whatever the agents' clocks say.
@@ -193,7 +195,11 @@ impl State {
 
     pub(crate) fn put_task(&mut self, row: TaskRow) {
         let id = task_id_of(&row);
-        let old = self.tasks.get(&id).cloned();
+        let mut old = self.tasks.get(&id).cloned();
+        // One that found room stands nowhere before.
+        if let Some(elsewhere) = old.take_if(|old| old.instance_id != row.instance_id) {
+            self.index_task(Some(&elsewhere), None);
+        }
         let new = Arc::new(row);
         self.index_task(old.as_deref(), Some(&new));
         self.tasks.put(id, new);
@@ -425,8 +431,13 @@ impl Indexes {
         let service =
             |row: &TaskRow| (row.service_id != 0).then(|| (ServiceId(row.service_id), !is_live(row), task_id_of(row)));
         replace(&mut self.tasks_by_service, old.and_then(service), new.and_then(service));
-        let instance = |row: &TaskRow| is_live(row).then(|| (InstanceId(row.instance_id), task_id_of(row)));
+        let instance = |row: &TaskRow| {
+            let stands = is_live(row) && row.waiting.is_none();
+            stands.then(|| (InstanceId(row.instance_id), task_id_of(row)))
+        };
         replace(&mut self.tasks_by_instance, old.and_then(instance), new.and_then(instance));
+        let waiting = |row: &TaskRow| row.waiting.is_some().then(|| cluster(row));
+        replace(&mut self.waiting, old.and_then(waiting), new.and_then(waiting));
         let guarded = |row: &TaskRow| is_live(row) && row.fencing_token != 0;
         if old.is_some_and(guarded) != new.is_some_and(guarded)
             && let Some(row) = new.or(old)
@@ -510,7 +521,7 @@ impl Indexes {
         if tally.deployments.is_empty() {
             self.tallies.remove(&key);
         }
-        if before.wanted != after.wanted {
+        if before.wanted != after.wanted && row.instance_id != 0 {
             let place = (key, InstanceId(row.instance_id));
             let wanted = self.spread.entry(place.clone()).or_default();
             *wanted = wanted.wrapping_sub(before.wanted).wrapping_add(after.wanted);

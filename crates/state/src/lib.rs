@@ -35,7 +35,7 @@ use seawall_proto::internal::v1::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-pub use apply::{DEFAULT_LIMITS, PREDEFINED_CAPACITY_PROVIDERS, check_strategy, holds_place, places};
+pub use apply::{DEFAULT_LIMITS, FARGATE_SPOT, PREDEFINED_CAPACITY_PROVIDERS, check_strategy, holds_place, places};
 pub use breaker::CircuitBreaker;
 pub use decision::DECISION_BYTES_MAX;
 pub use effects::{Change, Effects};

@@ -12,7 +12,7 @@ use seawall_proto::internal::v1::{
 };
 
 use crate::{
-    ClusterCounts, Counts, State, Usage,
+    ClusterCounts, Counts, PREDEFINED_CAPACITY_PROVIDERS, State, Usage,
     index::counts_of,
     tally::{SpreadKey, Tally},
 };
@@ -42,6 +42,12 @@ impl State {
     /// Whether an instance of the cluster has joined the capacity provider, connected or not.
     pub fn has_instances_of_provider(&self, cluster: ClusterId, provider: &str) -> bool {
         self.index.provider_instances.contains_key(&(cluster, provider.to_owned()))
+    }
+
+    /// Instances of a cluster that serve FARGATE and FARGATE_SPOT.
+    pub fn fargate_instances(&self, cluster: ClusterId) -> u32 {
+        let of = |name: &str| self.index.provider_instances.get(&(cluster, name.to_owned())).copied().unwrap_or(0);
+        PREDEFINED_CAPACITY_PROVIDERS.into_iter().map(of).sum()
     }
 
     /// Instances whose row, or what their tasks take of them, is not as it was `before`; one may come twice. Costs what changed.
@@ -204,6 +210,17 @@ impl State {
     /// Whether an instance has such tasks.
     pub fn is_guarded(&self, instance: InstanceId) -> bool {
         self.index.guarded.contains_key(&instance)
+    }
+
+    /// Tasks of a cluster that wait for room, oldest first.
+    pub fn waiting_tasks(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<TaskRow>> {
+        let range = (cluster, TaskId::default())..=(cluster, LAST);
+        self.index.waiting.range(range).filter_map(|(_, id)| self.tasks.get(id))
+    }
+
+    /// Clusters of the tasks that wait for room, one for each task.
+    pub fn clusters_with_waiting_tasks(&self) -> impl Iterator<Item = ClusterId> {
+        self.index.waiting.iter().map(|(cluster, _)| *cluster)
     }
 
     /// Groups of the wanted tasks of an instance, one for each task.

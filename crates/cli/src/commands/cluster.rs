@@ -1,6 +1,9 @@
 //! `seawall cluster …`.
 
-use seawall_proto::v1::{Cluster, CreateClusterRequest, DeleteClusterRequest, Failure as EcsFailure, Tag};
+use seawall_proto::v1::{
+    Cluster, CreateClusterRequest, DeleteClusterRequest, DescribeCapacityRequest, DescribeCapacityResponse,
+    Failure as EcsFailure, Tag,
+};
 
 use crate::{
     args::ClusterCommand,
@@ -19,6 +22,7 @@ pub async fn run(ctx: &Context, command: ClusterCommand) -> Result<(), Failure> 
     match command {
         ClusterCommand::Ls => list(ctx).await,
         ClusterCommand::Show { names } => show(ctx, names).await,
+        ClusterCommand::Capacity => capacity(ctx).await,
         ClusterCommand::Create { name, tags } => create(ctx, name, tags).await,
         ClusterCommand::Rm { names } => remove(ctx, names).await,
     }
@@ -74,6 +78,43 @@ fn listing(clusters: &[Cluster], failures: &[EcsFailure]) -> Listing {
         json: serde_json::json!({ "clusters": clusters, "failures": failures }),
         items: clusters.iter().map(output::json).collect(),
         none: "no clusters. next: seawall cluster create NAME",
+    }
+}
+
+async fn capacity(ctx: &Context) -> Result<(), Failure> {
+    let request = DescribeCapacityRequest { cluster: Some(ctx.cluster(None)) };
+    let ask = async |mut c: Connection, r| c.control.describe_capacity(r).await;
+    let answer = ctx.client().await?.call(Again::Safe, request, ask).await?;
+    providers(&answer).print(&ctx.global)
+}
+
+fn providers(answer: &DescribeCapacityResponse) -> Listing {
+    let mut table = Table::new(&[
+        column("PROVIDER"),
+        column("INSTANCES"),
+        column("NEEDED"),
+        column("WAITING"),
+        column("TOO LARGE"),
+        column("RESERVATION"),
+        column("TARGET"),
+    ]);
+    for provider in &answer.providers {
+        table.row([
+            provider.capacity_provider.clone(),
+            provider.instances.to_string(),
+            provider.needed_instances.to_string(),
+            provider.waiting_tasks.to_string(),
+            provider.too_large_tasks.to_string(),
+            format!("{} %", provider.reservation),
+            format!("{} %", provider.target_capacity),
+        ]);
+    }
+    Listing {
+        table,
+        names: answer.providers.iter().map(|provider| provider.capacity_provider.clone()).collect(),
+        json: output::json(answer),
+        items: answer.providers.iter().map(output::json).collect(),
+        none: "no capacity provider of the cluster has managed scaling",
     }
 }
 

@@ -1,8 +1,11 @@
 //! `seawall instance …`: the machines that run tasks.
 
+use std::time::Duration;
+
 use seawall_proto::v1::{
     Attribute, ContainerInstance, DeleteAttributesRequest, DeregisterContainerInstanceRequest, Failure as EcsFailure,
-    PutAttributesRequest, ReplaceLostRequest, Resource, StringListValue, UpdateContainerInstancesStateRequest,
+    PutAttributesRequest, ReclaimInstanceRequest, ReplaceLostRequest, Resource, StringListValue,
+    UpdateContainerInstancesStateRequest,
 };
 
 use crate::{
@@ -32,6 +35,7 @@ pub async fn run(ctx: &Context, command: InstanceCommand) -> Result<(), Failure>
         InstanceCommand::Show { names } => show(ctx, &names).await,
         InstanceCommand::Drain { names } => set_state(ctx, &names, "DRAINING").await,
         InstanceCommand::Activate { names } => set_state(ctx, &names, "ACTIVE").await,
+        InstanceCommand::Reclaim { names, notice } => reclaim(ctx, &names, notice).await,
         InstanceCommand::Rm { names, force } => remove(ctx, &names, force).await,
         InstanceCommand::Attr { name, changes } => attributes(ctx, &name, &changes).await,
         InstanceCommand::ReplaceLost => replace_lost(ctx).await,
@@ -159,6 +163,24 @@ async fn drained(ctx: &Context, found: &[Found<ContainerInstance>]) -> Result<()
         })
     })
     .await
+}
+
+async fn reclaim(ctx: &Context, names: &[String], notice: Duration) -> Result<(), Failure> {
+    let found = all(ctx, names).await?;
+    // Past any notice there is, the cluster says what the longest is.
+    let notice_seconds = u32::try_from(notice.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+    for Found { cluster, it } in &found {
+        let request = ReclaimInstanceRequest {
+            cluster: Some(cluster.clone()),
+            container_instance: it.container_instance_arn().to_owned(),
+            notice_seconds: Some(notice_seconds),
+        };
+        let ask = async |mut c: Connection, r| c.control.reclaim_instance(r).await;
+        let Some(answer) = ctx.change(Again::Safe, request, ask).await? else { continue };
+        let sentence = format!("instance {} goes in {notice_seconds} s; it is DRAINING", it.ec2_instance_id());
+        output::done(&ctx.global, it.ec2_instance_id(), &sentence, &answer)?;
+    }
+    Ok(())
 }
 
 async fn service_tasks(ctx: &Context, cluster: &str, instance: &str) -> Result<usize, Failure> {

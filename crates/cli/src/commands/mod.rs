@@ -29,6 +29,7 @@ mod status;
 mod task;
 pub mod taskdef;
 mod token;
+mod usage;
 mod version;
 mod wait;
 mod web;
@@ -97,6 +98,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Events(args) => events::run(ctx, args).await,
         Command::Why { name, all } => why::run(ctx, &name, all).await,
         Command::Replay { task } => replay::run(ctx, &task).await,
+        Command::Usage(args) => usage::run(ctx, args).await,
         Command::Simulate(args) => simulate::run(ctx, args).await,
         Command::Wait { state, names } => wait::run(ctx, state, &names).await,
         Command::Completion { shell } => completion::run(shell),

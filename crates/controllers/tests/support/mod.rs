@@ -9,10 +9,10 @@ use seawall_proto::{
     internal::v1::{
         AgentIdentity, Command, ConnectInstance, ContainerRow, CreateService, DeleteAttributes, DeleteService,
         DeregisterInstance, DisconnectInstances, EndGuardedTasks, Health, InitCluster, InstanceAttribute,
-        InstanceStatus, PlaceTasks, ProtectTasks, PutAttributes, RaiseClusterVersion, RegisterTaskDefinition,
-        ReportTasks, ResourceRef, Resources, ServiceRow, SetInstancesStatus, SetZone, StopCode, TagResource,
-        TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState, command::Kind, disconnect_instances,
-        place_tasks::Placement, put_attributes, reply, report_tasks, resource_ref,
+        InstanceStatus, PlaceTasks, ProtectTasks, PutAttributes, PutClusterCapacityProviders, RaiseClusterVersion,
+        RegisterTaskDefinition, ReportTasks, ResourceRef, Resources, ServiceRow, SetInstancesStatus, SetZone, StopCode,
+        TagResource, TaskReport, TaskRow, TaskSize, TaskStatus, UpdateService, ZoneState, command::Kind,
+        disconnect_instances, place_tasks::Placement, put_attributes, reply, report_tasks, resource_ref,
     },
     v1::{
         ContainerDefinition, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, HealthCheck, Tag,
@@ -61,6 +61,8 @@ pub struct Sim {
     pub overlay: Overlay,
     pub behaviours: BTreeMap<u64, Behaviour>,
     pub service: ServiceId,
+    /// Of the instances that connect; empty: none.
+    pub provider: String,
     /// Commands applied.
     pub written: usize,
     agents: BTreeMap<u64, Agent>,
@@ -78,6 +80,7 @@ impl Sim {
             overlay: Overlay::default(),
             behaviours: BTreeMap::new(),
             service: ServiceId(0),
+            provider: String::new(),
             written: 0,
             agents: BTreeMap::new(),
             index: 0,
@@ -151,6 +154,7 @@ impl Sim {
             zone: agent.zone.clone(),
             total: Some(agent.total.clone()),
             attributes: vec![InstanceAttribute { name: GUARD_ATTRIBUTE.into(), ..Default::default() }],
+            capacity_provider: self.provider.clone(),
             ..Default::default()
         };
         let connect =
@@ -190,6 +194,16 @@ impl Sim {
             let number = name.and_then(|n| n.trim_start_matches("i-").parse().ok()).expect("the instance is known");
             self.connect(number, agent);
         }
+    }
+
+    /// Gives the cluster these capacity providers.
+    pub fn put_providers(&mut self, names: &[&str]) {
+        let put = PutClusterCapacityProviders {
+            cluster_id: self.cluster().0,
+            capacity_providers: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Default::default()
+        };
+        self.done(Kind::PutClusterCapacityProviders(put));
     }
 
     pub fn drain(&mut self, id: u64, status: InstanceStatus) {

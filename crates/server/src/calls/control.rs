@@ -71,6 +71,9 @@ macro_rules! for_each_control {
             RunJob, run_job, RunJobRequest, RunJobResponse, WRITE_DEADLINE;
             StopJob, stop_job, StopJobRequest, StopJobResponse, WRITE_DEADLINE;
             DescribeJobs, describe_jobs, DescribeJobsRequest, DescribeJobsResponse, READ_DEADLINE;
+            DescribeCapacity, describe_capacity, DescribeCapacityRequest, DescribeCapacityResponse, READ_DEADLINE;
+            ListUsage, list_usage, ListUsageRequest, ListUsageResponse, READ_DEADLINE;
+            ReclaimInstance, reclaim_instance, ReclaimInstanceRequest, ReclaimInstanceResponse, WRITE_DEADLINE;
         }
     };
 }
@@ -85,6 +88,7 @@ macro_rules! names {
 }
 
 for_each_control!(names);
+pub(crate) use super::capacity::{describe_capacity, list_usage, reclaim_instance};
 pub(crate) use super::schedules::{
     create_schedule, delete_schedule, describe_jobs, describe_schedules, preview_schedule, run_job, stop_job,
     update_schedule,

@@ -35,7 +35,13 @@ pub(crate) async fn answered<A>(
     let mut recall = Recall::default();
     loop {
         let lacked = {
-            let ctx = ReadCtx { state: &state, principal: &call.principal, now_ms, history: &recall };
+            let ctx = ReadCtx {
+                state: &state,
+                principal: &call.principal,
+                now_ms,
+                history: &recall,
+                shows_pools: call.shows_pools,
+            };
             let answer = answer(&ctx);
             match recall.take_lacked() {
                 None => return answer,

@@ -3,6 +3,7 @@
 //! An adapter decodes a request, says who asks and by when ([`Call`]), and encodes the answer. What the call does stands
 //! here once.
 
+mod capacity;
 pub(crate) mod control;
 mod ecs;
 mod schedules;
@@ -22,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) request_id: String,
     /// Answer from this member's state without asking the leader.
     pub(crate) stale: bool,
+    /// Show the instances of FARGATE's pools too: ECS's clients know of none.
+    pub(crate) shows_pools: bool,
     /// Past it the caller is told whom the cluster waits for.
     pub(crate) deadline: Instant,
     /// What an SDK tells its retries of one call by.

@@ -39,6 +39,7 @@ macro_rules! dispatch {
                 principal: principal.clone(),
                 request_id: request_id.to_owned(),
                 stale: false,
+                shows_pools: false,
                 deadline: node.env.now() + limit,
                 invocation: invocation.clone(),
             };

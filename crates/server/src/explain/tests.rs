@@ -157,3 +157,23 @@ fn a_service_says_what_a_replacement_waits_for() {
     cluster.must("TagResource", json!({"resourceArn": arn, "tags": [{"key": "seawall:loss-policy", "value": "keep"}]}));
     assert!(waits(&cluster).unwrap().contains("stays wanted until another is healthy"));
 }
+
+#[test]
+fn a_task_that_waits_says_for_what() {
+    let mut cluster = cluster();
+    let provider = json!({"autoScalingGroupArn": "g", "managedScaling": {"status": "ENABLED"}});
+    cluster.must("CreateCapacityProvider", json!({"name": "big", "autoScalingGroupProvider": provider}));
+    cluster.must(
+        "PutClusterCapacityProviders",
+        json!({"cluster": "default", "capacityProviders": ["big"], "defaultCapacityProviderStrategy": []}),
+    );
+    cluster.register("huge", 9000, 100);
+    let strategy = json!([{"capacityProvider": "big", "weight": 1}]);
+    let answer = cluster.must("RunTask", json!({"taskDefinition": "huge", "capacityProviderStrategy": strategy}));
+    let id = ids_of(&answer)[0];
+    let explained = explain(&cluster.state, None, &id.to_string(), Fargate::default()).unwrap();
+    assert_eq!(explained.summary[0], format!("task {id} is PROVISIONING, wanted RUNNING"));
+    assert_eq!(explained.summary[1], "it waits for room of the capacity provider big");
+    assert!(explained.summary[2].ends_with("has insufficient CPU units available."), "{:?}", explained.summary);
+    assert_eq!((explained.filters[0].filter.as_str(), explained.instances.len()), ("cpu", 2));
+}

@@ -38,6 +38,7 @@ fn call_of<T>(node: &Node, request: &Request<T>, otherwise: Duration) -> Call {
         principal: request.extensions().get::<Principal>().cloned().unwrap_or_default(),
         request_id,
         stale: text(metadata, STALE) == Some("true"),
+        shows_pools: true,
         deadline: node.env.now() + limit,
         invocation: None,
     }

@@ -1,8 +1,8 @@
-//! The controllers that run on a tick while this member leads: leases, forgotten and sick instances, voters.
+//! The controllers that run on a tick while this member leads: leases, forgotten, sick and reclaimed instances, voters.
 
 use std::{sync::Arc, time::Duration};
 
-use seawall_controllers::{Now, instances, sick};
+use seawall_controllers::{Now, instances, reclaim, sick};
 use seawall_env::Instant;
 use seawall_proto::internal::v1::{Command, DisconnectInstances, EndGuardedTasks, Principal, command, principal};
 use tracing::{debug, warn};
@@ -32,6 +32,7 @@ pub(crate) async fn drive(node: Arc<Node>) {
             if now >= voters_at {
                 voters_at = now + VOTERS_TICK;
                 voters(&node).await;
+                reclaimed(&node).await;
             }
         }
         node.env.sleep_until(now + TICK).await;
@@ -92,6 +93,16 @@ async fn cordon(node: &Arc<Node>) {
         warn!(plan = %plan.text, "sick instances");
     }
     node.liveness.status("sick", node.env.wall_ms(), node.env.now() - began, failed);
+}
+
+async fn reclaimed(node: &Arc<Node>) {
+    let began = node.env.now();
+    let plan = reclaim::plan(&node.consensus.state().state, now_of(node));
+    let mut failed = None;
+    for kind in plan.commands {
+        failed = submit(node, kind).await.or(failed);
+    }
+    node.liveness.status("reclaim", node.env.wall_ms(), node.env.now() - began, failed);
 }
 
 /// What every controller knows of this moment.

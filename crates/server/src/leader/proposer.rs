@@ -10,7 +10,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use seawall_consensus::AppliedState;
-use seawall_controllers::{Now, jobs, schedules, service};
+use seawall_controllers::{Now, jobs, schedules, service, waiting};
 use seawall_env::{Env, Instant, TaskKind};
 use seawall_model::{
     ApiError, ErrorCode, TaskId,
@@ -401,7 +401,7 @@ impl Loop {
         template.decision = Some(decision);
         asked.rests_on_flight = !plan.failures.is_empty() && self.would_fit_more(state, request, &plan);
         let failures = render::placement_failures(state, &plan);
-        template.placements = plan.placements.into_iter().map(Into::into).collect();
+        template.placements = plan.into_placements();
         if template.placements.is_empty() {
             asked.failures = failures;
             return None;
@@ -437,6 +437,7 @@ impl Loop {
                 Subject::Service(id) => ("service", service::plan(&self.fleet, id, now)),
                 Subject::Schedule(id) => ("schedule", schedules::plan(&applied.state, id, now)),
                 Subject::Job(id) => ("job", jobs::plan(&self.fleet, id, now)),
+                Subject::Waiting(cluster) => ("waiting", waiting::plan(&self.fleet, cluster, now)),
             };
             self.node.liveness.status(controller, self.node.env.wall_ms(), self.node.env.now() - began, None);
             if let Some(at) = plan.wake_at_ms {
@@ -448,6 +449,9 @@ impl Loop {
             debug!(?subject, plan = %plan.text, "controller");
             self.moves.take(plan.moves);
             self.wake.busy(subject);
+            if plan.commands.iter().any(takes_room) {
+                self.wake.had_turn(subject);
+            }
             let command = |kind| self.controller_command(applied.index, kind);
             let commands: Vec<Command> = plan.commands.into_iter().map(command).collect();
             for command in &commands {
@@ -478,6 +482,12 @@ impl Loop {
                 self.flights.add();
             }
             (Some(command::Kind::PlaceTasks(place)), false) => self.overlay.remove(place),
+            (Some(command::Kind::PlaceWaiting(place)), true) => {
+                place.items.iter().for_each(|item| self.overlay.add_waiting(state, item));
+            }
+            (Some(command::Kind::PlaceWaiting(place)), false) => {
+                place.items.iter().for_each(|item| self.overlay.remove_waiting(item));
+            }
             (Some(command::Kind::StopTasks(stop)), true) => self.overlay.add_stop(stop),
             (Some(command::Kind::StopTasks(stop)), false) => self.overlay.remove_stop(stop),
             _ => {}
@@ -524,6 +534,10 @@ impl Loop {
             }
         });
     }
+}
+
+fn takes_room(kind: &command::Kind) -> bool {
+    matches!(kind, command::Kind::PlaceTasks(_) | command::Kind::PlaceWaiting(_))
 }
 
 /// The answer of a write that proposes nothing.

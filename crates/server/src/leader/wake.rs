@@ -1,15 +1,16 @@
-//! Which services, schedules and jobs to look at next: those that something changed for, those whose time has come, and now
+//! Which services, schedules, jobs and waiting tasks to look at next: those that something changed for, those whose time has come, and now
 //! and then all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
 
 use seawall_consensus::AppliedEntry;
 use seawall_env::{Env, Instant};
-use seawall_model::{InstanceId, JobId, ScheduleId, ServiceId};
+use seawall_model::{ClusterId, InstanceId, JobId, ScheduleId, ServiceId};
 use seawall_proto::internal::v1::{InstanceStatus, TaskRow};
 use seawall_state::{Change, State, is_daemon, is_over};
 use tokio::sync::broadcast::error::RecvError;
@@ -33,6 +34,8 @@ pub(super) enum Subject {
     Schedule(ScheduleId),
     Service(ServiceId),
     Job(JobId),
+    /// Tasks of the cluster that wait for room.
+    Waiting(ClusterId),
 }
 
 /// Level-triggered: a hint only says when to look, never what is true.
@@ -45,6 +48,8 @@ pub(super) struct Wake {
     timers: Timers,
     /// Could not place all their tasks when last looked at.
     waiting: BTreeSet<Subject>,
+    /// Placed something last: the next turn is another's.
+    turn: Option<Subject>,
     everything_at: Instant,
     not_before: Instant,
 }
@@ -58,6 +63,7 @@ impl Wake {
             busy: BTreeSet::new(),
             timers: Timers::default(),
             waiting: BTreeSet::new(),
+            turn: None,
             everything_at: env.now(),
             not_before: Instant::default(),
         }
@@ -116,6 +122,9 @@ impl Wake {
 
     fn note_task(&mut self, state: &State, task: &TaskRow) {
         self.dirty.extend(owner_of(task));
+        if task.waiting.is_some() {
+            self.note_subject(Subject::Waiting(ClusterId(task.cluster_id)), true);
+        }
         // Where a daemon's task was placed others may follow.
         let of_daemon = state.services.get(&ServiceId(task.service_id)).is_some_and(|row| is_daemon(row));
         if task.released || of_daemon {
@@ -152,12 +161,18 @@ impl Wake {
         self.dirty.insert(subject);
     }
 
+    /// It took room: others that wait for some come first when there is more.
+    pub(super) fn had_turn(&mut self, subject: Subject) {
+        self.turn = Some(subject);
+    }
+
     /// Looks at nothing for a moment.
     pub(super) fn back_off(&mut self) {
         self.not_before = self.env.now() + self.env.jitter(BACK_OFF);
     }
 
-    /// The next to look at: daemons first, since others come after them on an instance.
+    /// The next to look at: daemons first, since others come after them on an instance. The others in turns, from the one after
+    /// that which took room last: a backlog holds up nobody.
     pub(super) fn next(&mut self, state: &State, now_ms: i64) -> Option<Subject> {
         if self.env.now() < self.not_before {
             return None;
@@ -171,13 +186,22 @@ impl Wake {
                 self.note_subject(Subject::Job(*id), !row.unplaced_reason.is_empty());
             }
             self.dirty.extend(state.schedules.iter().map(|(id, _)| Subject::Schedule(*id)));
+            self.waiting.retain(|subject| !matches!(subject, Subject::Waiting(_)));
+            for cluster in state.clusters_with_waiting_tasks() {
+                self.note_subject(Subject::Waiting(cluster), true);
+            }
         }
         self.dirty.extend(self.timers.take_due(now_ms));
         let is_ready = |subject: &Subject| self.dirty.contains(subject) && !self.busy.contains(subject);
         let daemon = state.daemons().map(Subject::Service).find(is_ready);
-        let subject = daemon.or_else(|| self.dirty.iter().copied().find(|subject| !self.busy.contains(subject)))?;
+        let subject = daemon.or_else(|| self.in_turn().find(|subject| !self.busy.contains(subject)))?;
         self.dirty.remove(&subject);
         Some(subject)
+    }
+
+    fn in_turn(&self) -> impl Iterator<Item = Subject> {
+        let after = (self.turn.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        self.dirty.range(after).chain(&self.dirty).copied()
     }
 
     /// How long the proposer may sleep if nothing else wakes it.

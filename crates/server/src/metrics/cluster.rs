@@ -10,6 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use seawall_proto::internal::v1::{InstanceStatus, ServiceStatusCode};
+use seawall_scheduler::reservations;
 use seawall_state::{ClusterCounts, State};
 
 use super::member::flag;
@@ -36,6 +37,12 @@ struct OfZone {
     zone: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfProvider {
+    cluster: String,
+    capacity_provider: String,
+}
+
 /// Adds what the leader shows.
 pub(super) fn register(registry: &mut Registry, node: &Node) {
     let state = &node.consensus.state().state;
@@ -56,6 +63,8 @@ pub(super) fn register(registry: &mut Registry, node: &Node) {
     registry.register("services_active", "ACTIVE services", ConstGauge::new(sum(|counts| counts.services_active)));
     let help = "ACTIVE services with fewer RUNNING tasks than desired";
     registry.register("services_short", help, ConstGauge::new(short_services(state)));
+    let help = "Per cent of a capacity provider's instances that its tasks need, those that wait included";
+    registry.register("capacity_provider_reservation", help, reserved(state));
     let (tasks, services) = zone_losses(node, state);
     registry.register("zone_loss_unplaced_tasks", "Tasks that would find no place if the zone were lost now", tasks);
     registry.register("zone_loss_short_services", "Services that would be short if the zone were lost now", services);
@@ -64,6 +73,19 @@ pub(super) fn register(registry: &mut Registry, node: &Node) {
         "1 while too many instances fell silent at once and their tasks are not replaced",
         flag(node.liveness.holds_replacement()),
     );
+}
+
+/// ECS's metric of the same name: what an autoscaler of the provider's group follows.
+fn reserved(state: &State) -> Family<OfProvider, Gauge> {
+    let all: Family<OfProvider, Gauge> = Family::default();
+    for (id, row) in state.clusters.iter() {
+        for reservation in reservations(state, *id) {
+            let percent = reservation.percent();
+            let of = OfProvider { cluster: row.name.clone(), capacity_provider: reservation.provider };
+            all.get_or_create(&of).set(percent.into());
+        }
+    }
+    all
 }
 
 /// Members by name: ids say nothing to people.

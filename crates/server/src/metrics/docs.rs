@@ -26,6 +26,7 @@ fn full_page() -> String {
     let one = OneMember::new(1);
     one.connect("i-1");
     one.register_web();
+    one.provider("big");
     one.must("RunTask", &json!({"taskDefinition": "web", "referenceId": "mine", "novelty": null}));
     one.node.metrics.refused(WriteLimit::Writes);
     text(&one.node, Process { resident_bytes: Some(1), open_fds: Some(1) }).unwrap()

@@ -94,7 +94,20 @@ impl OneMember {
     }
 
     /// A connected instance of 1 GiB.
+    /// A capacity provider with managed scaling.
+    pub(super) fn provider(&self, name: &str) {
+        let group = json!({"autoScalingGroupArn": "g", "managedScaling": {"status": "ENABLED"}});
+        self.must("CreateCapacityProvider", &json!({"name": name, "autoScalingGroupProvider": group}));
+        let put = json!({"cluster": "default", "capacityProviders": [name], "defaultCapacityProviderStrategy": []});
+        self.must("PutClusterCapacityProviders", &put);
+    }
+
     pub(super) fn connect(&self, name: &str) {
+        self.connect_to(name, "");
+    }
+
+    /// An instance of a capacity provider; empty: of none.
+    fn connect_to(&self, name: &str, capacity_provider: &str) {
         let architecture =
             InstanceAttribute { name: "ecs.cpu-architecture".into(), value: "x86_64".into(), custom: false };
         self.propose(vec![command::Kind::ConnectInstance(ConnectInstance {
@@ -104,6 +117,7 @@ impl OneMember {
                 total: Some(Resources { cpu: 1024, memory: 1024, ..Resources::default() }),
                 attributes: vec![architecture],
                 boot_id: "first".into(),
+                capacity_provider: capacity_provider.into(),
                 ..AgentIdentity::default()
             }),
             member_id: self.node.identity.member_id,
@@ -262,6 +276,24 @@ fn the_leader_shows_what_the_cluster_holds() {
     assert_eq!((now("seawall_writes_waiting"), now("seawall_writes_waiting_bytes")), (0.0, 0.0));
     assert_eq!(one.value("seawall_members", &[("role", "voter")]), Some(1.0));
     assert_eq!(one.value("seawall_follower_lag_entries", &[("member", "s1")]), Some(0.0));
+}
+
+#[test]
+fn a_task_that_waits_is_placed_once_an_instance_joins_and_the_reservation_follows() {
+    let one = OneMember::new(1);
+    one.register_web();
+    one.provider("big");
+    let labels = [("cluster", "default"), ("capacity_provider", "big")];
+    let reservation = || one.value("seawall_capacity_provider_reservation", &labels);
+    let waiting = || one.value("seawall_tasks", &[("status", "PROVISIONING")]);
+    assert_eq!(reservation(), Some(100.0));
+    let strategy = json!([{"capacityProvider": "big", "weight": 1}]);
+    one.must("RunTask", &json!({"taskDefinition": "web", "count": 2, "capacityProviderStrategy": strategy}));
+    assert_eq!((reservation(), waiting()), (Some(200.0), Some(2.0)));
+    one.connect_to("i-1", "big");
+    one.rest();
+    assert_eq!((reservation(), waiting()), (Some(100.0), Some(0.0)));
+    assert_eq!(one.value("seawall_tasks", &[("status", "PENDING")]), Some(2.0));
 }
 
 #[test]

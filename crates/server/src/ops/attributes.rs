@@ -12,7 +12,7 @@ use seawall_state::State;
 
 use super::{
     CommandKind, Ctx, DeleteAttributes, ListAttributes, Outcome, PutAttributes, ReadCtx, ReadOp, RenderCtx, Write,
-    WriteOp, at_most, not_empty, page, page::Page, resolve,
+    WriteOp, at_most, instances, not_empty, page, page::Page, resolve,
 };
 use crate::render;
 
@@ -66,7 +66,7 @@ impl ReadOp for ListAttributes {
         let cluster = resolve::cluster(ctx.state, ctx.principal.account, request.cluster.as_deref())?;
         let filters = ["ListAttributes", &cluster.name, request.target_type(), name, value];
         let page = Page::new(&filters, request.next_token.as_deref(), request.max_results, page::PAGE)?;
-        let rows = ctx.state.instances_of(ClusterId(cluster.id));
+        let rows = ctx.state.instances_of(ClusterId(cluster.id)).filter(|row| instances::is_shown(ctx, row));
         let items = rows.flat_map(|row| of_instance(ctx.state, row)).filter(|(_, attribute)| {
             (name.is_empty() || attribute.name() == name) && (value.is_empty() || attribute.value() == value)
         });

@@ -14,7 +14,7 @@ use seawall_proto::{
     },
 };
 use seawall_query::Expression;
-use seawall_scheduler::InstanceSubject;
+use seawall_scheduler::{InstanceSubject, is_fargate};
 use seawall_state::State;
 
 use super::{
@@ -38,7 +38,7 @@ impl ReadOp for DescribeContainerInstances {
         let include = Include::of(&request.include);
         let mut response = DescribeContainerInstancesResponse::default();
         for text in &request.container_instances {
-            match resolve::instance(ctx.state, cluster, text)? {
+            match resolve::instance(ctx.state, cluster, text)?.filter(|row| is_shown(ctx, row)) {
                 Some(row) => response.container_instances.push(render::instance::render(ctx.state, row, include)),
                 None => response.failures.push(render::failure(arn(ctx.state, cluster, text), "MISSING")),
             }
@@ -60,11 +60,16 @@ impl ReadOp for ListContainerInstances {
             filter.as_ref().is_none_or(|filter| filter.matches(&InstanceSubject::new(ctx.state, row)))
         };
         let rows = ctx.state.instances_of(ClusterId(cluster.id));
-        let rows = rows.filter(|row| is_listed(row, request.status()) && fits(row));
+        let rows = rows.filter(|row| is_shown(ctx, row) && is_listed(row, request.status()) && fits(row));
         let items = rows.map(|row| (row.id.to_be_bytes().to_vec(), render::instance::arn(ctx.state, row)));
         let (container_instance_arns, next_token) = page.take(items, false);
         Ok(ListContainerInstancesResponse { container_instance_arns, next_token })
     }
+}
+
+/// ECS knows of no instances under FARGATE's tasks; operators see them.
+pub(super) fn is_shown(ctx: &ReadCtx<'_>, row: &InstanceRow) -> bool {
+    ctx.shows_pools || !is_fargate(&row.capacity_provider)
 }
 
 /// An expression of the cluster query language; none where the text is empty.

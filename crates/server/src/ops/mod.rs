@@ -23,6 +23,7 @@ mod tags;
 mod task_definitions;
 mod tasks;
 mod token;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use recall::Recall;
 pub(crate) use resolve::active_task_definition;
 pub(crate) use table::for_each_operation;
 pub use table::*;
+pub(crate) use usage::list_usage;
 
 /// One change for the log, without who asked and when.
 pub type CommandKind = command::Kind;
@@ -88,6 +90,8 @@ pub struct ReadCtx<'a> {
     pub now_ms: i64,
     /// What is known of history.
     pub history: &'a Recall,
+    /// Instances of FARGATE's pools are shown too.
+    pub shows_pools: bool,
 }
 
 /// What a write wants done.

@@ -48,7 +48,7 @@ pub fn render(state: &State, row: &ClusterRow, include: Include) -> Cluster {
         cluster_arn: Some(state.arns().cluster(&row.name)),
         cluster_name: Some(row.name.clone()),
         status: Some(if row.active { "ACTIVE" } else { "INACTIVE" }.into()),
-        registered_container_instances_count: count(counts.instances),
+        registered_container_instances_count: count(counts.instances - state.fargate_instances(id)),
         running_tasks_count: count(counts.tasks.running),
         pending_tasks_count: count(counts.tasks.pending),
         active_services_count: count(counts.services_active),

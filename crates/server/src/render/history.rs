@@ -6,19 +6,21 @@ use seawall_proto::{
     internal::v1::{HistoryRow, ServiceEventRow, ServiceRow, TaskRow},
     v1::{Service, ServiceEventChange, Task},
 };
+use seawall_scheduler::is_fargate;
 use seawall_state::State;
 
 use super::{
     event, service,
     task::{self, Around, Stands},
 };
+use crate::validate::task_definition::fargate::FARGATE;
 
 /// A stopped task, with tags if they are asked for.
 ///
 /// # Errors
 /// The record does not hold one.
 pub fn task(state: &State, record: &HistoryRow, tags: bool) -> Result<Task, ApiError> {
-    let arns = state.arns();
+    let (arns, row) = (state.arns(), task_row(record)?);
     let seen = record.task.clone().unwrap_or_default();
     let cluster = &record.cluster_name;
     let around = Around {
@@ -31,13 +33,21 @@ pub fn task(state: &State, record: &HistoryRow, tags: bool) -> Result<Task, ApiE
         // Its own network, if it had one, stands in the row.
         awsvpc: false,
         instance: seen.instance.as_ref().map(|i| Stands {
-            arn: arns.instance(cluster, Id128::from_halves(i.arn_hi, i.arn_lo)),
+            arn: instance_arn(state, cluster, &row, Id128::from_halves(i.arn_hi, i.arn_lo)),
             zone: &i.zone,
             architecture: &i.architecture,
         }),
         arns,
     };
-    Ok(task::render_with(&around, &task_row(record)?, tags))
+    Ok(task::render_with(&around, &row, tags))
+}
+
+/// As while the task was in the state: of an instance in one of FARGATE's pools, and of one that is gone and may have been, nothing
+/// is said.
+fn instance_arn(state: &State, cluster: &str, task: &TaskRow, id: Id128) -> Option<String> {
+    let instance = state.instance_by_arn_id(id);
+    let is_hidden = task.launch_type == FARGATE && instance.is_none_or(|i| is_fargate(&i.capacity_provider));
+    (!is_hidden).then(|| state.arns().instance(cluster, id))
 }
 
 /// The row of a stopped task.

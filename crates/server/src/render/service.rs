@@ -9,6 +9,7 @@ use seawall_proto::{
         Service, ServiceCurrentRevisionSummary,
     },
 };
+use seawall_scheduler::waiting_of_service;
 use seawall_state::State;
 
 use super::{count, service_deployment, task::launch_type, unless_empty, version};
@@ -39,7 +40,7 @@ pub(super) fn render_in(state: &State, cluster: &str, row: &ServiceRow, tags: bo
         status: Some(status(row.status).into()),
         desired_count: count(row.desired_count),
         running_count: count(counts.running),
-        pending_count: count(counts.pending),
+        pending_count: count(counts.pending + waiting_of_service(state, row)),
         launch_type: launch_type_of(&spec),
         platform_version: platform_version(&spec),
         platform_family: platform_family(&spec),
@@ -159,7 +160,7 @@ fn deployment(state: &State, service: &ServiceRow, spec: &CreateServiceRequest, 
         status: Some(if row.primary { "PRIMARY" } else { "ACTIVE" }.into()),
         task_definition: Some(super::task_definition::arn_of(state, row.task_definition_id)),
         desired_count: count(requested(state, service, row.id)),
-        pending_count: count(counts.pending),
+        pending_count: count(counts.pending + if row.primary { waiting_of_service(state, service) } else { 0 }),
         running_count: count(counts.running),
         failed_tasks: count(row.failed_tasks),
         created_at: timestamp_unless_zero(row.created_at_ms),

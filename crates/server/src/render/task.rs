@@ -6,12 +6,16 @@ use seawall_proto::{
     timestamp_unless_zero,
     v1::{Attribute, Container, ContainerDefinition, ContainerOverride, NetworkBinding, Task, TaskOverride},
 };
+use seawall_scheduler::is_fargate;
 use seawall_state::{ARCHITECTURE_ATTRIBUTE, FENCING_TOKEN_ATTRIBUTE, State, task_id};
 
 mod interface;
 
 use super::{count, health, unless_empty, version};
 use crate::validate::task_definition::{AWSVPC, fargate::FARGATE};
+
+/// When the spot capacity goes that a task stands on, in seconds since 1970: ECS has no member for it.
+const RECLAIM_ATTRIBUTE: &str = "seawall.reclaim-at";
 
 /// What other rows say of a task.
 pub(super) struct Around<'a> {
@@ -27,7 +31,8 @@ pub(super) struct Around<'a> {
 
 /// Where a task stands, or stood.
 pub(super) struct Stands<'a> {
-    pub(super) arn: String,
+    /// `None` where ECS knows of no instance: in FARGATE's pools.
+    pub(super) arn: Option<String>,
     pub(super) zone: &'a str,
     /// Empty where it is not known.
     pub(super) architecture: &'a str,
@@ -55,7 +60,7 @@ pub fn render(state: &State, row: &TaskRow, tags: bool) -> Task {
         containers: definition.map_or(&[][..], |d| &d.container_definitions),
         awsvpc: definition.is_some_and(|d| d.network_mode() == AWSVPC),
         instance: instance.map(|i| Stands {
-            arn: super::instance::arn(state, i),
+            arn: (!is_fargate(&i.capacity_provider)).then(|| super::instance::arn(state, i)),
             zone: &i.zone,
             architecture: i.attributes.iter().find(|a| a.name == ARCHITECTURE_ATTRIBUTE).map_or("", |a| &a.value),
         }),
@@ -72,14 +77,16 @@ fn stopping_at_ms(row: &TaskRow) -> i64 {
 pub(super) fn render_with(around: &Around<'_>, row: &TaskRow, tags: bool) -> Task {
     let Around { arns, cluster, definition_arn, containers, awsvpc, instance } = around;
     let (connectivity, connectivity_at) = connectivity(row);
+    let stands = row.instance_id != 0;
     Task {
-        attributes: attributes(instance.as_ref(), row.fencing_token),
+        attributes: attributes(instance.as_ref(), row),
         capacity_provider_name: unless_empty(&row.capacity_provider),
         availability_zone: instance.as_ref().map(|i| i.zone.into()),
         cluster_arn: Some(arns.cluster(cluster)),
-        connectivity: Some(connectivity.into()),
-        connectivity_at: timestamp_unless_zero(connectivity_at),
-        container_instance_arn: instance.as_ref().map(|i| i.arn.clone()),
+        // One that never stood anywhere was never connected.
+        connectivity: stands.then(|| connectivity.into()),
+        connectivity_at: timestamp_unless_zero(if stands { connectivity_at } else { 0 }),
+        container_instance_arn: instance.as_ref().and_then(|i| i.arn.clone()),
         containers: (0..containers.len()).map(|i| container(arns, row, cluster, &containers[i], i)).collect(),
         cpu: Some(row.cpu.to_string()),
         created_at: timestamp_unless_zero(row.created_at_ms),
@@ -166,13 +173,16 @@ fn connectivity(row: &TaskRow) -> (&'static str, i64) {
     }
 }
 
-fn attributes(instance: Option<&Stands<'_>>, fencing_token: u64) -> Vec<Attribute> {
+fn attributes(instance: Option<&Stands<'_>>, row: &TaskRow) -> Vec<Attribute> {
     let architecture = instance.map(|i| i.architecture).filter(|value| !value.is_empty());
-    let token = (fencing_token != 0).then(|| fencing_token.to_string());
+    let token = (row.fencing_token != 0).then(|| row.fencing_token.to_string());
+    let is_told = row.reclaim_at_ms != 0 && row.stopped_at_ms == 0;
+    let reclaim = is_told.then(|| (row.reclaim_at_ms / 1000).to_string());
     let attribute =
         |(name, value): (&str, String)| Attribute { name: Some(name.into()), value: Some(value), ..Default::default() };
     let architecture = architecture.map(|value| (ARCHITECTURE_ATTRIBUTE, value.to_owned()));
-    architecture.into_iter().chain(token.map(|token| (FENCING_TOKEN_ATTRIBUTE, token))).map(attribute).collect()
+    let own = token.map(|token| (FENCING_TOKEN_ATTRIBUTE, token)).into_iter();
+    architecture.into_iter().chain(own).chain(reclaim.map(|at_s| (RECLAIM_ATTRIBUTE, at_s))).map(attribute).collect()
 }
 
 /// ECS names every container of the task in here, overridden or not.

@@ -38,6 +38,7 @@ impl Clients {
             principal: Principal { kind, name: String::new(), account: seawall_model::ACCOUNT },
             request_id,
             stale: asked.stale,
+            shows_pools: true,
             deadline: env.now() + Duration::from_millis(asked.timeout_ms),
             invocation: None,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use seawall_model::InstanceId;
-use seawall_proto::internal::v1::TaskStatus;
+use seawall_proto::internal::v1::{TaskRow, TaskStatus};
 
 use super::Invariant;
 use crate::world::Seen;
@@ -19,7 +19,8 @@ impl Invariant for WithinCapacity {
     fn seen(&mut self, member: &str, seen: &Seen) -> Result<(), String> {
         let Seen::Applied(entry) = seen else { return Ok(()) };
         let mut held: BTreeMap<InstanceId, (u32, u32)> = BTreeMap::new();
-        for (_, task) in entry.state.tasks.iter().filter(|(_, task)| task.last_status() != TaskStatus::Stopped) {
+        let holds = |task: &TaskRow| task.last_status() != TaskStatus::Stopped && task.waiting.is_none();
+        for (_, task) in entry.state.tasks.iter().filter(|(_, task)| holds(task)) {
             let (cpu, memory) = held.entry(InstanceId(task.instance_id)).or_default();
             *cpu += task.cpu;
             *memory += task.memory;

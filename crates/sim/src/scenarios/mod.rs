@@ -2,6 +2,7 @@
 
 mod agents;
 mod at_most_one;
+mod capacity;
 mod chaos;
 mod clocks;
 mod crowd;
@@ -59,6 +60,7 @@ scenarios! {
     exactly_once: replies_of_the_leader_are_lost, tokens_after_a_leader_change;
     snapshots: a_member_that_lags_gets_a_snapshot, a_member_that_was_cut_off_gets_a_snapshot;
     crowd: a_crowd_wants_the_same_room;
+    capacity: waiting_tasks_all_run_while_leaders_die;
     history: history_is_the_same_everywhere, history_goes_on_without_room, history_is_dropped_everywhere;
     schedules: leaders_die_around_the_times_of_a_schedule, a_hundred_schedules_wait_without_a_write,
         every_clock_jumps_over_many_times;

@@ -15,7 +15,9 @@ use super::{Apply, Outcome, done, refusal::checked_tags};
 use crate::{Change, State};
 
 /// There from the start, and never deleted.
-pub const PREDEFINED: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
+pub const PREDEFINED: [&str; 2] = ["FARGATE", FARGATE_SPOT];
+/// Whose instances may go at short notice.
+pub const FARGATE_SPOT: &str = "FARGATE_SPOT";
 /// Of one cluster, as ECS's quota has it.
 const OF_A_CLUSTER_MAX: usize = 20;
 /// Of all clusters.
@@ -78,7 +80,7 @@ impl Apply<'_> {
         Ok(done(0))
     }
 
-    /// Replaces the whole set; one that a service's strategy names cannot go.
+    /// Replaces the whole set; one that a service's strategy names, or that a task waits for, cannot go.
     pub(super) fn put_cluster_capacity_providers(&mut self, it: &PutClusterCapacityProviders) -> Outcome {
         let row = ClusterRow::clone(self.active_cluster(it.cluster_id)?);
         self.check_cluster_providers(&it.capacity_providers, &it.default_strategy)?;
@@ -113,11 +115,13 @@ impl Apply<'_> {
         check_strategy(strategy, names)
     }
 
-    /// A provider that is in the strategy of a service of the cluster but not among `kept`.
+    /// A provider that is in the strategy of a service of the cluster, or that a task waits for, but not among `kept`.
     fn provider_in_use(&self, cluster: ClusterId, kept: &[String]) -> Option<String> {
         let services = self.state.services_of(cluster).filter(|row| row.status() != ServiceStatusCode::Inactive);
         let items = services.flat_map(|row| row.spec.iter().flat_map(|spec| &spec.capacity_provider_strategy));
-        items.map(|item| item.capacity_provider().to_owned()).find(|name| !kept.contains(name))
+        let waiting = self.state.waiting_tasks(cluster).map(|task| task.capacity_provider.as_str());
+        let mut used = items.map(|item| item.capacity_provider()).chain(waiting);
+        used.find(|name| !kept.iter().any(|kept| kept == name)).map(str::to_owned)
     }
 
     /// Puts a capacity provider that this command touched.

@@ -23,7 +23,9 @@ mod jobs;
 mod loss_policy;
 mod members;
 mod place_tasks;
+mod place_waiting;
 mod protect_tasks;
+mod reclaim_instance;
 mod refusal;
 mod report_tasks;
 mod schedules;
@@ -45,7 +47,7 @@ use prost::Message;
 use seawall_model::{ApiError, ErrorCode};
 use seawall_proto::internal::v1::{Command, Done, Limits, MetaRow, Principal, Reply, Stale, command, reply};
 
-pub use capacity_providers::{PREDEFINED as PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
+pub use capacity_providers::{FARGATE_SPOT, PREDEFINED as PREDEFINED_CAPACITY_PROVIDERS, check_strategy};
 pub use jobs::{holds_place, places};
 
 use crate::{Change, Effects, State, refusal_of};
@@ -176,6 +178,8 @@ impl Apply<'_> {
             Kind::StopJob(it) => self.stop_job(it),
             Kind::JobStep(it) => self.job_step(it),
             Kind::EndGuardedTasks(it) => self.end_guarded_tasks(it),
+            Kind::PlaceWaiting(it) => self.place_waiting(it),
+            Kind::ReclaimInstance(it) => self.reclaim_instance(it),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use seawall_model::{ApiError, DeploymentId, ErrorCode, Id128, InstanceId, ServiceId};
+use seawall_model::{ApiError, ClusterId, DeploymentId, ErrorCode, Id128, InstanceId, ServiceId};
 use seawall_proto::internal::v1::{
     DecisionRow, InstanceRow, InstanceStatus, PlaceTasks, Placed, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
     TaskDefinitionStatus, TaskRow, TaskSize, TaskStatus, place_tasks::Placement, reply,
@@ -22,7 +22,7 @@ const NOTE_BYTES_MAX: usize = 200;
 
 /// What earlier placements of this command took of an instance.
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     cpu: u32,
     memory: u32,
     tasks: u32,
@@ -45,16 +45,19 @@ impl Apply<'_> {
         let size = effective_size(definition, it.overrides.as_ref())?;
         let template =
             TaskRow { tags: checked_tags(&it.tags)?, ..template(it, service, definition, &size, self.now_ms) };
-        let mut rejected = self.rejected(it, &size);
-        if is_guarded && rejected.is_empty() && !it.placements.iter().all(|to| self.has_guard(to)) {
-            rejected.push(0);
+        let mut unplaced = self.unplaced(it, &size);
+        if is_guarded && unplaced.is_empty() && !it.placements.iter().all(|to| self.has_guard(to)) {
+            unplaced.push(0);
         }
+        let (waiting, rejected): (Vec<u32>, Vec<u32>) =
+            unplaced.into_iter().partition(|position| self.may_wait(it, *position));
         if !it.partial && !rejected.is_empty() {
             return Ok(reply::Kind::Placed(Placed { rejected, ..Placed::default() }));
         }
+        self.check_waiting_room(it.cluster_id, waiting.len())?;
         let fencing_token = if is_guarded && rejected.is_empty() { self.next_fencing_token(it.service_id) } else { 0 };
         let template = TaskRow { fencing_token, ..template };
-        let tasks = self.place_all(it, base, &template, &rejected);
+        let tasks = self.place_all(it, base, &template, &Fates { waiting, rejected: &rejected });
         if !tasks.is_empty() {
             self.keep_decision(it);
         }
@@ -140,25 +143,31 @@ impl Apply<'_> {
     }
 
     /// Positions of placements that do not fit.
-    fn rejected(&self, it: &PlaceTasks, size: &TaskSize) -> Vec<u32> {
+    fn unplaced(&self, it: &PlaceTasks, size: &TaskSize) -> Vec<u32> {
         let mut taken: BTreeMap<u64, Taken> = BTreeMap::new();
-        let mut rejected = Vec::new();
+        let mut unplaced = Vec::new();
         for (placement, position) in it.placements.iter().zip(0u32..) {
             let taken = taken.entry(placement.instance_id).or_default();
-            if self.fits(it.cluster_id, placement, size, taken) {
+            if self.fits(it.cluster_id, InstanceId(placement.instance_id), size, taken) {
                 taken.cpu += size.cpu;
                 taken.memory += size.memory;
                 taken.tasks += 1;
             } else {
-                rejected.push(position);
+                unplaced.push(position);
             }
         }
-        rejected
+        unplaced
     }
 
-    fn fits(&self, cluster_id: u64, placement: &Placement, size: &TaskSize, taken: &Taken) -> bool {
-        let Some(row) = self.state.instances.get(&InstanceId(placement.instance_id)) else { return false };
-        let Some(usage) = self.state.usage(InstanceId(placement.instance_id)) else { return false };
+    /// Whether a task that does not fit waits for room instead of being left out. A service's do not: it starts what it lacks.
+    fn may_wait(&self, it: &PlaceTasks, position: u32) -> bool {
+        let provider = it.placements.get(position as usize).map_or("", |placement| &placement.capacity_provider);
+        it.wait.is_some() && it.service_id == 0 && self.state.has_managed_scaling(ClusterId(it.cluster_id), provider)
+    }
+
+    pub(super) fn fits(&self, cluster_id: u64, instance: InstanceId, size: &TaskSize, taken: &Taken) -> bool {
+        let Some(row) = self.state.instances.get(&instance) else { return false };
+        let Some(usage) = self.state.usage(instance) else { return false };
         row.cluster_id == cluster_id
             && row.status() == InstanceStatus::Active
             && row.connected
@@ -171,25 +180,46 @@ impl Apply<'_> {
         it: &PlaceTasks,
         base: Id128,
         template: &TaskRow,
-        rejected: &[u32],
+        fates: &Fates<'_>,
     ) -> Vec<seawall_proto::internal::v1::TaskId> {
-        let mut tasks = Vec::with_capacity(it.placements.len() - rejected.len());
+        let mut tasks = Vec::with_capacity(it.placements.len() - fates.rejected.len());
         for (placement, position) in it.placements.iter().zip(0u32..) {
-            if rejected.binary_search(&position).is_ok() {
+            if fates.rejected.binary_search(&position).is_ok() {
                 continue;
             }
             let id = task_id_message(base.offset(position));
-            self.put_task(TaskRow {
-                id: Some(id),
-                instance_id: placement.instance_id,
-                placement_note: cut(&placement.note, NOTE_BYTES_MAX).to_owned(),
-                capacity_provider: placement.capacity_provider.clone(),
-                ..template.clone()
-            });
+            let row =
+                TaskRow { id: Some(id), capacity_provider: placement.capacity_provider.clone(), ..template.clone() };
+            if fates.waiting.binary_search(&position).is_ok() {
+                self.put_task(waiting_row(row, it));
+            } else {
+                self.put_task(placed_row(row, placement.instance_id, &placement.note));
+            }
             tasks.push(id);
         }
         tasks
     }
+}
+
+/// What becomes of placements that do not fit, by position.
+struct Fates<'a> {
+    waiting: Vec<u32>,
+    rejected: &'a [u32],
+}
+
+/// The task on its instance.
+pub(super) fn placed_row(row: TaskRow, instance_id: u64, note: &str) -> TaskRow {
+    TaskRow {
+        instance_id,
+        placement_note: cut(note, NOTE_BYTES_MAX).to_owned(),
+        last_status: TaskStatus::Pending.into(),
+        waiting: None,
+        ..row
+    }
+}
+
+fn waiting_row(row: TaskRow, it: &PlaceTasks) -> TaskRow {
+    TaskRow { last_status: TaskStatus::Provisioning.into(), waiting: it.wait.clone(), ..row }
 }
 
 /// What all tasks of one placement share.

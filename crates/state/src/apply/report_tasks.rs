@@ -101,6 +101,7 @@ pub(super) fn stop_row(row: &mut TaskRow, code: StopCode, reason: &str, at_ms: i
     row.stopping_at_ms = first_of(row.stopping_at_ms, at_ms);
     row.stopped_at_ms = at_ms;
     row.unreachable_since_ms = 0;
+    row.waiting = None;
     row.released = true;
 }
 

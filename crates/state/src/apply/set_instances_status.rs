@@ -19,15 +19,17 @@ impl Apply<'_> {
                     format!("The container instance {} is {}.", row.ec2_instance_id, row.status().as_str_name());
                 return Err(ApiError::invalid(message).into());
             }
-            // Activating one says that it is well.
-            let is_well = it.status() == InstanceStatus::Active && row.cordoned_until_ms != 0;
+            // Activating one says that it is well, and stays.
+            let is_well = it.status() == InstanceStatus::Active && (row.cordoned_until_ms, row.reclaim_at_ms) != (0, 0);
             if row.status() != it.status() || is_well {
                 rows.push(row.clone());
             }
         }
         for row in rows {
             let id = InstanceId(row.id);
+            let reclaim_at_ms = if it.status() == InstanceStatus::Active { 0 } else { row.reclaim_at_ms };
             self.state.put_instance(InstanceRow {
+                reclaim_at_ms,
                 status: it.status,
                 status_reason: it.reason.clone(),
                 cordoned_until_ms: 0,
@@ -36,6 +38,7 @@ impl Apply<'_> {
                 ..row
             });
             self.changed(Change::Instance(id));
+            self.tell_tasks(id, reclaim_at_ms);
         }
         Ok(done(0))
     }

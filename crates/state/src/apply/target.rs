@@ -117,6 +117,8 @@ impl Apply<'_> {
             }
             Kind::StopJob(it) => vec![Target::Job(JobId(it.job_id))],
             Kind::JobStep(it) => vec![Target::Job(JobId(it.job_id))],
+            Kind::PlaceWaiting(it) => vec![Target::Cluster(ClusterId(it.cluster_id))],
+            Kind::ReclaimInstance(it) => vec![instance(&it.instance_id)],
         }
     }
 

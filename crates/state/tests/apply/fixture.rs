@@ -3,12 +3,12 @@
 use seawall_model::{ClusterId, DeploymentId, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::{
     internal::v1::{
-        AgentIdentity, Command, ConnectInstance, Connected, CreateService, DisconnectInstances, Done, InitCluster,
-        PlaceTasks, Placed, PortNeed, Refusal, RegisterTaskDefinition, Reply, ReportTasks, Resources, ServiceRow,
-        StopCode, StopTasks, TaskReport, TaskRow, TaskSize, TaskStatus, command, disconnect_instances, place_tasks,
-        reply, report_tasks,
+        AgentIdentity, Command, ConnectInstance, Connected, CreateCapacityProvider, CreateService, DisconnectInstances,
+        Done, InitCluster, PlaceTasks, Placed, PortNeed, Refusal, RegisterTaskDefinition, Reply, ReportTasks,
+        Resources, ServiceRow, StopCode, StopTasks, TaskReport, TaskRow, TaskSize, TaskStatus, command,
+        disconnect_instances, place_tasks, reply, report_tasks,
     },
-    v1::{ContainerDefinition, CreateServiceRequest, Tag, TaskDefinition},
+    v1::{AutoScalingGroupProvider, ContainerDefinition, CreateServiceRequest, ManagedScaling, Tag, TaskDefinition},
 };
 use seawall_state::{Change, Effects, State, task_id, task_id_message};
 
@@ -282,4 +282,15 @@ pub fn service_deployment_id(number: u64) -> String {
 /// The kind of a reply, for comparing.
 pub fn kind(reply: Reply) -> reply::Kind {
     reply.kind.unwrap()
+}
+
+/// A capacity provider with this status of managed scaling.
+pub fn provider(name: &str, managed_scaling: &str) -> Kind {
+    let scaling = ManagedScaling { status: Some(managed_scaling.into()), ..ManagedScaling::default() };
+    let group = AutoScalingGroupProvider { managed_scaling: Some(scaling), ..AutoScalingGroupProvider::default() };
+    Kind::CreateCapacityProvider(CreateCapacityProvider {
+        name: name.into(),
+        auto_scaling_group_provider: Some(group),
+        tags: Vec::new(),
+    })
 }

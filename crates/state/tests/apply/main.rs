@@ -22,4 +22,5 @@ mod services;
 mod snapshot;
 mod stops;
 mod tags;
+mod waiting;
 mod zones;

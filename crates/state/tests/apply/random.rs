@@ -1,18 +1,21 @@
 //! What holds after any sequence of commands.
 
+use std::sync::Arc;
+
 use proptest::{collection::vec, prelude::*};
-use seawall_model::{Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
+use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId, TaskId};
 use seawall_proto::{
     internal::v1::{
         AccessKeyRow, AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster,
-        CreateJob, CreateSchedule, CreateService, Decision, DeleteAttributes, DeleteCluster, DeleteSchedule,
-        DeleteService, DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory,
-        DropMember, DropToken, EndGuardedTasks, FireSchedule, ForwardId, HistorySegmentRow, InstanceAttribute,
-        JobDeployment, JobStep, MemberRow, PlaceTasks, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken,
-        RaiseClusterVersion, ReportTasks, ResourceRef, Resources, RolloutState, SealHistory, ServiceEventRow,
-        ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopJob, StopServiceDeployment, StopTasks, TagResource,
-        TaskReport, TaskSize, TaskStatus, TokenRow, UntagResource, UpdateSchedule, UpdateService, UseToken,
-        disconnect_instances, place_tasks, put_attributes, reply, report_tasks, resource_ref,
+        CreateJob, CreateSchedule, CreateService, Decision, DeleteAttributes, DeleteCluster, DeleteSchedule, DeleteService,
+        DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken,
+        EndGuardedTasks, FireSchedule, ForwardId, HistorySegmentRow, InstanceAttribute, JobDeployment, JobStep,
+        MemberRow, PlaceTasks, PlaceWaiting, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken,
+        RaiseClusterVersion, ReclaimInstance, ReportTasks, ResourceRef, Resources, RolloutState, SealHistory,
+        ServiceEventRow, ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopJob, StopServiceDeployment,
+        StopTasks, TagResource, TaskReport, TaskRow, TaskSize, TaskStatus, TokenRow, UntagResource, UpdateSchedule,
+        UpdateService, UseToken, WaitingRow, disconnect_instances, place_tasks, place_waiting, put_attributes, reply,
+        report_tasks, resource_ref,
     },
     v1::{CreateServiceRequest, JobTemplate, ScheduleSpec, ServiceConnectConfiguration, Tag, TaskOverride},
 };
@@ -197,7 +200,7 @@ impl Maker<'_> {
         let placement = |i: usize| place_tasks::Placement {
             instance_id: self.instance(3 + i % 5),
             note: "é".repeat(150),
-            ..Default::default()
+            capacity_provider: if self.flag(2) { "big".into() } else { String::new() },
         };
         PlaceTasks {
             cluster_id: row.map_or(self.cluster(2), |row| row.cluster_id),
@@ -214,6 +217,7 @@ impl Maker<'_> {
             overrides: (self.d(7).is_multiple_of(5))
                 .then(|| TaskOverride { cpu: Some("64".into()), ..TaskOverride::default() }),
             tags: vec![tag("a", "b")],
+            wait: self.flag(3).then(WaitingRow::default),
             ..PlaceTasks::default()
         }
     }
@@ -231,6 +235,17 @@ impl Maker<'_> {
             group: seawall_state::job_group(&row.name),
             ..place
         }
+    }
+
+    fn waiting_placement(&self) -> PlaceWaiting {
+        let cluster_id = self.cluster(0);
+        let item = |(task, i): (&Arc<TaskRow>, usize)| place_waiting::Item {
+            task: task.id,
+            instance_id: self.instance(3 + i % 5),
+            note: "é".repeat(150),
+        };
+        let items = self.state.waiting_tasks(ClusterId(cluster_id)).zip(0..).take(4).map(item).collect();
+        PlaceWaiting { cluster_id, items }
     }
 
     fn report(&self, instance: InstanceId) -> report_tasks::Item {
@@ -284,6 +299,7 @@ impl Maker<'_> {
                 zone: ["a", "b", "c"][self.d(2) % 3].into(),
                 total: Some(total),
                 attributes: (!self.flag(4)).then(guard).into_iter().collect(),
+                capacity_provider: ["", "FARGATE_SPOT"][self.d(4) % 2].into(),
                 ..AgentIdentity::default()
             }),
             member_id: 1,
@@ -356,7 +372,7 @@ impl Maker<'_> {
 
     fn kind(&self, which: u8) -> Kind {
         let instance = self.instance(0);
-        match which % 44 {
+        match which % 46 {
             0 => init(),
             1 => Kind::PutMember(PutMember {
                 member: Some(MemberRow {
@@ -455,6 +471,10 @@ impl Maker<'_> {
                 let items = vec![disconnect_instances::Item { instance_id: instance, session }];
                 Kind::EndGuardedTasks(EndGuardedTasks { items })
             }
+            41 => Kind::PlaceWaiting(self.waiting_placement()),
+            42 => {
+                Kind::ReclaimInstance(ReclaimInstance { instance_id: instance, notice_ms: self.d(1) as u64 * 100_000 })
+            }
             _ if self.flag(5) => Kind::TagResource(TagResource { resource: self.resource(), tags: vec![self.tag()] }),
             _ => {
                 let keys = vec!["a".into(), POLICY.into()];
@@ -511,9 +531,12 @@ fn check_at_most_one(before: &State, after: &State) {
 
 /// Only what is placed can go over an instance's capacity; an agent that comes back smaller may be over it already.
 fn check_capacity(state: &State, index: u64, command: &Command) {
-    let Some(Kind::PlaceTasks(place)) = &command.kind else { return };
-    for placement in &place.placements {
-        let id = InstanceId(placement.instance_id);
+    let instances: Vec<u64> = match &command.kind {
+        Some(Kind::PlaceTasks(place)) => place.placements.iter().map(|placement| placement.instance_id).collect(),
+        Some(Kind::PlaceWaiting(place)) => place.items.iter().map(|item| item.instance_id).collect(),
+        _ => return,
+    };
+    for id in instances.into_iter().map(InstanceId) {
         let (Some(row), Some(usage)) = (state.instances.get(&id), state.usage(id)) else { continue };
         let has = row.registered.as_ref().unwrap();
         let placed_here = state.tasks_of_instance(id).any(|task| task.changed == index);
@@ -541,6 +564,7 @@ fn start() -> World {
     for (name, zone) in [("i-0", "a"), ("i-1", "b")] {
         world.instance(name, zone);
     }
+    world.done(provider("big", "ENABLED"));
     world.definition("web", size(100, 100));
     world.definition("db", with_port(size(50, 50), 80));
     let definition = TaskDefinitionId(world.state.task_definition(0, "web", 1).unwrap().id);

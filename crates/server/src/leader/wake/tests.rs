@@ -258,3 +258,44 @@ fn who_waits_for_a_place_is_woken_by_the_task_of_a_daemon() {
     fixture.changed(Change::Task(task));
     assert_eq!(fixture.all(), [agent, big]);
 }
+
+#[test]
+fn whoever_took_room_last_comes_last_when_there_is_more() {
+    let mut fixture = Fixture::new();
+    let (one, two) = (fixture.service("one"), fixture.service("two"));
+    for (last, order) in [(one, [two, one]), (two, [one, two])] {
+        fixture.wake.everything();
+        fixture.wake.had_turn(last);
+        assert_eq!(fixture.all(), order);
+    }
+}
+
+#[test]
+fn tasks_that_wait_are_woken_by_whatever_makes_room() {
+    let mut fixture = Fixture::new();
+    let group = json!({"autoScalingGroupArn": "g", "managedScaling": {"status": "ENABLED"}});
+    fixture.cluster.must("CreateCapacityProvider", json!({"name": "big", "autoScalingGroupProvider": group}));
+    fixture.cluster.must(
+        "PutClusterCapacityProviders",
+        json!({"cluster": "default", "capacityProviders": ["big"], "defaultCapacityProviderStrategy": []}),
+    );
+    fixture.cluster.register("huge", 9000, 100);
+    let strategy = json!([{"capacityProvider": "big", "weight": 1}]);
+    let run = json!({"taskDefinition": "huge", "capacityProviderStrategy": strategy});
+    let task = crate::testing::ids_of(&fixture.cluster.must("RunTask", run))[0];
+    let waiting = Subject::Waiting(fixture.cluster.state.clusters_with_waiting_tasks().next().unwrap());
+    fixture.changed(Change::Task(task));
+    assert_eq!(fixture.all(), [waiting]);
+    let instance = fixture.cluster.instance("i-2", "b");
+    fixture.changed(Change::Instance(instance));
+    assert_eq!(fixture.all(), [waiting]);
+    let ended = fixture.task_of("one");
+    fixture.cluster.ends(ended, 0);
+    fixture.changed(Change::Task(ended));
+    assert!(fixture.all().contains(&waiting));
+    fixture.wake.everything();
+    assert!(fixture.all().contains(&waiting), "now and then, whatever hints were lost");
+    fixture.cluster.must("StopTask", json!({"task": task.to_string()}));
+    fixture.wake.everything();
+    assert!(!fixture.all().contains(&waiting));
+}

@@ -6,7 +6,8 @@ use seawall_model::{
 };
 use seawall_proto::{
     internal::v1::{
-        self as internal, ClientToken, ClusterRow, InstanceStatus, PlaceAsk, TaskDefinitionRow, TaskSize, reply,
+        self as internal, ClientToken, ClusterRow, InstanceStatus, PlaceAsk, TaskDefinitionRow, TaskSize, WaitingRow,
+        reply,
     },
     v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
 };
@@ -46,6 +47,8 @@ struct Asked<'a> {
     constraints: Constraints,
     pool: Pool,
     shares: Vec<Share>,
+    /// What finds no room waits with this.
+    wait: Option<WaitingRow>,
 }
 
 impl Asked<'_> {
@@ -71,6 +74,7 @@ impl Asked<'_> {
             chosen,
             partial: true,
             ask: Some(ask),
+            wait: self.wait,
             ..Default::default()
         })
     }
@@ -137,13 +141,19 @@ impl WriteOp for RunTask {
             constraints: Constraints::default(),
             pool: Pool::of_launch_type(state, of, request.launch_type(), fargate),
             shares: Share::of(state, of, &strategy, fargate, |_| 0),
+            wait: None,
         };
-        let asked = completed(asked, request.propagate_tags())?;
+        let mut asked = completed(asked, request.propagate_tags())?;
+        let may_wait = asked.shares.iter().any(|share| share.waits);
+        if may_wait {
+            let (strategy, constraints) = (&request.placement_strategy, &request.placement_constraints);
+            asked.wait = Some(WaitingRow { strategy: strategy.clone(), constraints: constraints.clone() });
+        }
         let placement =
             Placement { strategy: &request.placement_strategy, constraints: &request.placement_constraints };
         let asked = asked.placed_by(&placement)?;
         let has_active = state.instances_of(ClusterId(cluster.id)).any(|row| is_active(row.status));
-        if !has_active {
+        if !has_active && !may_wait {
             return Err(ApiError::invalid("No Container Instances were found in your cluster."));
         }
         let mut place = asked.place_request(count, None);
@@ -189,6 +199,7 @@ impl WriteOp for StartTask {
             constraints: Constraints::default(),
             pool: Pool::Open,
             shares: Vec::new(),
+            wait: None,
         };
         let asked = completed(asked, request.propagate_tags())?;
         let mut chosen = Vec::new();

@@ -1,11 +1,11 @@
 //! Placement strategies, constraints and whose instances take a task, through the operations.
 
-use seawall_model::ErrorCode;
+use seawall_model::{ErrorCode, InstanceId};
 use seawall_proto::internal::v1::{RaiseClusterVersion, command};
 use seawall_scheduler::Fargate;
 use serde_json::{Value, json};
 
-use crate::testing::TestCluster;
+use crate::testing::{TestCluster, id_of};
 
 /// Two zones of two instances each; the first of each has an SSD.
 fn cluster() -> TestCluster {
@@ -34,10 +34,10 @@ fn arn(cluster: &mut TestCluster, name: &str) -> Value {
 
 /// The names of the instances that tasks stand on, sorted.
 fn on(cluster: &mut TestCluster, tasks: &Value) -> Vec<String> {
-    let all = instances(cluster);
+    // From the rows: tasks in FARGATE's pools do not name their instances.
     let name = |task: &Value| {
-        let of = all.iter().find(|i| i["containerInstanceArn"] == task["containerInstanceArn"]).unwrap();
-        of["ec2InstanceId"].as_str().unwrap().to_owned()
+        let row = cluster.state.tasks.get(&id_of(&task["taskArn"])).unwrap();
+        cluster.state.instances.get(&InstanceId(row.instance_id)).unwrap().ec2_instance_id.clone()
     };
     let mut names: Vec<String> = tasks.as_array().unwrap().iter().map(name).collect();
     names.sort();
