@@ -171,7 +171,9 @@ fn a_task_that_waits_says_for_what() {
     let strategy = json!([{"capacityProvider": "big", "weight": 1}]);
     let answer = cluster.must("RunTask", json!({"taskDefinition": "huge", "capacityProviderStrategy": strategy}));
     let id = ids_of(&answer)[0];
-    let explained = explain(&cluster.state, None, &id.to_string(), Fargate::default()).unwrap();
+    let explained =
+        explain(&cluster.state, &ExplainRequest { name: id.to_string(), ..Default::default() }, Fargate::default())
+            .unwrap();
     assert_eq!(explained.summary[0], format!("task {id} is PROVISIONING, wanted RUNNING"));
     assert_eq!(explained.summary[1], "it waits for room of the capacity provider big");
     assert!(explained.summary[2].ends_with("has insufficient CPU units available."), "{:?}", explained.summary);

@@ -484,6 +484,7 @@ impl Loop {
             (Some(command::Kind::PlaceTasks(place)), false) => self.overlay.remove(place),
             (Some(command::Kind::PlaceWaiting(place)), true) => {
                 place.items.iter().for_each(|item| self.overlay.add_waiting(state, item));
+                self.flights.add();
             }
             (Some(command::Kind::PlaceWaiting(place)), false) => {
                 place.items.iter().for_each(|item| self.overlay.remove_waiting(item));

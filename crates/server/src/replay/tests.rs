@@ -72,6 +72,7 @@ fn call(env: &Env) -> Call {
         stale: false,
         deadline: env.now() + WRITE_DEADLINE,
         invocation: None,
+        shows_pools: true,
     }
 }
 
@@ -174,8 +175,9 @@ fn logged(one: &OneMember, task: TaskId) -> PlaceTasks {
     let row = state(one).decision_of(task).unwrap().clone();
     let (node, at) = (one.node.clone(), row.placed_index);
     let entries = one.run(async move { node.consensus.commands(at..at + 1).await }).unwrap();
-    let mut found = entries.into_iter().flat_map(|(_, commands)| placements(commands));
-    found.find(|place| place.base == row.base).unwrap()
+    let found = entries.into_iter().flat_map(|(_, commands)| proposed(commands));
+    let mut places = found.filter_map(|proposed| if let Proposed::New(place) = proposed { Some(place) } else { None });
+    places.find(|place| place.base == row.base).unwrap()
 }
 
 /// Proposes a placement that was made up; its first task.

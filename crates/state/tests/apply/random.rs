@@ -7,11 +7,11 @@ use seawall_model::{ClusterId, Id128, InstanceId, ServiceId, TaskDefinitionId, T
 use seawall_proto::{
     internal::v1::{
         AccessKeyRow, AgentIdentity, BackoffRow, ClientToken, Command, ConnectInstance, ContainerRow, CreateCluster,
-        CreateJob, CreateSchedule, CreateService, Decision, DeleteAttributes, DeleteCluster, DeleteSchedule, DeleteService,
-        DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory, DropMember, DropToken,
-        EndGuardedTasks, FireSchedule, ForwardId, HistorySegmentRow, InstanceAttribute, JobDeployment, JobStep,
-        MemberRow, PlaceTasks, PlaceWaiting, PortNeed, PutAccessKey, PutAttributes, PutMember, PutToken,
-        RaiseClusterVersion, ReclaimInstance, ReportTasks, ResourceRef, Resources, RolloutState, SealHistory,
+        CreateJob, CreateSchedule, CreateService, Decision, DeleteAttributes, DeleteCluster, DeleteSchedule,
+        DeleteService, DeploymentRow, DeregisterInstance, DeregisterTaskDefinition, DropAccessKey, DropHistory,
+        DropMember, DropToken, EndGuardedTasks, FireSchedule, ForwardId, HistorySegmentRow, InstanceAttribute,
+        JobDeployment, JobStep, MemberRow, PlaceTasks, PlaceWaiting, PortNeed, PutAccessKey, PutAttributes, PutMember,
+        PutToken, RaiseClusterVersion, ReclaimInstance, ReportTasks, ResourceRef, Resources, RolloutState, SealHistory,
         ServiceEventRow, ServiceStep, SetAccessKeyStatus, SetInstancesStatus, StopJob, StopServiceDeployment,
         StopTasks, TagResource, TaskReport, TaskRow, TaskSize, TaskStatus, TokenRow, UntagResource, UpdateSchedule,
         UpdateService, UseToken, WaitingRow, disconnect_instances, place_tasks, place_waiting, put_attributes, reply,
