@@ -8,7 +8,8 @@
 //! [`Reserved`] leaves of an instance.
 //!
 //! [`place()`] filters the instances ([`filters`]), takes the best by the strategy ([`Strategy`]), and says why it chose; a
-//! [`Fleet`] decides the same without looking at every instance. [`explain()`] says for each instance why it would or would not
+//! [`Fleet`] decides the same without looking at every instance. Where a task fits nowhere, [`preempt()`] says whose tasks of lower
+//! classes would make room. [`explain()`] says for each instance why it would or would not
 //! take the task. [`InstanceSubject`] is what expressions of the cluster query language are asked of.
 
 mod candidate;
@@ -17,13 +18,16 @@ mod constraints;
 mod daemon;
 mod explain;
 pub mod filters;
+mod first;
 mod fleet;
 mod key;
 mod mirror;
+mod nowhere;
 mod overlay;
 mod place;
 mod plan;
 mod pool;
+mod preempt;
 mod request;
 mod skew;
 pub mod spread;
@@ -43,6 +47,7 @@ pub use overlay::{Held, Overlay, Proposal};
 pub use place::{FAILURES_MAX, NO_INSTANCES, fits_after, is_same_obstacle, place};
 pub use plan::{Failure, FilterCount, Placement, Plan};
 pub use pool::{Fargate, Pool, Share, is_fargate};
+pub use preempt::{Preemption, PreemptionPlan, Room, Spared, VICTIMS_MAX, preempt};
 pub use request::{PlaceRequest, Requirement, Spread};
 pub use seawall_state::{effective_size, parse_cpu, parse_memory};
 pub use strategy::{Packed, STEPS_MAX, Step, Strategy};

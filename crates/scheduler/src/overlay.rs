@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
-use seawall_proto::internal::v1::{PlaceTasks, StopTasks, TaskSize};
+use seawall_proto::internal::v1::{PlaceTasks, ServiceStep, StopTasks, TaskSize};
 use seawall_state::{State, effective_size, fixed_ports, task_id};
 
 use crate::Spread;
@@ -71,6 +71,10 @@ pub struct Overlay {
     /// Groups of the proposed tasks, by instance.
     groups: OrdMap<(InstanceId, Arc<str>), u32>,
     stopping: OrdMap<TaskId, u32>,
+    /// Tasks that are told to make room, with the service that it is for.
+    victims: OrdMap<TaskId, ServiceId>,
+    /// Services that are said to wait for a place.
+    waiting: OrdMap<ServiceId, u32>,
 }
 
 impl Overlay {
@@ -137,6 +141,9 @@ impl Overlay {
     pub fn add_stop(&mut self, stop: &StopTasks) {
         for task in &stop.tasks {
             *self.stopping.entry(task_id(task)).or_default() += 1;
+            if stop.preempted_by != 0 {
+                self.victims.insert(task_id(task), ServiceId(stop.preempted_by));
+            }
         }
     }
 
@@ -144,7 +151,40 @@ impl Overlay {
     pub fn remove_stop(&mut self, stop: &StopTasks) {
         for task in &stop.tasks {
             decrement(&mut self.stopping, &task_id(task));
+            if stop.preempted_by != 0 {
+                self.victims.remove(&task_id(task));
+            }
         }
+    }
+
+    /// Adds a service's step: what waits for a place counts at once for those who come after it.
+    pub fn add_step(&mut self, step: &ServiceStep) {
+        if says_it_waits(step) {
+            *self.waiting.entry(ServiceId(step.service_id)).or_default() += 1;
+        }
+    }
+
+    /// Takes a step out.
+    pub fn remove_step(&mut self, step: &ServiceStep) {
+        if says_it_waits(step) {
+            decrement(&mut self.waiting, &ServiceId(step.service_id));
+        }
+    }
+
+    /// Whether somebody who comes first, by what was on its way `before`, does so no more by what is now.
+    pub(crate) fn comes_first_no_more(&self, before: &Self) -> bool {
+        before.waiting.keys().any(|id| !self.waiting.contains_key(id))
+            || before.victims.keys().any(|id| !self.victims.contains_key(id))
+    }
+
+    /// Services of steps on their way that say that they wait for a place.
+    pub fn waiting(&self) -> impl Iterator<Item = ServiceId> {
+        self.waiting.keys().copied()
+    }
+
+    /// Tasks of stops on their way that make room, with the service that it is for.
+    pub fn victims(&self) -> impl Iterator<Item = (TaskId, ServiceId)> {
+        self.victims.iter().map(|(task, service)| (*task, *service))
     }
 
     /// What proposals hold of an instance.
@@ -221,6 +261,10 @@ impl Overlay {
             self.held.remove(&instance);
         }
     }
+}
+
+fn says_it_waits(step: &ServiceStep) -> bool {
+    step.unplaced_reason.as_ref().is_some_and(|reason| !reason.is_empty())
 }
 
 fn base_of(place: &PlaceTasks) -> TaskId {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use seawall_model::{ClusterId, InstanceId, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::{
-    internal::v1::{InstanceStatus, ServiceRow, TaskSize},
+    internal::v1::{InstanceStatus, JobRow, ServiceRow, TaskSize},
     v1::CreateServiceRequest,
 };
-use seawall_state::{State, effective_size, is_at_most_one, own_tag, service_group};
+use seawall_state::{State, effective_size, is_at_most_one, job_group, own_tag, priority_of, service_group};
 
-use crate::{Constraints, Fargate, Overlay, Pool, Share, Strategy};
+use crate::{Constraints, Fargate, Overlay, Pool, Share, Strategy, pool};
 
 /// The tasks that count when tasks are spread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,10 @@ pub struct PlaceRequest {
     pub strategy: Strategy,
     /// Capacity providers among which the tasks are shared out; their pools take the place of the requirement's. Empty: none.
     pub shares: Vec<Share>,
+    /// Their class: room that a higher one waits for is not theirs.
+    pub priority: u32,
+    /// What serves tasks for FARGATE, also those that wait in a higher class.
+    pub fargate: Fargate,
     /// StartTask: one task on each of these, whatever its attributes, constraints and strategy.
     pub only: Option<Vec<InstanceId>>,
 }
@@ -67,8 +71,35 @@ impl PlaceRequest {
             group: group.to_owned(),
             strategy: Strategy::default(),
             shares: Vec::new(),
+            priority: own_tags::PRIORITY_DEFAULT,
+            fargate: Fargate::default(),
             only: None,
         }
+    }
+
+    /// What the next of its tasks needs: where they are shared out, of the capacity provider whose turn it is.
+    pub(crate) fn next_requirement(&self) -> Requirement {
+        let turn = pool::split(&self.shares, 1).iter().position(|count| *count > 0);
+        let pool = turn.map_or(&self.requirement.pool, |at| &self.shares[at].pool);
+        Requirement { pool: pool.clone(), ..self.requirement.clone() }
+    }
+
+    /// Tasks of a job.
+    ///
+    /// # Errors
+    /// Why no task of it can ever run.
+    pub fn of_job(state: &State, job: &JobRow, count: u32, fargate: Fargate) -> Result<Self, String> {
+        let template = job.template.clone().unwrap_or_default();
+        let definition = state.task_definitions.get(&TaskDefinitionId(job.task_definition_id));
+        let definition = definition.ok_or("Its task definition is gone.")?;
+        let cluster = ClusterId(job.cluster_id);
+        let requirement = Requirement {
+            size: effective_size(definition, template.overrides.as_ref()).map_err(|error| error.message)?,
+            constraints: Constraints::of(definition, &[])?,
+            pool: Pool::of_launch_type(state, cluster, template.launch_type(), fargate),
+        };
+        let request = PlaceRequest::of_group(cluster, &job_group(&job.name), requirement, count);
+        Ok(PlaceRequest { priority: priority_of(&template.tags), fargate, ..request })
     }
 
     /// Tasks of a revision of a service, as the service's spec is now.
@@ -112,6 +143,8 @@ impl PlaceRequest {
             // Another draw for each task: what is placed already differs from what is placed next.
             strategy: Strategy::parse(&spec.placement_strategy, service.id ^ service.changed)?,
             shares: Share::of(state, cluster, strategy, fargate, tasks),
+            priority: priority_of(&service.tags),
+            fargate,
             only: None,
         })
     }

@@ -1,9 +1,7 @@
 //! Starting tasks: asks the planner and turns its plan into a command.
 
-use seawall_model::{ClusterId, TaskDefinitionId};
 use seawall_proto::internal::v1::{JobStep, PlaceTasks, command};
-use seawall_scheduler::{Constraints, PlaceRequest, Plan, Pool, Requirement, effective_size, is_same_obstacle};
-use seawall_state::job_group;
+use seawall_scheduler::{PlaceRequest, Plan, is_same_obstacle};
 
 use super::{RETRY_MS, TASKS_PER_PASS, view::View};
 use crate::ControllerPlan;
@@ -21,22 +19,12 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
         return Ok(());
     }
     let template = view.job.template.clone().unwrap_or_default();
-    let definition = view.fleet.state().task_definitions.get(&TaskDefinitionId(view.job.task_definition_id));
-    let definition = definition.ok_or("Its task definition is gone.")?;
-    let size = effective_size(definition, template.overrides.as_ref()).map_err(|error| error.message)?;
     let now = count.min(TASKS_PER_PASS);
     if now < count {
         plan.wake(view.now.cluster_time_ms);
     }
-    let group = job_group(&view.job.name);
-    let cluster = ClusterId(view.job.cluster_id);
-    let requirement = Requirement {
-        size,
-        constraints: Constraints::of(definition, &[])?,
-        pool: Pool::of_launch_type(view.fleet.state(), cluster, template.launch_type(), view.now.fargate),
-    };
-    let request = PlaceRequest::of_group(cluster, &group, requirement, now as u32);
-    let Plan { placements, closest, .. } = view.fleet.place(&request);
+    let request = PlaceRequest::of_job(view.fleet.state(), view.job, now as u32, view.now.fargate)?;
+    let Plan { placements, closest, .. } = view.fleet.place_again(&request);
     if closest.is_some() {
         plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS));
     }
@@ -49,7 +37,7 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
             task_definition_id: view.job.task_definition_id,
             job_id: view.job.id,
             placements: placements.into_iter().map(Into::into).collect(),
-            group,
+            group: request.group,
             started_by: format!("{STARTED_BY}{}", view.job.name),
             overrides: template.overrides.clone(),
             tags: template.tags.clone(),

@@ -24,7 +24,7 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
         plan.wake(view.now.cluster_time_ms);
     }
     let Some((definition, request)) = request(view, now, step) else { return count };
-    let placed = view.fleet.place(&request);
+    let placed = view.fleet.place_again(&request);
     let unplaced = now as usize - placed.placements.len();
     note_unplaced(view, &placed, unplaced, step, plan);
     propose(view, definition, placed, plan);

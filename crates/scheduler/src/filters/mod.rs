@@ -13,6 +13,7 @@ mod member_of;
 mod memory;
 mod pool;
 mod ports;
+mod priority;
 mod status;
 mod zone;
 
@@ -33,7 +34,7 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 15] = [
+pub const PIPELINE: [&dyn Filter; 16] = [
     &status::Status,
     &agent::Agent,
     &zone::Zone,
@@ -49,6 +50,7 @@ pub const PIPELINE: [&dyn Filter; 15] = [
     &cpu::Cpu,
     &ports::Ports,
     &max_zone_skew::MaxZoneSkew,
+    &priority::Priority,
 ];
 
 /// StartTask chooses the instance, so attributes and constraints are not asked for.
