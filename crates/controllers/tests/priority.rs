@@ -227,3 +227,12 @@ fn a_rollout_stops_nobody_else() {
     run(&mut sim, &[high, low], 1);
     assert!(sim.look_at(high).wanted().iter().any(|task| task.last_status() == TaskStatus::Running));
 }
+
+/// A pass places so many; when they find no place, the rest is not asked for at once, again and again.
+#[test]
+fn a_large_backlog_that_fits_nowhere_is_looked_at_now_and_then() {
+    let (mut sim, _) = full(0);
+    service(&mut sim, "backlog", 10, (5000, 5000), 100);
+    sim.reconcile(&mut |_| {});
+    assert!(sim.plan().wake_at_ms.expect("it looks again") >= sim.now_ms + 1000, "{:?}", sim.plan().wake_at_ms);
+}

@@ -20,13 +20,12 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
     }
     let template = view.job.template.clone().unwrap_or_default();
     let now = count.min(TASKS_PER_PASS);
-    if now < count {
-        plan.wake(view.now.cluster_time_ms);
-    }
     let request = PlaceRequest::of_job(view.fleet.state(), view.job, now as u32, view.now.fargate)?;
     let Plan { placements, closest, .. } = view.fleet.place_again(&request);
-    if closest.is_some() {
-        plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS));
+    match closest {
+        Some(_) => plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS)),
+        None if now < count => plan.wake(view.now.cluster_time_ms),
+        None => {}
     }
     for placement in &placements {
         plan.say(format_args!("start one on {}: {}", placement.instance, placement.note));
