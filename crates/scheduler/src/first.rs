@@ -10,7 +10,9 @@ use seawall_model::{ClusterId, InstanceId, ServiceId, TaskId};
 use seawall_proto::internal::v1::{JobRow, JobStatus, RolloutState, ServiceRow, ServiceStatusCode, TaskRow};
 use seawall_state::{State, Waiter, is_daemon, places, primary_deployment, priority_of, task_id};
 
-use crate::{Candidate, Fargate, Overlay, PlaceRequest, Requirement, Spread, daemon::passes, filters, spread};
+use crate::{
+    Candidate, Fargate, Overlay, PlaceRequest, Requirement, Spread, daemon::passes, filters, skew::Skew, spread,
+};
 
 /// Of those that wait in higher classes, so many are looked at, the highest first.
 pub const WAITERS_MAX: usize = 32;
@@ -29,6 +31,8 @@ pub(crate) struct First<'a> {
 struct Waiting<'a> {
     request: PlaceRequest,
     needs: Requirement,
+    /// Zones that `seawall:max-zone-skew` closes to it.
+    closed: BTreeSet<String>,
     /// It has a higher class. Else only the room that is made for it is kept.
     is_higher: bool,
     victims: BTreeMap<InstanceId, Victims<'a>>,
@@ -68,8 +72,27 @@ impl<'a> First<'a> {
             }
         };
         if let Some(request) = request {
-            self.waiting.push(Waiting { needs: request.next_requirement(), request, is_higher, victims });
+            let needs = request.next_requirement();
+            let closed = self.closed(&request, &needs);
+            self.waiting.push(Waiting { request, needs, closed, is_higher, victims });
         }
+    }
+
+    /// Zones that have too many of the request's tasks for one more.
+    fn closed(&self, request: &PlaceRequest, needs: &Requirement) -> BTreeSet<String> {
+        if needs.constraints.max_zone_skew.is_none() {
+            return BTreeSet::new();
+        }
+        let counts = spread::counts(self.state, self.overlay, request.cluster, &request.spread);
+        let candidate = |row| {
+            let candidate = Candidate::new(self.state, self.overlay, row);
+            let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
+            candidate.with_tasks(tasks, request)
+        };
+        let candidates: Vec<_> = self.state.instances_of(request.cluster).map(|row| candidate(row)).collect();
+        let skew = Skew::of(needs, &candidates);
+        let is_closed = |zone: &&str| skew.as_ref().is_some_and(|skew| !skew.may_grow(zone));
+        self.state.zones_of(request.cluster).filter(is_closed).map(str::to_owned).collect()
     }
 
     /// The class of the first of them that would take what is free on an instance.
@@ -79,7 +102,7 @@ impl<'a> First<'a> {
 
     fn goes_to(&self, waiting: &Waiting<'_>, candidate: &Candidate<'_>) -> bool {
         let victims = waiting.victims.get(&candidate.id());
-        if !waiting.is_higher && victims.is_none() {
+        if (!waiting.is_higher && victims.is_none()) || waiting.closed.contains(&candidate.row.zone) {
             return false;
         }
         let request = &waiting.request;

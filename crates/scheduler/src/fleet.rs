@@ -16,8 +16,8 @@ use seawall_proto::internal::v1::{InstanceRow, InstanceStatus, ZoneState};
 use seawall_state::{State, Usage};
 
 use crate::{
-    Candidate, Held, Overlay, PlaceRequest, Placement, Plan, PreemptionPlan, Requirement, Reserved, Room, Spread, Strategy,
-    ZONE_ATTRIBUTE, filters,
+    Candidate, Held, Overlay, PlaceRequest, Placement, Plan, PreemptionPlan, Requirement, Reserved, Room, Spread,
+    Strategy, ZONE_ATTRIBUTE, filters,
     key::{self, Key},
     nowhere::{KINDS_MAX, Nowhere},
     skew::{self, Skew},

@@ -19,6 +19,7 @@ use crate::{
     Candidate, Overlay, PlaceRequest, Requirement, Reserved,
     daemon::passes,
     filters::{BELONGS, PIPELINE},
+    skew::Skew,
     spread,
 };
 
@@ -80,17 +81,19 @@ pub fn preempt(state: &State, overlay: &Overlay, request: &PlaceRequest, room: R
         return plan;
     }
     let mut search =
-        Search { state, overlay, request, needs: request.next_requirement(), room, spare: BTreeMap::new() };
+        Search { state, overlay, request, needs: request.next_requirement(), room, skew: None, spare: BTreeMap::new() };
     let reserved = Reserved::from(state, overlay, request);
     let counts = spread::counts(state, overlay, request.cluster, &request.spread);
-    let mut options = Vec::new();
-    for row in state.instances_of(request.cluster) {
-        let candidate = Candidate::new(state, overlay, row);
-        if !passes(&BELONGS, &search.needs, &candidate) {
-            continue;
-        }
+    let belongs = |candidate: &Candidate<'_>| passes(&BELONGS, &search.needs, candidate);
+    let mut candidates = Vec::new();
+    for candidate in state.instances_of(request.cluster).map(|row| Candidate::new(state, overlay, row)).filter(belongs)
+    {
         let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
-        let candidate = reserved.left_to(candidate, tasks, request);
+        candidates.push(reserved.left_to(candidate, tasks, request));
+    }
+    search.skew = Skew::of(&search.needs, &candidates);
+    let mut options = Vec::new();
+    for candidate in candidates {
         match search.leaving(candidate.id()) {
             leaving if leaving.is_empty() => options.extend(search.option(&candidate, &mut plan)),
             leaving => plan.awaited += search.fit_once_left(candidate, &leaving),
@@ -107,6 +110,8 @@ struct Search<'a> {
     request: &'a PlaceRequest,
     needs: Requirement,
     room: Room,
+    /// The zones that may get one more, where that is limited.
+    skew: Option<Skew<'a>>,
     /// Of each service: its tasks that may go, and of the RUNNING ones.
     spare: BTreeMap<ServiceId, Spare>,
 }
@@ -139,14 +144,26 @@ impl<'a> Search<'a> {
     }
 
     /// How many tasks fit where others have stopped.
-    fn fit_once_left(&self, mut candidate: Candidate<'_>, leaving: &[&TaskRow]) -> u32 {
+    fn fit_once_left(&mut self, mut candidate: Candidate<'_>, leaving: &[&TaskRow]) -> u32 {
         leaving.iter().for_each(|task| candidate.give_back_task(task));
+        let zone = &candidate.row.zone;
         let mut fit = 0;
-        while fit < self.room.tasks && passes(&PIPELINE, &self.needs, &candidate) {
+        while fit < self.room.tasks && self.may_grow(zone) && passes(&PIPELINE, &self.needs, &candidate) {
             candidate.take(&self.needs.size);
+            self.grow(zone);
             fit += 1;
         }
         fit
+    }
+
+    fn may_grow(&self, zone: &str) -> bool {
+        self.skew.as_ref().is_none_or(|skew| skew.may_grow(zone))
+    }
+
+    fn grow(&mut self, zone: &str) {
+        if let Some(skew) = &mut self.skew {
+            skew.add(zone);
+        }
     }
 
     /// The victims on an instance after which one more task fits: none of them could be left out.
@@ -251,8 +268,10 @@ impl<'a> Search<'a> {
                 plan.is_short = true;
                 continue;
             }
-            let Some(spare) = self.spare_without(&victims) else { continue };
+            let zone = self.state.instances.get(&instance).map_or("", |row| &row.zone);
+            let Some(spare) = self.spare_without(&victims).filter(|_| self.may_grow(zone)) else { continue };
             self.spare.extend(spare);
+            self.grow(zone);
             victims_left -= count;
             let victims = victims.iter().map(|(_, task)| id_of(task)).collect();
             plan.chosen.push(Preemption { instance, victims, priority });

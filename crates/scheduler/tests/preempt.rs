@@ -309,6 +309,36 @@ fn room_that_is_made_for_a_service_is_kept_from_its_class() {
     assert_eq!(place(&world.state(), &overlay, &asked).placements.len(), 0, "from the moment it is proposed");
 }
 
+/// Nobody stops where the task would make the zones differ too much, and nobody waits for one that may not go there.
+#[test]
+fn a_zone_that_may_not_grow_is_no_room() {
+    let mut world = instances(3);
+    service(&mut world, 1, 10, (4, 0));
+    let web_row = service(&mut world, WEB, 90, (4, 100));
+    web_row.tags.push(Tag { key: Some("seawall:max-zone-skew".into()), value: Some("1".into()) });
+    web_row.unplaced_reason = "full".into();
+    let definition = world.definition(size(500, 10));
+    world.services.get_mut(&WEB).unwrap().deployments[0].task_definition_id = definition.0;
+    task(&mut world, 1, 1, &size(500, 10));
+    task(&mut world, 1, WEB, &size(500, 10)).deployment_id = WEB;
+    for on in [2, 3] {
+        task(&mut world, on, 1, &size(1000, 10)).protected_until_ms = NOW_MS + 1;
+    }
+    let plan = |world: &World| {
+        let (state, overlay) = (world.state(), Overlay::default());
+        let row = state.services.get(&ServiceId(WEB)).unwrap();
+        let asked = PlaceRequest::of_service(&state, &overlay, row, definition, 1, Fargate::default()).unwrap();
+        preempt(&state, &overlay, &asked, ROOM)
+    };
+    assert_eq!(plan(&world).chosen.len(), 0, "zone a has one more than the others already");
+    let lower = PlaceRequest { priority: 50, ..request(size(500, 10), 1) };
+    world.tasks.retain(|_, task| task.service_id == WEB || task.instance_id != 1);
+    assert_eq!(place(&world.state(), &Overlay::default(), &lower).placements.len(), 1, "what it may not take is free");
+    world.tasks.values_mut().for_each(|task| task.protected_until_ms = 0);
+    assert_eq!(plan(&world).chosen.len(), 1);
+    assert_ne!(plan(&world).chosen[0].instance, InstanceId(1));
+}
+
 #[derive(Clone, Debug)]
 struct Machine {
     cpu: u32,

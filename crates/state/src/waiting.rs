@@ -36,6 +36,11 @@ impl State {
         before.index.waiting.diff(&self.index.waiting).any(|item| !matches!(item, DiffItem::Add(..)))
     }
 
+    /// Whether others wait for a place than `before`, or in another class.
+    pub fn waits_otherwise(&self, before: &State) -> bool {
+        before.index.waiting.diff(&self.index.waiting).next().is_some()
+    }
+
     /// Whether a cluster has an ACTIVE service, or a task that says its class, of a lower class than this.
     pub fn has_lower_class(&self, cluster: ClusterId, priority: u32) -> bool {
         self.index.classes.range((cluster, 0)..(cluster, priority)).next().is_some()
