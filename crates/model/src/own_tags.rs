@@ -12,3 +12,10 @@ pub const MAX_ZONE_SKEW: &str = "seawall:max-zone-skew";
 pub const REBALANCE: &str = "seawall:rebalance";
 /// Of a service: zones that may be lost while all its tasks still find a place; 0 or 1.
 pub const ZONE_LOSS_TOLERANCE: &str = "seawall:zone-loss-tolerance";
+/// Of a service or a task: its class. What has the higher one comes first where room is scarce.
+pub const PRIORITY: &str = "seawall:priority";
+
+/// The class of what says none: there are lower ones and higher ones.
+pub const PRIORITY_DEFAULT: u32 = 50;
+/// The highest class.
+pub const PRIORITY_MAX: u32 = 100;

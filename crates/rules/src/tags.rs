@@ -15,6 +15,8 @@ const AWS_PREFIX: &str = "aws:";
 pub enum On {
     /// A service.
     Service,
+    /// A task of RunTask or StartTask, or those of a job.
+    Task,
     /// Anything else: none of Seawall's tags do something there.
     Other,
 }
@@ -41,19 +43,26 @@ pub struct Own {
     /// Its key.
     pub key: &'static str,
     /// Where it does something.
-    pub on: On,
+    pub on: &'static [On],
     /// What it takes.
     pub takes: Takes,
 }
 
+const SERVICES: &[On] = &[On::Service];
+
 /// Every tag that steers Seawall. For people they stand in docs/tags.md.
 pub const OWN: &[Own] = &[
-    Own { key: own_tags::HEALTHY_AFTER, on: On::Service, takes: Takes::Number { min: 0, max: 3600, unit: "seconds" } },
-    Own { key: own_tags::LOSS_POLICY, on: On::Service, takes: Takes::LossPolicy },
-    Own { key: own_tags::MAX_PER_INSTANCE, on: On::Service, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
-    Own { key: own_tags::MAX_ZONE_SKEW, on: On::Service, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
-    Own { key: own_tags::REBALANCE, on: On::Service, takes: Takes::Number { min: 0, max: 1, unit: "on or off" } },
-    Own { key: own_tags::ZONE_LOSS_TOLERANCE, on: On::Service, takes: Takes::Number { min: 0, max: 1, unit: "zones" } },
+    Own { key: own_tags::HEALTHY_AFTER, on: SERVICES, takes: Takes::Number { min: 0, max: 3600, unit: "seconds" } },
+    Own { key: own_tags::LOSS_POLICY, on: SERVICES, takes: Takes::LossPolicy },
+    Own { key: own_tags::MAX_PER_INSTANCE, on: SERVICES, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
+    Own { key: own_tags::MAX_ZONE_SKEW, on: SERVICES, takes: Takes::Number { min: 1, max: 5000, unit: "tasks" } },
+    Own { key: own_tags::REBALANCE, on: SERVICES, takes: Takes::Number { min: 0, max: 1, unit: "on or off" } },
+    Own { key: own_tags::ZONE_LOSS_TOLERANCE, on: SERVICES, takes: Takes::Number { min: 0, max: 1, unit: "zones" } },
+    Own {
+        key: own_tags::PRIORITY,
+        on: &[On::Service, On::Task],
+        takes: Takes::Number { min: 0, max: own_tags::PRIORITY_MAX, unit: "points" },
+    },
 ];
 
 /// Checks the tags that a caller sets on a resource.
@@ -108,9 +117,9 @@ fn check_own(key: &str, value: &str, on: On) -> Result<(), ApiError> {
         let near = nearest(key, OWN.iter().map(|own| own.key), SUGGESTIONS).join(", ");
         return bad(format!("this version has no such tag; the nearest are {near}."));
     };
-    if own.on != on {
-        let On::Service = own.on else { return Ok(()) };
-        return bad("it does something on services only.".into());
+    if !own.on.contains(&on) {
+        let what = if own.on.contains(&On::Task) { "services and tasks" } else { "services" };
+        return bad(format!("it does something on {what} only."));
     }
     own.takes.check(value).or_else(bad)
 }
@@ -166,6 +175,17 @@ mod tests {
         let nearest =
             "Tag seawall:healthy_after: this version has no such tag; the nearest are seawall:healthy-after, ";
         assert!(unknown.starts_with(nearest), "{unknown}");
+        assert_eq!(says("seawall:priority", "0", On::Service), Ok(()));
+        assert_eq!(says("seawall:priority", "100", On::Task), Ok(()));
+        assert_eq!(
+            says("seawall:priority", "101", On::Task),
+            bad("Tag seawall:priority: '101' is not 0 to 100 points.")
+        );
+        assert_eq!(
+            says("seawall:priority", "1", On::Other),
+            bad("Tag seawall:priority: it does something on services and tasks only.")
+        );
+        assert!(says("seawall:healthy-after", "40", On::Task).is_err());
         assert!(says("Seawall:nothing", "", On::Other).is_err(), "whatever its case");
     }
 

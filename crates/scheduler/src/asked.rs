@@ -2,7 +2,7 @@
 
 use seawall_model::{ClusterId, InstanceId, JobId, ServiceId, TaskDefinitionId};
 use seawall_proto::internal::v1::{FargateServedBy, JobRow, PlaceAsk, PlaceTasks};
-use seawall_state::{State, effective_size, is_daemon, job_group};
+use seawall_state::{State, effective_size, is_daemon, job_group, priority_of};
 
 use crate::{
     Constraints, Fargate, Fleet, Overlay, PlaceRequest, Plan, Pool, Requirement, Share, Strategy, place_on_each,
@@ -48,7 +48,8 @@ impl PlaceRequest {
             constraints: Constraints::of(definition, &[])?,
             pool: Pool::of_launch_type(state, cluster, template.launch_type(), fargate),
         };
-        Ok(PlaceRequest::of_group(cluster, &job_group(&job.name), requirement, count))
+        let request = PlaceRequest::of_group(cluster, &job_group(&job.name), requirement, count);
+        Ok(PlaceRequest { priority: priority_of(&template.tags), fargate, ..request })
     }
 
     fn of_command(state: &State, overlay: &Overlay, place: &PlaceTasks, ask: &PlaceAsk) -> Result<Self, String> {
@@ -86,6 +87,8 @@ impl PlaceRequest {
         Ok(PlaceRequest {
             strategy: Strategy::parse(&ask.strategy, place.base.map_or(0, |base| base.lo))?,
             shares: Share::of(state, cluster, providers, fargate, |_| 0),
+            priority: priority_of(&place.tags),
+            fargate,
             ..PlaceRequest::of_group(cluster, &place.group, requirement, ask.count)
         })
     }

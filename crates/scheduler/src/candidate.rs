@@ -1,9 +1,9 @@
 //! One instance, as a planner sees it.
 
-use seawall_model::InstanceId;
-use seawall_proto::internal::v1::{InstanceRow, Resources, TaskSize, ZoneState};
+use seawall_model::{InstanceId, TaskDefinitionId};
+use seawall_proto::internal::v1::{InstanceRow, Resources, TaskRow, TaskSize, ZoneState};
 use seawall_query::Subject;
-use seawall_state::{State, Usage, fixed_ports};
+use seawall_state::{State, Usage, fixed_ports, size_of};
 
 use crate::{Held, InstanceSubject, Overlay, PlaceRequest, subject::attribute};
 
@@ -29,6 +29,8 @@ pub struct Candidate<'a> {
     pub awaits_daemon: bool,
     /// Its zone has as many tasks more than another as it may have.
     pub zone_is_ahead: bool,
+    /// The class that what is free here is kept for, beyond the request's own.
+    pub kept_for: Option<u32>,
     /// CPU units that are kept for daemons' tasks: not in what is free.
     pub cpu_kept: u32,
     /// MiB that are.
@@ -70,6 +72,7 @@ impl<'a> Candidate<'a> {
             placed: 0,
             awaits_daemon: false,
             zone_is_ahead: false,
+            kept_for: None,
             cpu_kept: 0,
             memory_kept: 0,
             kept_ports: Vec::new(),
@@ -135,6 +138,13 @@ impl<'a> Candidate<'a> {
         self.cpu_free += i64::from(cpu);
         self.memory_free += i64::from(memory);
         self.given_back.extend(ports);
+    }
+
+    /// The same for a task as its row has it.
+    pub fn give_back_task(&mut self, task: &TaskRow) {
+        let definition = self.state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
+        let ports = size_of(task, definition.map(AsRef::as_ref)).into_iter().flat_map(fixed_ports);
+        self.give_back(task.cpu, task.memory, ports);
     }
 
     /// The scarcer of the free shares of CPU and memory, for choosing the emptiest.

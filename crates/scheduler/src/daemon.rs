@@ -13,6 +13,7 @@ use seawall_state::{State, primary_deployment};
 use crate::{
     Candidate, Fargate, Overlay, PlaceRequest, Placement, Plan, Requirement, Seen, Spread,
     filters::{self, Filter, LeftOut},
+    first::First,
     place::closest,
 };
 
@@ -48,7 +49,7 @@ pub fn place_on_each(state: &State, overlay: &Overlay, request: &PlaceRequest, o
     plan
 }
 
-fn passes(pipeline: &[&dyn Filter], needs: &Requirement, candidate: &Candidate<'_>) -> bool {
+pub(crate) fn passes(pipeline: &[&dyn Filter], needs: &Requirement, candidate: &Candidate<'_>) -> bool {
     filters::first_failing(pipeline, needs, candidate).is_none()
 }
 
@@ -57,6 +58,7 @@ pub struct Reserved<'a> {
     pub(crate) state: &'a State,
     pub(crate) overlay: &'a Overlay,
     daemons: Vec<Daemon>,
+    first: First<'a>,
 }
 
 struct Daemon {
@@ -69,15 +71,16 @@ struct Daemon {
 }
 
 impl<'a> Reserved<'a> {
-    /// What is kept from `whose` tasks.
-    pub fn from(state: &'a State, overlay: &'a Overlay, cluster: ClusterId, whose: &Spread) -> Self {
+    /// What is kept from the tasks of a request.
+    pub fn from(state: &'a State, overlay: &'a Overlay, request: &PlaceRequest) -> Self {
+        let (cluster, whose) = (request.cluster, &request.spread);
         let is_daemons = |row: &ServiceRow| matches!(whose, Spread::Service(id) if id.0 == row.id);
         let all = || state.daemons_of(cluster).map(AsRef::as_ref);
         let daemons = match all().any(is_daemons) {
             true => Vec::new(),
             false => all().filter_map(|row| Daemon::new(state, row, whose)).collect(),
         };
-        Reserved { state, overlay, daemons }
+        Reserved { state, overlay, daemons, first: First::before(state, overlay, request) }
     }
 
     /// What they leave of an instance to a request that has so many tasks there.
@@ -89,6 +92,7 @@ impl<'a> Reserved<'a> {
     ) -> Candidate<'c> {
         // Before its tasks are known: a daemon would take them for its own.
         self.keep(&mut candidate);
+        candidate.kept_for = self.first.waits_for(&candidate);
         candidate.with_tasks(tasks, request)
     }
 

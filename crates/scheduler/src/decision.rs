@@ -95,6 +95,7 @@ impl PlaceRequest {
         class.add(&self.requirement.size.encode_to_vec());
         class.add(&[constraints.distinct_instance.into()]);
         class.add(&constraints.max_per_instance.map_or(0, |max| u64::from(max) + 1).to_be_bytes());
+        class.add(&self.priority.to_be_bytes());
         if let Some(max) = constraints.max_zone_skew {
             class.add(format!("zone skew {max}").as_bytes());
         }

@@ -5,20 +5,22 @@
 //! of each zone sorted, and looks only at those that come first. It decides the same, which a property test holds it to.
 
 use std::{
+    cell::RefCell,
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque, btree_set},
     sync::Arc,
 };
 
-use seawall_model::{ClusterId, InstanceId};
+use seawall_model::{ClusterId, InstanceId, ServiceId};
 use seawall_proto::internal::v1::{InstanceRow, InstanceStatus, ZoneState};
 use seawall_state::{State, Usage};
 
 use crate::{
-    BEST_MAX, Best, Candidate, Held, Overlay, PlaceRequest, Placement, Plan, Requirement, Reserved, Seen, Strategy,
-    ZONE_ATTRIBUTE,
+    BEST_MAX, Best, Candidate, Held, Overlay, PlaceRequest, Placement, Plan, PreemptionPlan, Requirement, Reserved,
+    Room, Seen, Spread, Strategy, ZONE_ATTRIBUTE,
     filters::{self, LeftOut},
     key::{self, Key},
+    nowhere::{KINDS_MAX, Nowhere},
     skew::{self, Skew},
     spread,
     strategy::{Packed, Step},
@@ -39,6 +41,9 @@ pub struct Fleet {
     overlay: Overlay,
     clusters: BTreeMap<ClusterId, Yard>,
     stands: BTreeMap<InstanceId, Stand>,
+    nowhere: Nowhere,
+    /// For whose tasks nobody was found who makes room, and when.
+    in_vain: RefCell<Vec<(Spread, i64)>>,
 }
 
 /// The instances of one cluster, by zone.
@@ -95,14 +100,58 @@ impl Fleet {
     pub fn sync(&mut self, state: &State, overlay: &Overlay) {
         let mut changed: BTreeSet<InstanceId> = state.instances_changed_since(&self.state).collect();
         changed.extend(overlay.held_changed_since(&self.overlay));
-        self.state = state.clone();
-        self.overlay = overlay.clone();
+        let before = std::mem::replace(&mut self.state, state.clone());
+        let before_overlay = std::mem::replace(&mut self.overlay, overlay.clone());
+        let has_changed = !changed.is_empty();
+        let mut gains = fewer_come_first((&before, &before_overlay), (state, overlay));
         for id in changed {
-            self.remove(id);
+            let stood = self.remove(id);
             if let Some(row) = state.instances.get(&id) {
                 self.insert(row);
             }
+            gains |= has_gained(stood.as_ref(), self.stands.get(&id))
+                || daemon_came(id, (&before, &before_overlay), (state, overlay));
         }
+        match (gains, has_changed) {
+            (true, _) => self.nowhere.forget(),
+            (false, true) => self.nowhere.forget_constrained(),
+            (false, false) => {}
+        }
+    }
+
+    /// As [`Fleet::place`], but what asks for the same again, after it found no place, is told so without a look at the
+    /// instances until something is gained. Such an answer names no failures.
+    pub fn place_again(&self, request: &PlaceRequest) -> Plan {
+        if let Some(plan) = self.nowhere.recall(request) {
+            return plan;
+        }
+        let plan = self.place(request);
+        if plan.placements.is_empty() && plan.closest.is_some() {
+            let room_is_made =
+                self.state.victims_in(request.cluster).next().is_some() || self.overlay.victims().next().is_some();
+            self.nowhere.note(request, room_is_made, &plan);
+        }
+        plan
+    }
+
+    /// As [`preempt`](crate::preempt()). `None`: for the same service nobody was found less than `again_ms` ago, and the look at
+    /// every task is not worth another one yet.
+    pub fn preempt(&self, request: &PlaceRequest, room: Room, again_ms: i64) -> Option<PreemptionPlan> {
+        let mut in_vain = self.in_vain.borrow_mut();
+        in_vain.retain(|(_, at_ms)| room.now_ms < at_ms.saturating_add(again_ms));
+        if in_vain.iter().any(|(spread, _)| *spread == request.spread) || in_vain.len() >= KINDS_MAX {
+            return None;
+        }
+        let plan = crate::preempt(&self.state, &self.overlay, request, room);
+        if plan.chosen.is_empty() && plan.lower > 0 {
+            in_vain.push((request.spread.clone(), room.now_ms));
+        }
+        Some(plan)
+    }
+
+    /// Forgets what found no place: from time to time everything is looked at, whatever is believed.
+    pub fn look_again(&self) {
+        self.nowhere.forget();
     }
 
     /// As [`place`](crate::place()).
@@ -138,17 +187,19 @@ impl Fleet {
         placements.into_iter().next()
     }
 
-    fn remove(&mut self, id: InstanceId) {
-        let Some(stand) = self.stands.remove(&id) else { return };
-        let Some(yard) = self.clusters.get_mut(&ClusterId(stand.row.cluster_id)) else { return };
+    /// Takes an instance out; as what it stood here.
+    fn remove(&mut self, id: InstanceId) -> Option<Stand> {
+        let stand = self.stands.remove(&id)?;
+        let Some(yard) = self.clusters.get_mut(&ClusterId(stand.row.cluster_id)) else { return Some(stand) };
         yard.instances -= 1;
-        let Some(zone) = yard.zones.get_mut(&stand.row.zone) else { return };
+        let Some(zone) = yard.zones.get_mut(&stand.row.zone) else { return Some(stand) };
         zone.emptiest.remove(&(stand.emptiest, id));
         zone.least_cpu.remove(&(stand.cpu, id));
         zone.least_memory.remove(&(stand.memory, id));
         if zone.emptiest.is_empty() {
             yard.zones.remove(&stand.row.zone);
         }
+        Some(stand)
     }
 
     /// One that takes no tasks now stands nowhere.
@@ -174,6 +225,55 @@ impl Fleet {
         zone.least_memory.insert((stand.memory, id));
         self.stands.insert(id, stand);
     }
+}
+
+/// Whether an instance may take something now that it did not take before.
+fn has_gained(before: Option<&Stand>, after: Option<&Stand>) -> bool {
+    match (before, after) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(after)) => {
+            let (was, is) = (before.taken(), after.taken());
+            !is_same_place(&before.row, &after.row)
+                || is.cpu < was.cpu
+                || is.memory < was.memory
+                || !was.ports_tcp.is_subset(&is.ports_tcp)
+                || !was.ports_udp.is_subset(&is.ports_udp)
+        }
+    }
+}
+
+/// Whether filters see the same in two rows: reports change others of their fields.
+fn is_same_place(before: &InstanceRow, after: &InstanceRow) -> bool {
+    before.registered == after.registered
+        && before.attributes == after.attributes
+        && before.zone == after.zone
+        && before.capacity_provider == after.capacity_provider
+        && before.cordoned_until_ms == after.cordoned_until_ms
+        && before.agent_version == after.agent_version
+}
+
+/// Whether others need to wait no more for a daemon's task there.
+fn daemon_came(id: InstanceId, (before, proposed): (&State, &Overlay), (after, proposing): (&State, &Overlay)) -> bool {
+    let Some(row) = after.instances.get(&id) else { return false };
+    let is_there = |state: &State, overlay: &Overlay, daemon: ServiceId| {
+        state.service_tasks_on_instance(daemon, id) > 0 || overlay.has_task_of(daemon, id)
+    };
+    let mut daemons = after.daemons_of(ClusterId(row.cluster_id)).map(|row| ServiceId(row.id));
+    daemons.any(|daemon| is_there(before, proposed, daemon) != is_there(after, proposing, daemon))
+}
+
+/// Whether somebody who came before others does so no more, or a zone is another.
+fn fewer_come_first((before, proposed): (&State, &Overlay), (after, proposing): (&State, &Overlay)) -> bool {
+    let row = |state: &State, id| state.services.get(&id).cloned();
+    let daemon_changed = before.daemons().any(|id| match (row(before, id), row(after, id)) {
+        (Some(before), Some(after)) => !Arc::ptr_eq(&before, &after),
+        _ => true,
+    });
+    daemon_changed
+        || after.waits_no_more(before)
+        || after.zones.changed_since(&before.zones).next().is_some()
+        || proposing.comes_first_no_more(proposed)
 }
 
 /// `None` for strategies that look at every instance.
@@ -243,7 +343,7 @@ impl<'f> Search<'f> {
             groups.last_mut()?.untouched.push(Untouched { rest, ahead: VecDeque::new() });
         }
         let instances = yard.instances;
-        let reserved = Reserved::from(&fleet.state, &fleet.overlay, request.cluster, &request.spread);
+        let reserved = Reserved::from(&fleet.state, &fleet.overlay, request);
         let touched = BTreeMap::new();
         let mut search = Search {
             fleet,
@@ -408,6 +508,18 @@ impl<'f> Search<'f> {
 }
 
 impl Stand {
+    /// What tasks and proposals take of it together.
+    fn taken(&self) -> Held {
+        let mut taken = self.held.clone().unwrap_or_default();
+        if let Some(usage) = &self.usage {
+            taken.cpu = taken.cpu.saturating_add(usage.cpu);
+            taken.memory = taken.memory.saturating_add(usage.memory);
+            taken.ports_tcp = taken.ports_tcp.union(usage.ports_tcp.clone());
+            taken.ports_udp = taken.ports_udp.union(usage.ports_udp.clone());
+        }
+        taken
+    }
+
     /// The instance without tasks of the request.
     fn candidate<'f>(&'f self, fleet: &'f Fleet, reserved: &Reserved<'_>, request: &'f PlaceRequest) -> Candidate<'f> {
         let Fleet { state, overlay, .. } = fleet;

@@ -8,8 +8,9 @@
 //! [`Reserved`] leaves of an instance.
 //!
 //! [`place()`] filters the instances ([`filters`]), takes the best by the strategy ([`Strategy`]), and says why it chose; a
-//! [`Fleet`] decides the same without looking at every instance. What a plan saw is kept ([`PlaceRequest::decision`]), so that
-//! [`plan_again`] can be compared with it. [`explain()`] says for each instance why it would or would not
+//! [`Fleet`] decides the same without looking at every instance. Where a task fits nowhere, [`preempt()`] says whose tasks of lower
+//! classes would make room. What a plan saw is kept ([`PlaceRequest::decision`]), so that [`plan_again`] can be compared with it.
+//! [`explain()`] says for each instance why it would or would not
 //! take the task. [`InstanceSubject`] is what expressions of the cluster query language are asked of.
 
 mod asked;
@@ -20,13 +21,16 @@ mod daemon;
 mod decision;
 mod explain;
 pub mod filters;
+mod first;
 mod fleet;
 mod key;
 mod mirror;
+mod nowhere;
 mod overlay;
 mod place;
 mod plan;
 mod pool;
+mod preempt;
 mod request;
 mod reservation;
 mod skew;
@@ -49,6 +53,7 @@ pub use overlay::{Held, Overlay, Proposal};
 pub use place::{FAILURES_MAX, NO_INSTANCES, fits_after, is_same_obstacle, place};
 pub use plan::{Failure, FilterCount, Placement, Plan};
 pub use pool::{Fargate, Pool, Share, is_fargate};
+pub use preempt::{Preemption, PreemptionPlan, Room, Spared, VICTIMS_MAX, preempt};
 pub use request::{PlaceRequest, Requirement, Spread};
 pub use reservation::{Reservation, reservations, waiting_of_service};
 pub use seawall_state::{effective_size, parse_cpu, parse_memory};

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 use seawall_model::{ClusterId, DeploymentId, InstanceId, ServiceId, TaskDefinitionId, TaskId};
-use seawall_proto::internal::v1::{PlaceTasks, StopTasks, TaskSize, place_tasks::Placement, place_waiting};
+use seawall_proto::internal::v1::{
+    PlaceTasks, ServiceStep, StopTasks, TaskSize, command, place_tasks::Placement, place_waiting,
+};
 use seawall_state::{State, effective_size, fixed_ports, size_of, task_id};
 
 use crate::Spread;
@@ -71,12 +73,44 @@ pub struct Overlay {
     /// Groups of the proposed tasks, by instance.
     groups: OrdMap<(InstanceId, Arc<str>), u32>,
     stopping: OrdMap<TaskId, u32>,
+    /// Tasks that are told to make room, with the service that it is for.
+    victims: OrdMap<TaskId, ServiceId>,
+    /// Services that are said to wait for a place.
+    waiting: OrdMap<ServiceId, u32>,
 }
 
 impl Overlay {
     /// Nothing is on its way.
     pub fn is_empty(&self) -> bool {
         self.proposals.is_empty() && self.stopping.is_empty()
+    }
+
+    /// Whether plans heed a command that is on its way.
+    pub fn heeds(kind: &command::Kind) -> bool {
+        use command::Kind;
+        matches!(kind, Kind::PlaceTasks(_) | Kind::PlaceWaiting(_) | Kind::StopTasks(_) | Kind::ServiceStep(_))
+    }
+
+    /// A command is on its way.
+    pub fn note(&mut self, state: &State, kind: &command::Kind) {
+        match kind {
+            command::Kind::PlaceTasks(place) => self.add(state, place),
+            command::Kind::PlaceWaiting(place) => place.items.iter().for_each(|item| self.add_waiting(state, item)),
+            command::Kind::StopTasks(stop) => self.add_stop(stop),
+            command::Kind::ServiceStep(step) => self.add_step(step),
+            _ => {}
+        }
+    }
+
+    /// It was applied, refused or lost.
+    pub fn forget(&mut self, kind: &command::Kind) {
+        match kind {
+            command::Kind::PlaceTasks(place) => self.remove(place),
+            command::Kind::PlaceWaiting(place) => place.items.iter().for_each(|item| self.remove_waiting(item)),
+            command::Kind::StopTasks(stop) => self.remove_stop(stop),
+            command::Kind::ServiceStep(step) => self.remove_step(step),
+            _ => {}
+        }
     }
 
     /// Adds a placement, known by its `base`. One of an unknown definition is left out: `apply` refuses it too.
@@ -158,6 +192,9 @@ impl Overlay {
     pub fn add_stop(&mut self, stop: &StopTasks) {
         for task in &stop.tasks {
             *self.stopping.entry(task_id(task)).or_default() += 1;
+            if stop.preempted_by != 0 {
+                self.victims.insert(task_id(task), ServiceId(stop.preempted_by));
+            }
         }
     }
 
@@ -165,7 +202,40 @@ impl Overlay {
     pub fn remove_stop(&mut self, stop: &StopTasks) {
         for task in &stop.tasks {
             decrement(&mut self.stopping, &task_id(task));
+            if stop.preempted_by != 0 {
+                self.victims.remove(&task_id(task));
+            }
         }
+    }
+
+    /// Adds a service's step: what waits for a place counts at once for those who come after it.
+    pub fn add_step(&mut self, step: &ServiceStep) {
+        if says_it_waits(step) {
+            *self.waiting.entry(ServiceId(step.service_id)).or_default() += 1;
+        }
+    }
+
+    /// Takes a step out.
+    pub fn remove_step(&mut self, step: &ServiceStep) {
+        if says_it_waits(step) {
+            decrement(&mut self.waiting, &ServiceId(step.service_id));
+        }
+    }
+
+    /// Whether somebody who comes first, by what was on its way `before`, does so no more by what is now.
+    pub(crate) fn comes_first_no_more(&self, before: &Self) -> bool {
+        before.waiting.keys().any(|id| !self.waiting.contains_key(id))
+            || before.victims.keys().any(|id| !self.victims.contains_key(id))
+    }
+
+    /// Services of steps on their way that say that they wait for a place.
+    pub fn waiting(&self) -> impl Iterator<Item = ServiceId> {
+        self.waiting.keys().copied()
+    }
+
+    /// Tasks of stops on their way that make room, with the service that it is for.
+    pub fn victims(&self) -> impl Iterator<Item = (TaskId, ServiceId)> {
+        self.victims.iter().map(|(task, service)| (*task, *service))
     }
 
     /// What proposals hold of an instance.
@@ -242,6 +312,10 @@ impl Overlay {
             self.held.remove(&instance);
         }
     }
+}
+
+fn says_it_waits(step: &ServiceStep) -> bool {
+    step.unplaced_reason.as_ref().is_some_and(|reason| !reason.is_empty())
 }
 
 fn base_of(place: &PlaceTasks) -> TaskId {

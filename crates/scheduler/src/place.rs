@@ -2,9 +2,9 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use seawall_model::{Id128, InstanceId, TaskDefinitionId};
+use seawall_model::{Id128, InstanceId};
 use seawall_proto::internal::v1::TaskRow;
-use seawall_state::{State, fixed_ports, size_of};
+use seawall_state::State;
 
 use crate::{
     Candidate, Failure, FilterCount, Overlay, PlaceRequest, Placement, Plan, Pool, Requirement, Reserved, Seen, Share,
@@ -85,7 +85,7 @@ fn place_some(candidates: &mut [Candidate<'_>], request: &PlaceRequest, needs: &
 fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: &[InstanceId]) -> Plan {
     let mut plan = Plan::default();
     let mut left_out = LeftOut::default();
-    let reserved = Reserved::from(state, overlay, request.cluster, &request.spread);
+    let reserved = Reserved::from(state, overlay, request);
     for &instance in only {
         let row = state.instances.get(&instance).filter(|row| row.cluster_id == request.cluster.0);
         let Some(row) = row else {
@@ -115,7 +115,7 @@ fn place_chosen(state: &State, overlay: &Overlay, request: &PlaceRequest, only: 
 /// The instances of the cluster, by id, with their counts.
 pub(crate) fn candidates<'a>(state: &'a State, overlay: &'a Overlay, request: &'a PlaceRequest) -> Vec<Candidate<'a>> {
     let counts = spread::counts(state, overlay, request.cluster, &request.spread);
-    let reserved = Reserved::from(state, overlay, request.cluster, &request.spread);
+    let reserved = Reserved::from(state, overlay, request);
     let candidate = |row: &'a std::sync::Arc<_>| {
         let candidate = Candidate::new(state, overlay, row);
         let tasks = counts.get(&candidate.id()).copied().unwrap_or(0);
@@ -200,9 +200,7 @@ pub fn fits_after(reserved: &Reserved<'_>, request: &PlaceRequest, instance: Ins
     let tasks = spread::count_on(state, overlay, request.cluster, &request.spread, instance);
     let mut candidate = reserved.left_to(Candidate::new(state, overlay, row), tasks, request);
     for task in stopped {
-        let definition = state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
-        let ports = size_of(task, definition.map(AsRef::as_ref)).into_iter().flat_map(fixed_ports);
-        candidate.give_back(task.cpu, task.memory, ports);
+        candidate.give_back_task(task);
         candidate.tasks = candidate.tasks.saturating_sub(1);
     }
     let pools = request.shares.iter().map(|share| &share.pool);

@@ -7,9 +7,9 @@ use seawall_proto::{
     internal::v1::{InstanceStatus, ServiceRow, TaskRow, TaskSize},
     v1::CreateServiceRequest,
 };
-use seawall_state::{State, effective_size, is_at_most_one, own_tag, service_group, size_of};
+use seawall_state::{State, effective_size, is_at_most_one, own_tag, priority_of, service_group, size_of};
 
-use crate::{Constraints, Fargate, Overlay, Pool, Share, Strategy};
+use crate::{Constraints, Fargate, Overlay, Pool, Share, Strategy, pool};
 
 /// The tasks that count when tasks are spread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,10 @@ pub struct PlaceRequest {
     pub strategy: Strategy,
     /// Capacity providers among which the tasks are shared out; their pools take the place of the requirement's. Empty: none.
     pub shares: Vec<Share>,
+    /// Their class: room that a higher one waits for is not theirs.
+    pub priority: u32,
+    /// What serves tasks for FARGATE, also those that wait in a higher class.
+    pub fargate: Fargate,
     /// StartTask: one task on each of these, whatever its attributes, constraints and strategy.
     pub only: Option<Vec<InstanceId>>,
 }
@@ -67,6 +71,8 @@ impl PlaceRequest {
             group: group.to_owned(),
             strategy: Strategy::default(),
             shares: Vec::new(),
+            priority: own_tags::PRIORITY_DEFAULT,
+            fargate: Fargate::default(),
             only: None,
         }
     }
@@ -87,7 +93,16 @@ impl PlaceRequest {
         };
         let seed = task.id.as_ref().map_or(0, |id| id.lo);
         let strategy = Strategy::parse(&asked.strategy, seed)?;
-        Ok(PlaceRequest { strategy, ..PlaceRequest::of_group(cluster, &task.group, requirement, 1) })
+        let priority = priority_of(&task.tags);
+        let request = PlaceRequest::of_group(cluster, &task.group, requirement, 1);
+        Ok(PlaceRequest { strategy, priority, fargate, ..request })
+    }
+
+    /// What the next of its tasks needs: where they are shared out, of the capacity provider whose turn it is.
+    pub(crate) fn next_requirement(&self) -> Requirement {
+        let turn = pool::split(&self.shares, 1).iter().position(|count| *count > 0);
+        let pool = turn.map_or(&self.requirement.pool, |at| &self.shares[at].pool);
+        Requirement { pool: pool.clone(), ..self.requirement.clone() }
     }
 
     /// Tasks of a revision of a service, as the service's spec is now.
@@ -131,6 +146,8 @@ impl PlaceRequest {
             // Another draw for each task: what is placed already differs from what is placed next.
             strategy: Strategy::parse(&spec.placement_strategy, service.id ^ service.changed)?,
             shares: Share::of(state, cluster, strategy, fargate, tasks),
+            priority: priority_of(&service.tags),
+            fargate,
             only: None,
         })
     }

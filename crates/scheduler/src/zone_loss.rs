@@ -1,14 +1,15 @@
 //! What would not fit if a zone were lost.
 //!
-//! Every service's tasks of the zone are planned again without it, one service after the other, each on what those before it
-//! left. It is the plan that the controllers would come to, so "nothing is short" is a promise for the state that was looked at.
-//! A daemon's task has no other place: it is lost with its instance, and is short of nothing.
+//! Every service's tasks of the zone are planned again without it, one service after the other, the highest class first, each on
+//! what those before it left. It is the plan that the controllers would come to, so "nothing is short" is a promise for the state
+//! that was looked at. Nobody is made to make room: what only preemption would place is short. A daemon's task has no other place:
+//! it is lost with its instance, and is short of nothing.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use seawall_model::{ClusterId, Id128, ServiceId};
 use seawall_proto::internal::v1::{PlaceTasks, ServiceRow, ServiceStatusCode, TaskSize, ZoneRow, ZoneState};
-use seawall_state::{State, primary_deployment, task_id_message};
+use seawall_state::{State, primary_deployment, priority_of, task_id_message};
 
 use crate::{Fargate, Fleet, Overlay, PlaceRequest, Plan, ZoneProof};
 
@@ -50,7 +51,7 @@ impl ZoneLoss {
     pub(crate) fn set_shortfalls(&mut self, mut shortfalls: Vec<Shortfall>) {
         self.unplaced = shortfalls.iter().map(|short| short.unplaced).sum();
         self.services_short = shortfalls.len() as u32;
-        shortfalls.sort_by_key(|short| (std::cmp::Reverse(short.unplaced), short.service));
+        shortfalls.sort_by_key(|short| (Reverse(short.unplaced), short.service));
         shortfalls.truncate(SHORTFALLS_MAX);
         self.shortfalls = shortfalls;
     }
@@ -88,7 +89,9 @@ pub(crate) fn without(state: &State, zone: &str) -> State {
 /// The ACTIVE ones of these services, in the order in which they are planned.
 pub(crate) fn in_order(state: &State, services: impl IntoIterator<Item = ServiceId>) -> Vec<Arc<ServiceRow>> {
     let rows = services.into_iter().filter_map(|id| state.services.get(&id).cloned());
-    rows.filter(|row| row.status() == ServiceStatusCode::Active).collect()
+    let mut rows: Vec<_> = rows.filter(|row| row.status() == ServiceStatusCode::Active).collect();
+    rows.sort_by_key(|row| (Reverse(priority_of(&row.tags)), row.id));
+    rows
 }
 
 /// Where the lost tasks of a service would go.

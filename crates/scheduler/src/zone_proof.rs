@@ -73,7 +73,10 @@ impl ZoneProof {
         let moved = instances.iter().filter(has_moved).flat_map(|id| state.tasks_of_instance(*id));
         touched.extend(moved.map(|task| ServiceId(task.service_id)));
         let was_whole = self.loss.services_short == 0;
-        let is_as_before = touched.is_empty() && zones_are_equal(before, state) && (was_whole || instances.is_empty());
+        let is_as_before = touched.is_empty()
+            && !state.waits_otherwise(before)
+            && zones_are_equal(before, state)
+            && (was_whole || instances.is_empty());
         if is_as_before {
             return;
         }
@@ -156,7 +159,7 @@ fn zones_are_equal(before: &State, now: &State) -> bool {
     now.zones.changed_since(&before.zones).next().is_none()
 }
 
-/// Whether more changed than room and tasks: where tasks may go at all, or what is kept for daemons.
+/// Whether more changed than room and tasks: where tasks may go at all, or what is kept for daemons and higher classes.
 fn is_another_fleet(
     before: &State,
     now: &State,
@@ -171,5 +174,8 @@ fn is_another_fleet(
         !name.is_empty()
             && before.has_instances_of_provider(cluster, name) != now.has_instances_of_provider(cluster, name)
     };
-    !zones_are_equal(before, now) || touched.iter().any(is_daemons) || rows.into_iter().any(|row| has_provider(row))
+    !zones_are_equal(before, now)
+        || now.waits_otherwise(before)
+        || touched.iter().any(is_daemons)
+        || rows.into_iter().any(|row| has_provider(row))
 }

@@ -105,7 +105,7 @@ fn a_machine_that_came_back_smaller_takes_nothing_until_its_tasks_fit_again() {
     let state = world.state();
     let held: Vec<&TaskRow> = state.tasks_of_instance(id).map(AsRef::as_ref).collect();
     let overlay = Overlay::default();
-    let reserved = Reserved::from(&state, &overlay, CLUSTER, &Spread::Group("family:web".into()));
+    let reserved = Reserved::from(&state, &overlay, &request(size(1, 1), 1));
     let fits = |cpu, stopped| fits_after(&reserved, &request(size(cpu, 100), 1), id, stopped);
     assert!(fits(300, &held[..1]));
     assert!(!fits(500, &held[..1]), "what a task gives back was not all there");
@@ -264,7 +264,7 @@ fn a_service_s_own_task_does_not_count_as_its_daemon_s() {
     for plan in [place(&state, &overlay, &one_more), Fleet::new(&state, &overlay).place(&one_more)] {
         assert_eq!(plan.placements, [], "the daemon's comes first");
     }
-    let reserved = Reserved::from(&state, &overlay, CLUSTER, &one_more.spread);
+    let reserved = Reserved::from(&state, &overlay, &one_more);
     assert!(!fits_after(&reserved, &one_more, InstanceId(1), &[]));
 }
 

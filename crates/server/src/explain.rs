@@ -3,13 +3,15 @@
 use seawall_model::{
     ApiError, ClusterId, ErrorCode, InstanceId, JobId, LossPolicy, ServiceId, TaskDefinitionId,
     limits::{GUARD_LEASE_MS, GUARD_STOP_MS},
+    own_tags::PRIORITY_DEFAULT,
 };
 use seawall_proto::{
     internal::v1::{DecisionRow, HistoryRow, InstanceRow, ServiceRow, TaskRow, TaskStatus},
     v1::{ExplainRequest, ExplainResponse, FilterCount, InstanceVerdict},
 };
 use seawall_scheduler::{
-    Constraints, Explanation, Fargate, Overlay, PlaceRequest, Pool, Requirement, effective_size, is_fargate,
+    Constraints, Explanation, Fargate, Overlay, PlaceRequest, Pool, Requirement, Room, VICTIMS_MAX, effective_size,
+    is_fargate,
 };
 use seawall_state::State;
 
@@ -50,6 +52,11 @@ fn explain_service(state: &State, row: &ServiceRow, fargate: Fargate) -> Explain
         "service {name}: {} of {} running, {} pending",
         counts.running, row.desired_count, counts.pending
     )];
+    if let Some(priority) = seawall_state::priority_said(&row.tags) {
+        summary.push(format!(
+            "its priority is {priority}; what has none has {PRIORITY_DEFAULT}, and the higher comes first"
+        ));
+    }
     if !row.unplaced_reason.is_empty() {
         summary.push(row.unplaced_reason.clone());
     }
@@ -77,6 +84,12 @@ fn explain_service(state: &State, row: &ServiceRow, fargate: Fargate) -> Explain
         let none = Overlay::default();
         let request = PlaceRequest::of_service(state, &none, row, definition, 1, fargate).ok()?;
         let explained = seawall_scheduler::explain(state, &none, &request);
+        let says_class = seawall_state::priority_said(&row.tags).is_some();
+        let may = says_class || state.has_lower_class(request.cluster, request.priority);
+        if explained.closest.is_some() && may && !seawall_state::is_daemon(row) {
+            let room = Room { tasks: 1, victims: VICTIMS_MAX, now_ms: state.meta.cluster_time_ms };
+            summary.push(seawall_scheduler::preempt(state, &none, &request, room).says(state));
+        }
         // A daemon looks for no place for one more: what it lacks is said above.
         let closest = explained.closest.filter(|_| !seawall_state::is_daemon(row));
         Some(Explanation { closest, ..explained })
@@ -162,6 +175,11 @@ fn explain_task(
         render::task::status(task.last_status),
         if task.desired_running { "RUNNING" } else { "STOPPED" }
     )];
+    if let Some(priority) = seawall_state::priority_said(&task.tags).filter(|_| task.service_id == 0) {
+        summary.push(format!(
+            "its priority is {priority}; what has none has {PRIORITY_DEFAULT}, and the higher comes first"
+        ));
+    }
     if task.fencing_token != 0 {
         summary.push(format!(
             "its fencing token is {}: that of a task of the service after it is larger",

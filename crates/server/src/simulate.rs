@@ -33,7 +33,7 @@ pub(crate) fn simulate(
     let request = match (ask.service.as_str(), ask.task_definition.as_str()) {
         ("", "") => return Err(ApiError::invalid("service or taskDefinition is required.")),
         (name, "") => of_service(&supposed, cluster, name, ask.count, &lost, fargate)?,
-        ("", name) => of_definition(&supposed, cluster, name, ask)?,
+        ("", name) => of_definition(&supposed, cluster, name, ask, fargate)?,
         _ => return Err(ApiError::invalid("service and taskDefinition exclude each other.")),
     };
     if request.count > SERVICE_TASKS_MAX {
@@ -132,6 +132,7 @@ fn of_definition(
     cluster: ClusterId,
     name: &str,
     ask: &SimulatePlacementRequest,
+    fargate: Fargate,
 ) -> Result<PlaceRequest, ApiError> {
     let definition: &TaskDefinitionRow = ops::active_task_definition(state, ACCOUNT, name)?;
     let constraints = Constraints::of(definition, &ask.placement_constraints).map_err(ApiError::invalid)?;
@@ -139,6 +140,7 @@ fn of_definition(
     let group = format!("family:{}", definition.family);
     Ok(PlaceRequest {
         strategy: Strategy::parse(&ask.placement_strategy, 0).map_err(ApiError::invalid)?,
+        fargate,
         ..PlaceRequest::of_group(cluster, &group, requirement, ask.count.unwrap_or(1))
     })
 }

@@ -3,7 +3,7 @@
 //! Nothing here is hashed or in a snapshot: a decoded state builds it again from its rows, and a property test holds the two
 //! equal after every command.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use imbl::{OrdMap, OrdSet};
 use prost::Message as _;
@@ -14,7 +14,7 @@ use seawall_proto::internal::v1::{
 };
 
 use crate::{
-    ClientTokenKey, InvocationKey, State, is_daemon, is_over,
+    ClientTokenKey, InvocationKey, State, Waiter, is_daemon, is_over, priority_of, priority_said,
     size::{fixed_ports, size_of},
     tally::{ClusterCounts, Counts, SpreadInstance, SpreadKey, Tally, Usage},
     task_id_of,
@@ -56,6 +56,14 @@ pub struct Indexes {
     pub(crate) tasks_by_group: OrdSet<(ClusterId, Arc<str>, TaskId)>,
     /// (cluster, changed, task): the first stopped leave first, whatever the agents' clocks say.
     pub(crate) stopped_by_cluster: OrdSet<(ClusterId, u64, TaskId)>,
+    /// ACTIVE services and jobs that could not place all their tasks when last looked at, the highest class first.
+    pub(crate) waiters: OrdSet<(ClusterId, Reverse<u32>, Waiter)>,
+    /// ACTIVE services, and tasks of none that say their class, by class.
+    pub(crate) classes: OrdMap<(ClusterId, u32), u32>,
+    /// Tasks that make room for a service and still hold it.
+    pub(crate) victims: OrdSet<(ClusterId, ServiceId, TaskId)>,
+    /// (cluster, told to stop, task) of tasks that made room.
+    pub(crate) preempted: OrdSet<(ClusterId, i64, TaskId)>,
     pub(crate) usage: OrdMap<InstanceId, Arc<Usage>>,
     pub(crate) tallies: OrdMap<SpreadKey, Arc<Tally>>,
     /// Wanted tasks by whose they are and where.
@@ -362,6 +370,10 @@ impl Indexes {
         if is_daemon(row) && row.status() == ServiceStatusCode::Active {
             self.daemons.insert((cluster, id));
         }
+        self.waiters.extend(waiting_service(row));
+        if row.status() == ServiceStatusCode::Active {
+            count(&mut self.classes, (cluster, priority_of(&row.tags)), true);
+        }
         self.service_definitions.extend(definitions_of(row).map(|definition| (definition, id)));
         self.namespaces.extend(namespace_of(row).map(|namespace| (namespace.to_owned(), id)));
     }
@@ -372,6 +384,12 @@ impl Indexes {
         *counter = counter.wrapping_sub(1);
         self.services_inactive.remove(&(ClusterId(row.cluster_id), row.changed, ServiceId(row.id)));
         self.daemons.remove(&(ClusterId(row.cluster_id), ServiceId(row.id)));
+        if let Some(waiting) = waiting_service(row) {
+            self.waiters.remove(&waiting);
+        }
+        if row.status() == ServiceStatusCode::Active {
+            count(&mut self.classes, (ClusterId(row.cluster_id), priority_of(&row.tags)), false);
+        }
         for definition in definitions_of(row) {
             self.service_definitions.remove(&(definition, ServiceId(row.id)));
         }
@@ -397,6 +415,7 @@ impl Indexes {
         if !over {
             self.job_definitions.insert((TaskDefinitionId(row.task_definition_id), id));
         }
+        self.waiters.extend(waiting_job(row));
         let counter = self.jobs_counter(row);
         *counter = counter.wrapping_add(1);
     }
@@ -407,6 +426,9 @@ impl Indexes {
         self.jobs_by_cluster.remove(&(cluster, over, id));
         self.jobs_by_schedule.remove(&(ScheduleId(row.schedule_id), over, id));
         self.job_definitions.remove(&(TaskDefinitionId(row.task_definition_id), id));
+        if let Some(waiting) = waiting_job(row) {
+            self.waiters.remove(&waiting);
+        }
         let counter = self.jobs_counter(row);
         *counter = counter.wrapping_sub(1);
     }
@@ -447,6 +469,20 @@ impl Indexes {
         let stopped =
             |row: &TaskRow| (!is_live(row)).then(|| (ClusterId(row.cluster_id), row.changed, task_id_of(row)));
         replace(&mut self.stopped_by_cluster, old.and_then(stopped), new.and_then(stopped));
+        let victim = |row: &TaskRow| {
+            let holds = row.preempted_by != 0 && is_live(row) && !row.released;
+            holds.then(|| (ClusterId(row.cluster_id), ServiceId(row.preempted_by), task_id_of(row)))
+        };
+        replace(&mut self.victims, old.and_then(victim), new.and_then(victim));
+        let preempted = |row: &TaskRow| {
+            (row.preempted_by != 0).then(|| (ClusterId(row.cluster_id), row.stopping_at_ms, task_id_of(row)))
+        };
+        replace(&mut self.preempted, old.and_then(preempted), new.and_then(preempted));
+        let (before, after) = (old.and_then(class_of), new.and_then(class_of));
+        if before != after {
+            before.into_iter().for_each(|class| count(&mut self.classes, class, false));
+            after.into_iter().for_each(|class| count(&mut self.classes, class, true));
+        }
         let group = |row: &TaskRow| is_live(row) && row.service_id == 0;
         if old.is_some_and(group) != new.is_some_and(group)
             && let Some(row) = new.or(old)
@@ -566,6 +602,25 @@ fn namespace_of(row: &ServiceRow) -> Option<&str> {
     let connect = row.spec.as_ref()?.service_connect_configuration.as_ref()?;
     let used = row.status() == ServiceStatusCode::Active && connect.enabled();
     connect.namespace.as_deref().filter(|name| used && !name.is_empty())
+}
+
+/// A service that waits for a place, in its class.
+fn waiting_service(row: &ServiceRow) -> Option<(ClusterId, Reverse<u32>, Waiter)> {
+    let waits = row.status() == ServiceStatusCode::Active && !row.unplaced_reason.is_empty();
+    waits.then(|| (ClusterId(row.cluster_id), Reverse(priority_of(&row.tags)), Waiter::Service(ServiceId(row.id))))
+}
+
+/// A job that does.
+fn waiting_job(row: &JobRow) -> Option<(ClusterId, Reverse<u32>, Waiter)> {
+    let tags = row.template.as_ref().map_or(&[][..], |template| &template.tags);
+    let waits = !is_over(row) && !row.unplaced_reason.is_empty();
+    waits.then(|| (ClusterId(row.cluster_id), Reverse(priority_of(tags)), Waiter::Job(JobId(row.id))))
+}
+
+/// The class of a task that is no service's and says it.
+fn class_of(row: &TaskRow) -> Option<(ClusterId, u32)> {
+    let says = is_live(row) && row.service_id == 0;
+    says.then(|| priority_said(&row.tags)).flatten().map(|priority| (ClusterId(row.cluster_id), priority))
 }
 
 /// One more or one fewer of these; a key of which there are none is not kept.

@@ -20,6 +20,7 @@ mod size;
 mod snapshot;
 mod table;
 mod tally;
+mod waiters;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use seawall_proto::internal::v1::{
     MetaRow, ScheduleRow, ServiceDeploymentRow, ServiceDeploymentStatus, ServiceRevisionRow, ServiceRow,
     TaskDefinitionRow, TaskRow, TokenRow, ZoneRow,
 };
+use seawall_proto::v1::Tag;
 use xxhash_rust::xxh3::Xxh3;
 
 pub use apply::{DEFAULT_LIMITS, FARGATE_SPOT, PREDEFINED_CAPACITY_PROVIDERS, check_strategy, holds_place, places};
@@ -47,6 +49,7 @@ pub use size::{effective_size, fixed_ports, parse_cpu, parse_memory, size_of};
 pub use snapshot::{CHUNK_BYTES, Chunk, Restore, RestoreError};
 pub use table::{Table, TableHash};
 pub use tally::{ClusterCounts, Counts, Statuses, Usage};
+pub use waiters::Waiter;
 
 /// What `apply` of this version knows: a new cluster has it from the start, others once it is raised.
 pub const CLUSTER_VERSION: u32 = 2;
@@ -238,6 +241,16 @@ pub fn primary_deployment(service: &ServiceRow) -> Option<(DeploymentId, TaskDef
 /// Whether a service has one task on each instance.
 pub fn is_daemon(service: &ServiceRow) -> bool {
     service.spec.as_ref().is_some_and(|spec| spec.scheduling_strategy() == DAEMON)
+}
+
+/// The class of what has these tags.
+pub fn priority_of(tags: &[Tag]) -> u32 {
+    priority_said(tags).unwrap_or(own_tags::PRIORITY_DEFAULT)
+}
+
+/// The same where they say one.
+pub fn priority_said(tags: &[Tag]) -> Option<u32> {
+    tags.iter().find(|tag| tag.key() == own_tags::PRIORITY)?.value().parse().ok()
 }
 
 /// The number that a tag of Seawall's own ([`seawall_model::own_tags`]) holds. What it may hold was checked when it was set.

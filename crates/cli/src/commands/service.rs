@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seawall_model::own_tags;
+use seawall_model::own_tags::{self, PRIORITY_DEFAULT};
 use seawall_proto::v1::{
     CreateServiceRequest, DeleteServiceRequest, Failure as EcsFailure, ListEndpointsRequest, Service,
     UpdateServiceRequest,
@@ -117,11 +117,17 @@ async fn show(ctx: &Context, names: &[String]) -> Result<(), Failure> {
     match output::effective(&ctx.global) {
         Format::Table | Format::Wide => {
             let lines =
-                services.iter().flat_map(|service| loss_policy(service).into_iter().chain(without_effect(service)));
-            lines.into_iter().try_for_each(|line| output::say(&line))
+                services.iter().flat_map(|service| [priority(service), loss_policy(service), without_effect(service)]);
+            lines.into_iter().flatten().try_for_each(|line| output::say(&line))
         }
         Format::Name | Format::Json | Format::Jsonl => Ok(()),
     }
+}
+
+/// The class of a service that says one.
+fn priority(service: &Service) -> Option<String> {
+    let tag = service.tags.iter().find(|tag| tag.key() == own_tags::PRIORITY)?;
+    Some(format!("{}: its priority is {}; what has none has {PRIORITY_DEFAULT}", service.service_name(), tag.value()))
 }
 
 /// What a service says of tasks whose instances fall silent, where it says something.

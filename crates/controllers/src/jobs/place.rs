@@ -19,13 +19,12 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
         return Ok(());
     }
     let now = count.min(TASKS_PER_PASS);
-    if now < count {
-        plan.wake(view.now.cluster_time_ms);
-    }
     let request = PlaceRequest::of_job(view.fleet.state(), view.job, now as u32, view.now.fargate)?;
-    let placed = view.fleet.place(&request);
-    if placed.closest.is_some() {
-        plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS));
+    let placed = view.fleet.place_again(&request);
+    match placed.closest {
+        Some(_) => plan.wake(view.now.cluster_time_ms.saturating_add(RETRY_MS)),
+        None if now < count => plan.wake(view.now.cluster_time_ms),
+        None => {}
     }
     for placement in &placed.placements {
         plan.say(format_args!("start one on {}: {}", placement.instance, placement.note));

@@ -1,7 +1,7 @@
 //! Events. Each comes once for its cause: what was said already is read from the events in the row, whose times are those of
 //! the cause. So a pass that is lost or repeated neither loses an event nor repeats one.
 
-use seawall_model::{Id128, InstanceId, LossPolicy};
+use seawall_model::{Id128, InstanceId, LossPolicy, ServiceId};
 use seawall_proto::internal::v1::{ServiceEventCode, ServiceEventRow, StopCode, TaskRow};
 
 use super::{
@@ -22,10 +22,12 @@ pub(crate) fn started_and_stopped(view: &View<'_>, step: &mut Step) {
     let started = |task: &TaskRow| task.created_at_ms;
     about_tasks(view, ServiceEventCode::Started, started, step);
     let stopped = |task: &TaskRow| match task.stop_code() {
-        StopCode::ServiceSchedulerInitiated => task.stopping_at_ms,
+        StopCode::ServiceSchedulerInitiated if task.preempted_by == 0 => task.stopping_at_ms,
         _ => i64::MIN,
     };
     about_tasks(view, ServiceEventCode::Stopped, stopped, step);
+    let preempted = |task: &TaskRow| if task.preempted_by == 0 { i64::MIN } else { task.stopping_at_ms };
+    about_tasks(view, ServiceEventCode::Preempted, preempted, step);
 }
 
 /// `at_ms` is the cluster time at which it happened to a task.
@@ -34,6 +36,7 @@ fn about_tasks(view: &View<'_>, code: ServiceEventCode, at_ms: fn(&TaskRow) -> i
     let mut tasks: Vec<&TaskRow> = view.all().filter(|t| at_ms(t) > said).collect();
     let Some(last_ms) = tasks.iter().map(|t| at_ms(t)).max() else { return };
     tasks.sort_by_key(|t| t.id.map(|id| (id.hi, id.lo)));
+    let preemptor = tasks.first().and_then(|task| view.state.services.get(&ServiceId(task.preempted_by)));
     step.push(
         view,
         ServiceEventRow {
@@ -41,6 +44,10 @@ fn about_tasks(view: &View<'_>, code: ServiceEventCode, at_ms: fn(&TaskRow) -> i
             code: code.into(),
             count: tasks.len() as u32,
             tasks: tasks.iter().take(TASKS_NAMED_MAX).filter_map(|t| t.id).collect(),
+            detail: preemptor
+                .filter(|_| code == ServiceEventCode::Preempted)
+                .map(|row| row.name.clone())
+                .unwrap_or_default(),
             ..ServiceEventRow::default()
         },
     );

@@ -3,7 +3,7 @@
 //! One pass looks at the whole service, sorts its tasks ([`view`]), and proposes what brings it nearer to what is wanted:
 //! starts and stops within the deployment's percentages ([`rollout`]), one task on each instance for a daemon
 //! ([`daemon`]), stops of a surplus in balance ([`scale`]), moves to where there are fewer ([`rebalance`]), waits
-//! after failures ([`backoff`]), the end of a rollout that fails ([`breaker`]) or has enough healthy tasks ([`early_success`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
+//! after failures ([`backoff`]), room made by tasks of lower classes ([`preempt`]), the end of a rollout that fails ([`breaker`]) or has enough healthy tasks ([`early_success`]), events ([`events`]) and the deployments' progress ([`deployments`]). It remembers nothing
 //! between passes: what must be known later is in the service's row.
 //!
 //! The caller adds what it proposes to the overlay until it is applied: tasks that are being placed or stopped are then
@@ -17,6 +17,7 @@ mod deployments;
 mod early_success;
 mod events;
 mod place;
+mod preempt;
 mod rebalance;
 mod rollout;
 mod scale;
@@ -28,6 +29,7 @@ use seawall_proto::internal::v1::{ServiceStatusCode, StopCode, StopTasks, TaskRo
 use seawall_scheduler::Fleet;
 
 use crate::{ControllerPlan, Now};
+pub use preempt::{LOOK_AGAIN_MS, PREEMPTIONS_A_MINUTE};
 pub use rebalance::{BUDGET_RETRY_MS, SHUN_MS};
 use step::Step;
 use view::View;
@@ -77,6 +79,7 @@ fn replicas<'a>(view: &View<'a>, step: &mut Step, plan: &mut ControllerPlan) -> 
     let wanted = rollout::starts(view, limits);
     let allowed = backoff::allowed(view, &step.backoff, wanted, plan);
     let unplaced = place::place(view, allowed, step, plan);
+    preempt::make_room(view, unplaced, step, plan);
     let stops = rollout::stops(view, limits, wanted, unplaced);
     events::blocked(view, limits, wanted, step);
     events::protected(view, &stops, step);
@@ -126,6 +129,7 @@ fn stop(view: &View<'_>, mut tasks: Vec<&TaskRow>, reason: &str, guard: u32, pla
         service_id: view.service.id,
         service_version: view.service.changed,
         wanted_before: guard,
+        preempted_by: 0,
     }));
     tasks.len() as u32
 }

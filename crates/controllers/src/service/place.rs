@@ -20,12 +20,13 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
         return 0;
     }
     let now = (count as u32).min(PLACEMENTS_PER_PASS);
-    if (now as usize) < count {
+    let Some((definition, request)) = request(view, now, step) else { return count };
+    let placed = view.fleet.place_again(&request);
+    let unplaced = now as usize - placed.placements.len();
+    // Where some find no place the rest would not either: to look again at once would be for ever.
+    if (now as usize) < count && unplaced == 0 {
         plan.wake(view.now.cluster_time_ms);
     }
-    let Some((definition, request)) = request(view, now, step) else { return count };
-    let placed = view.fleet.place(&request);
-    let unplaced = now as usize - placed.placements.len();
     note_unplaced(view, &placed, unplaced, step, plan);
     propose(view, definition, &request, placed, plan);
     unplaced
@@ -33,14 +34,17 @@ pub(crate) fn place(view: &View<'_>, count: usize, step: &mut Step, plan: &mut C
 
 /// Proposes one on each of the instances that has the room; how many.
 pub(crate) fn place_on_each(view: &View<'_>, on: &[InstanceId], step: &mut Step, plan: &mut ControllerPlan) -> usize {
-    let now = &on[..on.len().min(PLACEMENTS_PER_PASS as usize)];
-    if now.len() < on.len() {
+    let Some((definition, request)) = request(view, on.len() as u32, step) else { return 0 };
+    let mut placed = seawall_scheduler::place_on_each(view.state, view.overlay, &request, on);
+    note_unplaced(view, &placed, on.len() - placed.placements.len(), step, plan);
+    let mut now = on.to_vec();
+    if placed.placements.len() > PLACEMENTS_PER_PASS as usize {
         plan.wake(view.now.cluster_time_ms);
+        // By themselves, as they are decided again from what they were asked for.
+        now = placed.placements.iter().take(PLACEMENTS_PER_PASS as usize).map(|p| p.instance).collect();
+        placed = seawall_scheduler::place_on_each(view.state, view.overlay, &request, &now);
     }
-    let Some((definition, request)) = request(view, now.len() as u32, step) else { return 0 };
-    let placed = seawall_scheduler::place_on_each(view.state, view.overlay, &request, now);
     let count = placed.placements.len();
-    note_unplaced(view, &placed, now.len() - count, step, plan);
     if count > 0 {
         let ask = PlaceAsk { on: now.iter().map(|id| id.0).collect(), ..ask(request.count, view.now.fargate) };
         propose_as(view, definition, &request, ask, placed, plan);

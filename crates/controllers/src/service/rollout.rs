@@ -10,9 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use seawall_model::{ClusterId, InstanceId, LossPolicy};
+use seawall_model::{InstanceId, LossPolicy};
 use seawall_proto::internal::v1::TaskRow;
-use seawall_scheduler::{Reserved, Spread, fits_after};
+use seawall_scheduler::{Reserved, fits_after};
 
 use super::{
     Stops, backoff, breaker, early_success, rebalance, scale,
@@ -159,8 +159,7 @@ fn in_the_way<'a>(view: &View<'a>, running: &[Member<'a>]) -> Vec<Member<'a>> {
     for member in running {
         by_instance.entry(member.task.instance_id).or_default().push(*member);
     }
-    let cluster = ClusterId(view.service.cluster_id);
-    let reserved = Reserved::from(view.state, view.overlay, cluster, &Spread::Service(view.id()));
+    let reserved = Reserved::from(view.state, view.overlay, &request);
     let fits = |id: u64, stopped: &[&TaskRow]| fits_after(&reserved, &request, InstanceId(id), stopped);
     by_instance.retain(|id, members| {
         let tasks: Vec<&TaskRow> = members.iter().map(|m| m.task).collect();

@@ -14,6 +14,7 @@ mod memory;
 mod number;
 mod pool;
 mod ports;
+mod priority;
 mod status;
 mod zone;
 
@@ -36,7 +37,7 @@ pub trait Filter: Sync {
 }
 
 /// In the order they are asked: the further an instance gets, the closer a match it is.
-pub const PIPELINE: [&dyn Filter; 15] = [
+pub const PIPELINE: [&dyn Filter; 16] = [
     &status::Status,
     &agent::Agent,
     &zone::Zone,
@@ -52,6 +53,7 @@ pub const PIPELINE: [&dyn Filter; 15] = [
     &cpu::Cpu,
     &ports::Ports,
     &max_zone_skew::MaxZoneSkew,
+    &priority::Priority,
 ];
 
 /// StartTask chooses the instance, so attributes and constraints are not asked for.

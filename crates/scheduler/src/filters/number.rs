@@ -1,7 +1,7 @@
 //! Numbers of the filters, for rows and records. They are for ever: a new filter goes to the end.
 
 /// By number, from 1 on.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "status",
     "agent",
     "zone",
@@ -17,6 +17,7 @@ const NAMES: [&str; 15] = [
     "ports",
     "guard",
     "max-zone-skew",
+    "priority",
 ];
 
 /// The number of the filter of this name; 0 where it has none.

@@ -171,11 +171,59 @@ fn a_task_that_waits_says_for_what() {
     let strategy = json!([{"capacityProvider": "big", "weight": 1}]);
     let answer = cluster.must("RunTask", json!({"taskDefinition": "huge", "capacityProviderStrategy": strategy}));
     let id = ids_of(&answer)[0];
-    let explained =
-        explain(&cluster.state, &ExplainRequest { name: id.to_string(), ..Default::default() }, Fargate::default())
-            .unwrap();
+    let explained = explained(&cluster, &id.to_string()).unwrap();
     assert_eq!(explained.summary[0], format!("task {id} is PROVISIONING, wanted RUNNING"));
     assert_eq!(explained.summary[1], "it waits for room of the capacity provider big");
     assert!(explained.summary[2].ends_with("has insufficient CPU units available."), "{:?}", explained.summary);
     assert_eq!((explained.filters[0].filter.as_str(), explained.instances.len()), ("cpu", 2));
+}
+
+#[test]
+fn a_service_says_its_class_and_whose_tasks_may_make_room() {
+    let mut cluster = cluster();
+    let tags = |priority: &str| json!([{"key": "seawall:priority", "value": priority}]);
+    let service = |name: &str, count: u32, priority: &str, minimum: u32| {
+        json!({"serviceName": name, "taskDefinition": "web", "desiredCount": count, "tags": tags(priority),
+            "deploymentConfiguration": {"minimumHealthyPercent": minimum, "maximumPercent": 200}})
+    };
+    cluster.must("CreateService", service("low", 4, "10", 100));
+    cluster.reconcile();
+    cluster.must("CreateService", service("high", 1, "90", 100));
+    cluster.plan_once();
+    let says = summary(&cluster, "high");
+    assert_eq!(says[1], "its priority is 90; what has none has 50, and the higher comes first");
+    let minimum = "preemption: of 4 tasks of lower priority 4 keep their service at its minimumHealthyPercent";
+    assert!(says.contains(&minimum.into()), "{says:?}");
+    cluster.must(
+        "UpdateService",
+        json!({"service": "low", "deploymentConfiguration": {"minimumHealthyPercent": 0, "maximumPercent": 200}}),
+    );
+    let says = summary(&cluster, "high");
+    let may = "preemption: 1 tasks of lower priority on instance i-1 (service:low) may stop to make room";
+    let also = may.replace("i-1", "i-2");
+    assert!(says.contains(&may.into()) || says.contains(&also), "{says:?}");
+    assert!(!summary(&cluster, "low").iter().any(|line| line.starts_with("preemption: 1")));
+}
+
+#[test]
+fn what_waits_for_a_higher_class_is_told_so() {
+    let mut cluster = cluster();
+    cluster.register("big", 700, 600);
+    let tag = |priority: &str| json!([{"key": "seawall:priority", "value": priority}]);
+    cluster.must("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 2}));
+    cluster.reconcile();
+    cluster.must(
+        "CreateService",
+        json!({"serviceName": "big", "taskDefinition": "big", "desiredCount": 1, "tags": tag("90")}),
+    );
+    cluster.plan_once();
+    cluster.instance("i-3", "c");
+    let refused = cluster.must("RunTask", json!({"taskDefinition": "web", "count": 3}));
+    let reasons: Vec<&str> =
+        refused["failures"].as_array().unwrap().iter().map(|failure| failure["reason"].as_str().unwrap()).collect();
+    assert_eq!(refused["tasks"].as_array().map_or(0, Vec::len), 2, "where the other does not fit");
+    assert!(reasons.contains(&"PRIORITY"), "{reasons:?}");
+    let first = cluster.must("RunTask", json!({"taskDefinition": "web", "tags": tag("91")}));
+    let task = ids_of(&first)[0];
+    assert!(summary(&cluster, &task.to_string()).iter().any(|line| line.starts_with("its priority is 91")));
 }

@@ -39,6 +39,9 @@ use crate::{
     render,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Entries on their way at once: enough to keep the disk and the peers busy, few enough that batches form.
 const IN_FLIGHT_MAX: usize = 4;
 /// Services, schedules and jobs planned before what came in meanwhile is looked at.
@@ -425,6 +428,9 @@ impl Loop {
         if std::mem::replace(&mut self.held_replacement, now.hold_replacement) && !now.hold_replacement {
             self.wake.everything();
         }
+        if self.wake.is_due() {
+            self.fleet.look_again();
+        }
         for _ in 0..SUBJECTS_A_ROUND {
             if batch.is_full() {
                 return;
@@ -450,7 +456,7 @@ impl Loop {
             self.moves.take(plan.moves);
             self.wake.busy(subject);
             if plan.commands.iter().any(takes_room) {
-                self.wake.had_turn(subject);
+                self.wake.served(subject);
             }
             let command = |kind| self.controller_command(applied.index, kind);
             let commands: Vec<Command> = plan.commands.into_iter().map(command).collect();
@@ -491,6 +497,8 @@ impl Loop {
             }
             (Some(command::Kind::StopTasks(stop)), true) => self.overlay.add_stop(stop),
             (Some(command::Kind::StopTasks(stop)), false) => self.overlay.remove_stop(stop),
+            (Some(command::Kind::ServiceStep(step)), true) => self.overlay.add_step(step),
+            (Some(command::Kind::ServiceStep(step)), false) => self.overlay.remove_step(step),
             _ => {}
         }
     }

@@ -1,9 +1,12 @@
 //! Which services, schedules, jobs and waiting tasks to look at next: those that something changed for, those whose time has come, and now
 //! and then all.
+//!
+//! Daemons come first, then schedules, then services and jobs by their class; within a class who was given places longest ago.
+//! One that was given some waits until they are applied and is then behind the others, so a backlog holds up nobody.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    ops::Bound,
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +15,7 @@ use seawall_consensus::AppliedEntry;
 use seawall_env::{Env, Instant};
 use seawall_model::{ClusterId, InstanceId, JobId, ScheduleId, ServiceId};
 use seawall_proto::internal::v1::{InstanceStatus, TaskRow};
-use seawall_state::{Change, State, is_daemon, is_over};
+use seawall_state::{Change, State, is_daemon, is_over, priority_of};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::member::Hints;
@@ -38,18 +41,39 @@ pub(super) enum Subject {
     Waiting(ClusterId),
 }
 
+/// In which order subjects are looked at: the smallest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Rank {
+    kind: Kind,
+    priority: Reverse<u32>,
+    /// When it was last given places; 0: never.
+    served: u64,
+}
+
+/// Others come after daemons on an instance. A schedule takes no place itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    Daemon,
+    Schedule,
+    Other,
+}
+
 /// Level-triggered: a hint only says when to look, never what is true.
 pub(super) struct Wake {
     env: Env,
     hints: Hints,
     dirty: BTreeSet<Subject>,
+    /// Of the dirty ones those that are not busy, in their order, and the rank of each.
+    queue: BTreeSet<(Rank, Subject)>,
+    ranks: BTreeMap<Subject, Rank>,
+    /// Who was given places, the last with the largest number.
+    served: BTreeMap<Subject, u64>,
+    places_given: u64,
     /// Their last decision is on its way.
     busy: BTreeSet<Subject>,
     timers: Timers,
     /// Could not place all their tasks when last looked at.
     waiting: BTreeSet<Subject>,
-    /// Placed something last: the next turn is another's.
-    turn: Option<Subject>,
     everything_at: Instant,
     not_before: Instant,
 }
@@ -60,10 +84,13 @@ impl Wake {
             env: env.clone(),
             hints,
             dirty: BTreeSet::new(),
+            queue: BTreeSet::new(),
+            ranks: BTreeMap::new(),
+            served: BTreeMap::new(),
+            places_given: 0,
             busy: BTreeSet::new(),
             timers: Timers::default(),
             waiting: BTreeSet::new(),
-            turn: None,
             everything_at: env.now(),
             not_before: Instant::default(),
         }
@@ -141,8 +168,9 @@ impl Wake {
         self.dirty.insert(subject);
         if waits_for_a_place {
             self.waiting.insert(subject);
-        } else {
-            self.waiting.remove(&subject);
+        } else if self.waiting.remove(&subject) {
+            // What it would have taken is for the others now.
+            self.dirty.extend(&self.waiting);
         }
     }
 
@@ -155,15 +183,16 @@ impl Wake {
         self.busy.insert(subject);
     }
 
+    /// It was given places: others of its class come before it now.
+    pub(super) fn served(&mut self, subject: Subject) {
+        self.places_given += 1;
+        self.served.insert(subject, self.places_given);
+    }
+
     /// Its decision is applied or lost: what it sees now may ask for more.
     pub(super) fn idle(&mut self, subject: Subject) {
         self.busy.remove(&subject);
         self.dirty.insert(subject);
-    }
-
-    /// It took room: others that wait for some come first when there is more.
-    pub(super) fn had_turn(&mut self, subject: Subject) {
-        self.turn = Some(subject);
     }
 
     /// Looks at nothing for a moment.
@@ -171,13 +200,17 @@ impl Wake {
         self.not_before = self.env.now() + self.env.jitter(BACK_OFF);
     }
 
-    /// The next to look at: daemons first, since others come after them on an instance. The others in turns, from the one after
-    /// that which took room last: a backlog holds up nobody.
+    /// Whether everything is to be looked at now.
+    pub(super) fn is_due(&self) -> bool {
+        self.env.now() >= self.everything_at
+    }
+
+    /// The next to look at.
     pub(super) fn next(&mut self, state: &State, now_ms: i64) -> Option<Subject> {
         if self.env.now() < self.not_before {
             return None;
         }
-        if self.env.now() >= self.everything_at {
+        if self.is_due() {
             self.everything_at = self.env.now() + EVERYTHING;
             for (id, row) in state.services.iter() {
                 self.note_subject(Subject::Service(*id), !row.unplaced_reason.is_empty());
@@ -190,18 +223,25 @@ impl Wake {
             for cluster in state.clusters_with_waiting_tasks() {
                 self.note_subject(Subject::Waiting(cluster), true);
             }
+            self.served.retain(|subject, _| is_there(state, *subject));
         }
         self.dirty.extend(self.timers.take_due(now_ms));
-        let is_ready = |subject: &Subject| self.dirty.contains(subject) && !self.busy.contains(subject);
-        let daemon = state.daemons().map(Subject::Service).find(is_ready);
-        let subject = daemon.or_else(|| self.in_turn().find(|subject| !self.busy.contains(subject)))?;
-        self.dirty.remove(&subject);
+        self.rank(state);
+        let (_, subject) = self.queue.pop_first()?;
+        self.ranks.remove(&subject);
         Some(subject)
     }
 
-    fn in_turn(&self) -> impl Iterator<Item = Subject> {
-        let after = (self.turn.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        self.dirty.range(after).chain(&self.dirty).copied()
+    /// Puts those that are ready into their order. The busy ones stay where they are.
+    fn rank(&mut self, state: &State) {
+        let ready: Vec<Subject> = self.dirty.extract_if(.., |subject| !self.busy.contains(subject)).collect();
+        for subject in ready {
+            let rank = rank_of(state, subject, self.served.get(&subject).copied().unwrap_or(0));
+            if let Some(before) = self.ranks.insert(subject, rank) {
+                self.queue.remove(&(before, subject));
+            }
+            self.queue.insert((rank, subject));
+        }
     }
 
     /// How long the proposer may sleep if nothing else wakes it.
@@ -213,11 +253,39 @@ impl Wake {
         if now < self.not_before {
             return self.not_before - now;
         }
-        if self.dirty.iter().any(|subject| !self.busy.contains(subject)) {
+        if !self.queue.is_empty() || self.dirty.iter().any(|subject| !self.busy.contains(subject)) {
             return Duration::ZERO;
         }
         let next = self.timers.first().map(|at| Duration::from_millis((at - now_ms).max(0) as u64));
         next.unwrap_or(PAUSE_MAX).min(PAUSE_MAX).min(self.everything_at - now)
+    }
+}
+
+fn rank_of(state: &State, subject: Subject, served: u64) -> Rank {
+    let (kind, priority) = match subject {
+        Subject::Schedule(_) => (Kind::Schedule, 0),
+        Subject::Service(id) => {
+            let row = state.services.get(&id);
+            let kind = if row.is_some_and(|row| is_daemon(row)) { Kind::Daemon } else { Kind::Other };
+            (kind, row.map_or(0, |row| priority_of(&row.tags)))
+        }
+        Subject::Job(id) => {
+            let template = state.jobs.get(&id).and_then(|row| row.template.as_ref());
+            (Kind::Other, priority_of(template.map_or(&[], |template| &template.tags)))
+        }
+        Subject::Waiting(cluster) => {
+            (Kind::Other, state.waiting_tasks(cluster).map(|task| priority_of(&task.tags)).max().unwrap_or(0))
+        }
+    };
+    Rank { kind, priority: Reverse(priority), served }
+}
+
+fn is_there(state: &State, subject: Subject) -> bool {
+    match subject {
+        Subject::Schedule(id) => state.schedules.get(&id).is_some(),
+        Subject::Service(id) => state.services.get(&id).is_some(),
+        Subject::Job(id) => state.jobs.get(&id).is_some(),
+        Subject::Waiting(cluster) => state.waiting_tasks(cluster).next().is_some(),
     }
 }
 

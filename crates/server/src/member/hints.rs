@@ -11,12 +11,18 @@ pub(crate) enum Hints {
     Delivered,
     /// In the simulation, on request.
     Dropped,
+    /// The same for those of the entry of this index.
+    LostOf(u64),
 }
 
 impl Hints {
     /// What an applied entry changed, as far as it is told.
     pub(crate) fn of(self, entry: &AppliedEntry) -> impl Iterator<Item = &Change> {
-        let told = self == Hints::Delivered;
+        let told = match self {
+            Hints::Delivered => true,
+            Hints::Dropped => false,
+            Hints::LostOf(index) => entry.index != index,
+        };
         entry.effects.iter().filter(move |_| told).flat_map(|effects| &effects.changes)
     }
 }

@@ -207,7 +207,7 @@ pub(super) fn template(ctx: &ReadCtx<'_>, asked: &JobTemplate, inert: &[String])
         ..RunTaskRequest::default()
     };
     validate::request("RunTaskRequest", &as_run, inert)?;
-    validate::tags::check(&asked.tags, validate::tags::On::Other)?;
+    validate::tags::check(&asked.tags, validate::tags::On::Task)?;
     let (state, account) = (ctx.state, ctx.principal.account);
     let row = resolve::active_task_definition(state, account, asked.task_definition())?;
     let definition = row.definition.clone().unwrap_or_default();

@@ -25,6 +25,7 @@ impl WriteOp for TagResource {
         let (resource, tags) = find(ctx.state, ctx.principal.account, request.resource_arn())?;
         let on = match resource.kind {
             Some(resource_ref::Kind::ServiceId(_)) => On::Service,
+            Some(resource_ref::Kind::TaskId(_)) => On::Task,
             _ => On::Other,
         };
         validate::tags::check(&request.tags, on)?;

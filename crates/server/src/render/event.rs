@@ -73,6 +73,13 @@ fn sentence(event: &ServiceEventRow) -> String {
              tasks under protection)",
             event.deployment_id
         ),
+        ServiceEventCode::Preempted => {
+            let by = if detail.is_empty() { "another service".to_owned() } else { format!("(service {detail})") };
+            format!("has stopped {number} tasks to make room for {by}, which has a higher priority: {}.", tasks(event))
+        }
+        ServiceEventCode::Preempting => {
+            format!("makes room by stopping {number} tasks of lower priority ({detail}).")
+        }
         ServiceEventCode::BalanceEnded => "stopped AZ Rebalancing.".into(),
         ServiceEventCode::MassLossHold => {
             "holds back replacements because too many container instances fell silent at once.".into()
@@ -146,6 +153,17 @@ mod tests {
         assert_eq!(
             worded(event(ServiceEventCode::RollingBack)),
             "(service web) rolling back to deployment ecs-svc/77."
+        );
+        let preempted = ServiceEventRow { detail: "api".into(), ..event(ServiceEventCode::Preempted) };
+        assert_eq!(
+            worded(preempted),
+            format!(
+                "(service web) has stopped 2 tasks to make room for (service api), which has a higher priority: (task {a}) (task {b})."
+            )
+        );
+        assert_eq!(
+            worded(event(ServiceEventCode::Preempting)),
+            "(service web) makes room by stopping 2 tasks of lower priority (x)."
         );
         let balance =
             ServiceEventRow { detail: "2 tasks in a, 0 tasks in b".into(), ..event(ServiceEventCode::NotBalanced) };

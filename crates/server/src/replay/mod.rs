@@ -10,9 +10,9 @@ mod tests;
 use std::sync::Arc;
 
 use seawall_consensus::PastError;
-use seawall_model::{ApiError, ErrorCode, InstanceId, TaskId};
+use seawall_model::{ApiError, ErrorCode, InstanceId};
 use seawall_proto::{
-    internal::v1::{Command, Decision, DecisionRow, PlaceTasks, PlaceWaiting, TaskRow, command},
+    internal::v1::{Command, Decision, DecisionRow, PlaceTasks, TaskRow, command},
     v1::{PlacementDifference, ReplayDecisionResponse},
 };
 use seawall_scheduler::{Overlay, PLANNER_VERSION, plan_again};
@@ -117,37 +117,8 @@ struct Past {
     state: State,
     checkpoint_index: u64,
     /// In the order they were proposed.
-    on_their_way: Vec<Proposed>,
+    on_their_way: Vec<command::Kind>,
     place: PlaceTasks,
-}
-
-/// A placement that the log holds.
-enum Proposed {
-    New(PlaceTasks),
-    /// Of tasks that had waited.
-    Waiting(PlaceWaiting),
-}
-
-impl Proposed {
-    fn of(command: Command) -> Option<Self> {
-        match command.kind {
-            Some(command::Kind::PlaceTasks(place)) => Some(Proposed::New(place)),
-            Some(command::Kind::PlaceWaiting(place)) => Some(Proposed::Waiting(place)),
-            _ => None,
-        }
-    }
-
-    fn has_base(&self, base: TaskId) -> bool {
-        matches!(self, Proposed::New(place) if place.base.as_ref().map(task_id) == Some(base))
-    }
-
-    /// As the proposer noted it.
-    fn add_to(&self, overlay: &mut Overlay, state: &State) {
-        match self {
-            Proposed::New(place) => overlay.add(state, place),
-            Proposed::Waiting(place) => place.items.iter().for_each(|item| overlay.add_waiting(state, item)),
-        }
-    }
 }
 
 impl Past {
@@ -159,11 +130,13 @@ impl Past {
         let base = row.base.as_ref().map(task_id).unwrap_or_default();
         // The log first: it says at once whether it goes back far enough.
         let between = node.consensus.commands(base_index + 1..placed_index + 1).await?;
-        let mut before: Vec<Proposed> = between.into_iter().flat_map(|(_, commands)| proposed(commands)).collect();
-        let at = before.iter().rposition(|proposed| proposed.has_base(base));
+        let mut before: Vec<command::Kind> = between.into_iter().flat_map(|(_, commands)| proposed(commands)).collect();
+        let at = before.iter().rposition(
+            |kind| matches!(kind, command::Kind::PlaceTasks(place) if place.base.as_ref().map(task_id) == Some(base)),
+        );
         let at = at.ok_or_else(|| Lack::Past(format!("entry {placed_index} of the log does not hold it")))?;
         before.truncate(at + 1);
-        let Some(Proposed::New(place)) = before.pop() else {
+        let Some(command::Kind::PlaceTasks(place)) = before.pop() else {
             return Err(Lack::Past("the log does not hold it".into()));
         };
         let on_their_way = on_their_way(node, before, decision).await?;
@@ -178,10 +151,12 @@ impl Past {
 
     async fn decide(self, node: &Arc<Node>, decision: Decision) -> Result<Replay, ApiError> {
         let Past { state, checkpoint_index, on_their_way, place } = self;
-        let in_flight = on_their_way.len() as u32;
+        let places =
+            |kind: &&command::Kind| matches!(kind, command::Kind::PlaceTasks(_) | command::Kind::PlaceWaiting(_));
+        let in_flight = on_their_way.iter().filter(places).count() as u32;
         let again = move || {
             let mut overlay = Overlay::default();
-            on_their_way.iter().for_each(|earlier| earlier.add_to(&mut overlay, &state));
+            on_their_way.iter().for_each(|earlier| overlay.note(&state, earlier));
             let (request, plan) = plan_again(&state, &overlay, &place)?;
             Ok(compare::differences(&state, &decision, &place, &request, &plan))
         };
@@ -194,13 +169,17 @@ impl Past {
 
 /// Which of the placements `before` the decision were on their way. One that was applied may have counted a moment longer, so
 /// they may begin before the state that was planned on.
-async fn on_their_way(node: &Arc<Node>, mut before: Vec<Proposed>, decision: &Decision) -> Result<Vec<Proposed>, Lack> {
+async fn on_their_way(
+    node: &Arc<Node>,
+    mut before: Vec<command::Kind>,
+    decision: &Decision,
+) -> Result<Vec<command::Kind>, Lack> {
     let wanted: usize = decision.in_flight.iter().map(|run| *run as usize).sum();
     let first = decision.base_index.saturating_sub(EARLIER_ENTRIES_MAX);
     let mut next = decision.base_index;
     while before.len() < wanted && next > first {
         let entry = node.consensus.commands(next..next + 1).await?;
-        let earlier: Vec<Proposed> = entry.into_iter().flat_map(|(_, commands)| proposed(commands)).collect();
+        let earlier: Vec<command::Kind> = entry.into_iter().flat_map(|(_, commands)| proposed(commands)).collect();
         before.splice(0..0, earlier);
         next -= 1;
     }
@@ -222,6 +201,7 @@ fn picked<T>(mut before: Vec<T>, runs: &[u32]) -> Vec<T> {
     taken
 }
 
-fn proposed(commands: Vec<Command>) -> impl Iterator<Item = Proposed> {
-    commands.into_iter().filter_map(Proposed::of)
+/// Those that plans heed, as the proposer noted them.
+fn proposed(commands: Vec<Command>) -> impl Iterator<Item = command::Kind> {
+    commands.into_iter().filter_map(|command| command.kind).filter(Overlay::heeds)
 }

@@ -176,7 +176,8 @@ fn logged(one: &OneMember, task: TaskId) -> PlaceTasks {
     let (node, at) = (one.node.clone(), row.placed_index);
     let entries = one.run(async move { node.consensus.commands(at..at + 1).await }).unwrap();
     let found = entries.into_iter().flat_map(|(_, commands)| proposed(commands));
-    let mut places = found.filter_map(|proposed| if let Proposed::New(place) = proposed { Some(place) } else { None });
+    let mut places =
+        found.filter_map(|proposed| if let Kind::PlaceTasks(place) = proposed { Some(place) } else { None });
     places.find(|place| place.base == row.base).unwrap()
 }
 

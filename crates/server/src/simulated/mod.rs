@@ -174,6 +174,8 @@ impl Member {
 pub struct Faults {
     /// No hint of what changed reaches its controllers and agents' sessions.
     pub drop_hints: bool,
+    /// None of what the entry of this index changed does.
+    pub lose_hints_of: Option<u64>,
 }
 
 /// Runs a member until `shutdown` turns true; `started` gets it once it serves.
@@ -191,7 +193,11 @@ pub async fn run(
 ) -> Result<(), ServerError> {
     config.check().map_err(ServerError::Config)?;
     member::make_folder(&env, &config)?;
-    let hints = if faults.drop_hints { Hints::Dropped } else { Hints::Delivered };
+    let hints = match faults {
+        Faults { drop_hints: true, .. } => Hints::Dropped,
+        Faults { lose_hints_of: Some(index), .. } => Hints::LostOf(index),
+        Faults { drop_hints: false, lose_hints_of: None } => Hints::Delivered,
+    };
     let started = Mutex::new(Some(started));
     member::live(env, config, &*links, StoreKind::Memory(store), hints, shutdown, |node| {
         if let Some(started) = crate::dispatch::lock(&started).take() {

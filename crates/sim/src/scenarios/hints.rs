@@ -15,7 +15,7 @@ const SETTLE: Duration = Duration::from_secs(240);
 
 pub(super) fn every_hint_is_dropped(seed: u64) {
     let mut setup = Setup::three_zones(seed);
-    setup.faults = Faults { drop_hints: true };
+    setup.faults = Faults { drop_hints: true, ..Faults::default() };
     let mut world = World::formed(&setup);
     world.register("web", &[]);
     let _: CreateServiceResponse = world.must("CreateService", &service("web", "web", 6));

@@ -15,6 +15,7 @@ mod forming;
 mod hints;
 mod history;
 mod leaders;
+mod lost_hints;
 mod mass_loss;
 mod members;
 mod rolling;
@@ -54,6 +55,8 @@ scenarios! {
     disks: a_member_has_a_full_disk, a_member_has_a_failing_disk, disks_that_are_nearly_full, an_agent_has_a_failing_disk;
     doubt: a_followers_state_differs, the_leaders_state_differs;
     hints: every_hint_is_dropped;
+    lost_hints: an_instance_joins, a_stopped_task_frees_its_room, an_instance_is_active_again, a_cordon_ends, a_zone_is_returned,
+        a_protection_ends, a_victim_of_preemption_stops;
     forming: one_member_is_late, names_in_another_order, two_members_of_one_name, a_crash_while_forming;
     members: a_wiped_member, a_voter_without_a_spare_stays, a_removed_leader_lives_on, a_lost_member_is_replaced, leadership_is_transferred,
         a_transfer_to_a_paused_member,         five_members;

@@ -60,6 +60,7 @@ impl Apply<'_> {
         }
         if row.stopping_at_ms == 0 {
             row.stopping_at_ms = self.now_ms;
+            row.preempted_by = it.preempted_by;
         }
         if it.code() == StopCode::UserInitiated {
             row.tags.clear();

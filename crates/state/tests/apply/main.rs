@@ -14,6 +14,7 @@ mod history;
 mod instances;
 mod jobs;
 mod placement;
+mod priority;
 mod random;
 mod reports;
 mod schedules;

@@ -430,6 +430,7 @@ impl Maker<'_> {
                 reason: "ü".repeat(800),
                 service_id: if self.flag(3) { self.service(4) } else { 0 },
                 wanted_before: (self.d(5) % 4) as u32,
+                preempted_by: if self.flag(7) { self.service(6) } else { 0 },
                 ..StopTasks::default()
             }),
             27 => Kind::CreateService(CreateService {
@@ -475,9 +476,12 @@ impl Maker<'_> {
             42 => {
                 Kind::ReclaimInstance(ReclaimInstance { instance_id: instance, notice_ms: self.d(1) as u64 * 100_000 })
             }
-            _ if self.flag(5) => Kind::TagResource(TagResource { resource: self.resource(), tags: vec![self.tag()] }),
+            _ if self.flag(5) => Kind::TagResource(TagResource {
+                resource: self.resource(),
+                tags: vec![self.tag(), tag("seawall:priority", &(self.d(7) % 3).to_string())],
+            }),
             _ => {
-                let keys = vec!["a".into(), POLICY.into()];
+                let keys = vec!["a".into(), POLICY.into(), "seawall:priority".into()];
                 Kind::UntagResource(UntagResource { resource: self.resource(), keys })
             }
         }

@@ -260,17 +260,6 @@ fn who_waits_for_a_place_is_woken_by_the_task_of_a_daemon() {
 }
 
 #[test]
-fn whoever_took_room_last_comes_last_when_there_is_more() {
-    let mut fixture = Fixture::new();
-    let (one, two) = (fixture.service("one"), fixture.service("two"));
-    for (last, order) in [(one, [two, one]), (two, [one, two])] {
-        fixture.wake.everything();
-        fixture.wake.had_turn(last);
-        assert_eq!(fixture.all(), order);
-    }
-}
-
-#[test]
 fn tasks_that_wait_are_woken_by_whatever_makes_room() {
     let mut fixture = Fixture::new();
     let group = json!({"autoScalingGroupArn": "g", "managedScaling": {"status": "ENABLED"}});
@@ -298,4 +287,74 @@ fn tasks_that_wait_are_woken_by_whatever_makes_room() {
     fixture.cluster.must("StopTask", json!({"task": task.to_string()}));
     fixture.wake.everything();
     assert!(!fixture.all().contains(&waiting));
+}
+
+/// Makes a service of a class, which has not been looked at.
+fn classed(fixture: &mut Fixture, name: &str, priority: u32) -> Subject {
+    let tags = json!([{"key": "seawall:priority", "value": priority.to_string()}]);
+    fixture
+        .cluster
+        .must("CreateService", json!({"serviceName": name, "taskDefinition": "web", "desiredCount": 1, "tags": tags}));
+    fixture.changed(Change::Service(fixture.service_id(name)));
+    fixture.service(name)
+}
+
+#[test]
+fn the_higher_class_comes_first() {
+    let mut fixture = Fixture::new();
+    let (one, two) = (fixture.service("one"), fixture.service("two"));
+    let low = classed(&mut fixture, "low", 49);
+    let high = classed(&mut fixture, "high", 51);
+    fixture.changed(Change::Service(fixture.service_id("two")));
+    fixture.changed(Change::Service(fixture.service_id("one")));
+    assert_eq!(fixture.all(), [high, one, two, low]);
+    let tag = json!({"resourceArn": "arn:aws:ecs:us-local-1:000000000000:service/default/low",
+        "tags": [{"key": "seawall:priority", "value": "99"}]});
+    fixture.changed(Change::Service(fixture.service_id("low")));
+    fixture.changed(Change::Service(fixture.service_id("high")));
+    assert_eq!(fixture.wake.next(&fixture.cluster.state, fixture.cluster.now_ms), Some(high));
+    fixture.changed(Change::Service(fixture.service_id("high")));
+    fixture.cluster.must("TagResource", tag);
+    fixture.changed(Change::Service(fixture.service_id("low")));
+    assert_eq!(fixture.all(), [low, high], "its class is another, and it is looked at once");
+}
+
+#[test]
+fn who_was_given_places_comes_after_the_others_of_its_class() {
+    let mut fixture = Fixture::new();
+    let (one, two) = (fixture.service("one"), fixture.service("two"));
+    let low = classed(&mut fixture, "low", 10);
+    fixture.all();
+    let all = |fixture: &mut Fixture| {
+        for name in ["low", "one", "two"] {
+            fixture.changed(Change::Service(fixture.service_id(name)));
+        }
+        fixture.all()
+    };
+    assert_eq!(all(&mut fixture), [one, two, low], "who never was given any: in the order in which they were made");
+    fixture.wake.served(one);
+    assert_eq!(all(&mut fixture), [two, one, low]);
+    fixture.wake.served(two);
+    assert_eq!(all(&mut fixture), [one, two, low]);
+    fixture.wake.everything();
+    assert_eq!(fixture.all(), [one, two, low]);
+}
+
+#[test]
+fn who_waits_is_woken_when_another_waits_no_more() {
+    let mut fixture = Fixture::new();
+    fixture.cluster.register("big", 5000, 100);
+    for name in ["big", "bigger"] {
+        fixture.cluster.must("CreateService", json!({"serviceName": name, "taskDefinition": "big", "desiredCount": 1}));
+    }
+    fixture.cluster.reconcile();
+    let (big, bigger) = (fixture.service("big"), fixture.service("bigger"));
+    for name in ["big", "bigger"] {
+        fixture.changed(Change::Service(fixture.service_id(name)));
+    }
+    fixture.all();
+    fixture.cluster.must("UpdateService", json!({"service": "big", "desiredCount": 0}));
+    fixture.cluster.reconcile();
+    fixture.changed(Change::Service(fixture.service_id("big")));
+    assert_eq!(fixture.all(), [big, bigger]);
 }

@@ -12,7 +12,7 @@ use seawall_proto::{
     v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
 };
 use seawall_scheduler::{Constraints, PlaceRequest, Pool, Requirement, Share, Strategy, ask, effective_size};
-use seawall_state::{State, task_id, task_id_message};
+use seawall_state::{State, priority_of, task_id, task_id_message};
 
 use super::overrides;
 use crate::{
@@ -85,6 +85,7 @@ impl Asked<'_> {
         PlaceRequest {
             strategy: self.strategy.clone(),
             shares: self.shares.clone(),
+            priority: priority_of(&self.tags),
             only,
             ..PlaceRequest::of_group(ClusterId(self.cluster.id), &self.group, requirement, count)
         }
@@ -165,6 +166,7 @@ impl WriteOp for RunTask {
         };
         let template = asked.template(ctx, false, ask);
         place.strategy.seed = template.base.map_or(0, |base| base.lo);
+        place.fargate = ctx.fargate;
         Ok(Write::Place { request: place, template, token })
     }
 
@@ -252,7 +254,7 @@ fn completed<'a>(mut asked: Asked<'a>, propagate_tags: &str) -> Result<Asked<'a>
         let kept = asked.definition.tags.iter().filter(|tag| !own.iter().any(|o| o.key == tag.key)).cloned();
         asked.tags = kept.chain(own.iter().cloned()).collect();
     }
-    validate::tags::check(&asked.tags, validate::tags::On::Other)?;
+    validate::tags::check(&asked.tags, validate::tags::On::Task)?;
     validate::tags::check_count(&[], &asked.tags)?;
     Ok(asked)
 }

@@ -55,6 +55,29 @@ fn own_tags_are_for_what_they_steer() {
 }
 
 #[test]
+fn a_priority_is_for_services_and_tasks() {
+    let mut cluster = TestCluster::new();
+    cluster.instance("i-1", "a");
+    let tags = |value: &str| json!([{"key": "seawall:priority", "value": value}]);
+    let refused = cluster.refused(
+        "RegisterTaskDefinition",
+        json!({"family": "web", "containerDefinitions": [{"name": "main", "image": "busybox", "memory": 8}], "tags": tags("7")}),
+    );
+    assert_eq!(refused.message, "Tag seawall:priority: it does something on services and tasks only.");
+    cluster.register("web", 10, 10);
+    let run = |value: &str| json!({"taskDefinition": "web", "tags": tags(value)});
+    assert_eq!(cluster.refused("RunTask", run("101")).message, "Tag seawall:priority: '101' is not 0 to 100 points.");
+    let started = cluster.must("RunTask", run("7"));
+    let arn = started["tasks"][0]["taskArn"].clone();
+    cluster.must("TagResource", json!({"resourceArn": arn, "tags": tags("8")}));
+    let refused = cluster
+        .refused("TagResource", json!({"resourceArn": arn, "tags": [{"key": "seawall:healthy-after", "value": "8"}]}));
+    assert_eq!(refused.message, "Tag seawall:healthy-after: it does something on services only.");
+    let task = cluster.state.tasks.iter().next().unwrap().1;
+    assert_eq!(cluster.state.priority_of_task(task), 8);
+}
+
+#[test]
 fn limits_and_unknown_resources_are_refused() {
     let mut cluster = TestCluster::new();
     let arn = "arn:aws:ecs:us-local-1:000000000000:cluster/default";
