@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use seawall_env::Env;
-use seawall_model::InstanceId;
+use seawall_model::{InstanceId, TaskId};
 use seawall_proto::{
     internal::v1::{
         AgentIdentity, ConnectInstance, InstanceAttribute, PlaceTasks, Principal, Resources, command::Kind,
