@@ -4,7 +4,7 @@
 //! places less than it was asked for at all of them. It is made once for all tasks of a plan.
 
 use prost::Message;
-use seawall_model::InstanceId;
+use seawall_model::{InstanceId, own_tags};
 use seawall_proto::internal::v1::{Decision, Score, decision::Scored};
 
 use crate::{
@@ -95,7 +95,9 @@ impl PlaceRequest {
         class.add(&self.requirement.size.encode_to_vec());
         class.add(&[constraints.distinct_instance.into()]);
         class.add(&constraints.max_per_instance.map_or(0, |max| u64::from(max) + 1).to_be_bytes());
-        class.add(&self.priority.to_be_bytes());
+        if self.priority != own_tags::PRIORITY_DEFAULT {
+            class.add(format!("priority {}", self.priority).as_bytes());
+        }
         if let Some(max) = constraints.max_zone_skew {
             class.add(format!("zone skew {max}").as_bytes());
         }
