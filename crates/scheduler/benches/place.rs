@@ -16,7 +16,9 @@ use std::time::Instant;
 use rand::{SeedableRng, rngs::StdRng};
 use seawall_model::{Id128, InstanceId, TaskDefinitionId};
 use seawall_proto::{
-    internal::v1::{Command, DeploymentRow, PlaceTasks, ServiceRow, ServiceStatusCode, command, place_tasks},
+    internal::v1::{
+        Command, DeploymentRow, PlaceTasks, ServiceRow, ServiceStatusCode, TaskDefinitionStatus, command, place_tasks,
+    },
     v1::PlacementStrategy,
 };
 use seawall_scheduler::{Fargate, Fleet, Overlay, PlaceRequest, Strategy, ZoneProof};
@@ -138,6 +140,8 @@ fn zone_loss() -> (f64, f64) {
     }
     let needs = size(512, 1024);
     let definition = world.definition(needs.clone());
+    let row = world.definitions.get_mut(&definition.0).expect("it was made");
+    row.set_status(TaskDefinitionStatus::Active);
     for service in 0..1_000u64 {
         let id = 10_000 + service;
         let deployment = DeploymentRow { id, task_definition_id: definition.0, primary: true, ..Default::default() };

@@ -103,14 +103,16 @@ impl Fleet {
         let before = std::mem::replace(&mut self.state, state.clone());
         let before_overlay = std::mem::replace(&mut self.overlay, overlay.clone());
         let has_changed = !changed.is_empty();
-        let mut gains = fewer_come_first((&before, &before_overlay), (state, overlay));
+        let knows_some = !self.nowhere.is_empty();
+        let mut gains = knows_some && fewer_come_first((&before, &before_overlay), (state, overlay));
         for id in changed {
             let stood = self.remove(id);
             if let Some(row) = state.instances.get(&id) {
                 self.insert(row);
             }
-            gains |= has_gained(stood.as_ref(), self.stands.get(&id))
-                || daemon_came(id, (&before, &before_overlay), (state, overlay));
+            gains |= knows_some
+                && (has_gained(stood.as_ref(), self.stands.get(&id))
+                    || daemon_came(id, (&before, &before_overlay), (state, overlay)));
         }
         match (gains, has_changed) {
             (true, _) => self.nowhere.forget(),
@@ -120,7 +122,7 @@ impl Fleet {
     }
 
     /// As [`Fleet::place`], but what asks for the same again, after it found no place, is told so without a look at the
-    /// instances until something is gained. Such an answer names no failures.
+    /// instances until something is gained.
     pub fn place_again(&self, request: &PlaceRequest) -> Plan {
         if let Some(plan) = self.nowhere.recall(request) {
             return plan;
@@ -326,6 +328,14 @@ struct Untouched<'f> {
     ahead: VecDeque<(Key, InstanceId)>,
 }
 
+/// Where the best of a group come from: those with tasks of the request, or one list of those without.
+struct Head {
+    at: usize,
+    list: Option<usize>,
+    those: Vec<(Key, InstanceId)>,
+    used: usize,
+}
+
 impl<'f> Search<'f> {
     /// `None` where the cluster has no instance that takes tasks.
     fn new(fleet: &'f Fleet, request: &'f PlaceRequest, order: Order, zone: Option<&str>) -> Option<Self> {
@@ -411,26 +421,40 @@ impl<'f> Search<'f> {
         Plan { placements, counts: left_out.counts(), seen, ..Plan::default() }
     }
 
-    /// The best of the first of each list, before anything is placed.
+    /// The best instances, before anything is placed: of what each list has next the first, again and again.
     fn best(&mut self) -> Vec<Best> {
-        let strategy = &self.request.strategy;
-        let mut best: Vec<(Key, InstanceId)> = Vec::new();
-        for at in (0..self.groups.len()).filter(|at| self.may_grow(*at)).collect::<Vec<_>>() {
-            for list in 0..self.groups[at].untouched.len() {
-                self.look(at, list, 1, u32::MAX);
-                self.look(at, list, BEST_MAX, BEST_LOOKS_MAX);
-            }
+        let groups: Vec<usize> = (0..self.groups.len()).filter(|at| self.may_grow(*at)).collect();
+        let mut heads: Vec<Head> = Vec::new();
+        for at in groups {
             let group = &mut self.groups[at];
             let touched: Vec<_> = (0..BEST_MAX).map_while(|_| group.touched.pop()).collect();
-            let untouched = group.untouched.iter().flat_map(|list| list.ahead.iter().copied());
-            let counts = std::iter::repeat(group.tasks);
-            let own = touched.iter().map(|Reverse(first)| *first).chain(untouched);
-            best.extend(own.map(|(own, id)| (key::with_counts(strategy, own, counts.clone()), id)));
+            let those = touched.iter().map(|Reverse(first)| *first).collect();
             group.touched.extend(touched);
+            heads.push(Head { at, list: None, those, used: 0 });
+            let lists = 0..group.untouched.len();
+            heads.extend(lists.map(|list| Head { at, list: Some(list), those: Vec::new(), used: 0 }));
         }
-        best.sort_unstable();
-        best.truncate(BEST_MAX);
-        best.into_iter().map(|(key, instance)| Best { instance, key: Some(key) }).collect()
+        let mut best = Vec::with_capacity(BEST_MAX);
+        while best.len() < BEST_MAX {
+            let next = (0..heads.len()).filter_map(|nth| Some((self.next_of(&heads[nth])?, nth))).min();
+            let Some(((key, instance), nth)) = next else { break };
+            heads[nth].used += 1;
+            best.push(Best { instance, key: Some(key) });
+        }
+        best
+    }
+
+    /// What comes next there, with what is counted of its zone.
+    fn next_of(&mut self, head: &Head) -> Option<(Key, InstanceId)> {
+        let own = match head.list {
+            None => head.those.get(head.used).copied(),
+            Some(list) => {
+                self.look(head.at, list, head.used + 1, if head.used == 0 { u32::MAX } else { BEST_LOOKS_MAX });
+                self.groups[head.at].untouched[list].ahead.get(head.used).copied()
+            }
+        };
+        let counts = std::iter::repeat(self.groups[head.at].tasks);
+        own.map(|(own, id)| (key::with_counts(&self.request.strategy, own, counts), id))
     }
 
     fn take(&mut self) -> Option<Placement> {

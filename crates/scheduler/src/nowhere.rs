@@ -50,6 +50,11 @@ impl Nowhere {
         });
     }
 
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
     /// Something may fit now that did not.
     pub fn forget(&self) {
         self.0.borrow_mut().clear();
