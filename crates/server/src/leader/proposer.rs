@@ -176,7 +176,7 @@ struct Loop {
     /// The last in which a leader was seen, whoever it is.
     term_led: u64,
     overlay: Overlay,
-    /// How many placements of which batches are in it.
+    /// How many commands of which batches are in it.
     flights: Flights,
     /// What plans look at: brought up to the applied state and the overlay before each.
     fleet: Fleet,
@@ -314,7 +314,7 @@ impl Loop {
             Ok(asked) if asked.commands.is_empty() => self.answer_by_read(applied, job, Unchanged::Asked(asked)),
             Ok(asked) => {
                 for command in &asked.commands {
-                    self.note(&applied.state, command, true);
+                    self.note(&applied.state, command);
                 }
                 batch.add(asked, Some(job));
             }
@@ -400,7 +400,7 @@ impl Loop {
         let state = &applied.state;
         let plan = self.fleet.place(request);
         let mut decision = request.decision(&plan);
-        stamp(&mut decision, applied.index, self.flights.runs());
+        stamp(&mut decision, applied.index, self.flights.runs(0));
         template.decision = Some(decision);
         asked.rests_on_flight = !plan.failures.is_empty() && self.would_fit_more(state, request, &plan);
         let failures = render::placement_failures(state, &plan);
@@ -458,19 +458,30 @@ impl Loop {
             if plan.commands.iter().any(takes_room) {
                 self.wake.served(subject);
             }
-            let command = |kind| self.controller_command(applied.index, kind);
-            let commands: Vec<Command> = plan.commands.into_iter().map(command).collect();
+            let commands = self.controller_commands(applied.index, plan.commands);
             for command in &commands {
-                self.note(&applied.state, command, true);
+                self.note(&applied.state, command);
             }
             batch.add(Asked { commands, subject: Some(subject), ..Default::default() }, None);
         }
     }
 
-    fn controller_command(&self, base_index: u64, mut kind: command::Kind) -> Command {
+    /// The commands of one plan, which was made without them.
+    fn controller_commands(&self, base_index: u64, kinds: Vec<command::Kind>) -> Vec<Command> {
+        let mut passed = 0;
+        let mut commands = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            let is_heeded = Overlay::heeds(&kind);
+            commands.push(self.controller_command(base_index, passed, kind));
+            passed += u32::from(is_heeded);
+        }
+        commands
+    }
+
+    fn controller_command(&self, base_index: u64, passed: u32, mut kind: command::Kind) -> Command {
         if let command::Kind::PlaceTasks(place) = &mut kind {
             place.base = Some(task_id_message(self.node.env.new_id()));
-            place.decision.iter_mut().for_each(|decision| stamp(decision, base_index, self.flights.runs()));
+            place.decision.iter_mut().for_each(|decision| stamp(decision, base_index, self.flights.runs(passed)));
         }
         Command {
             principal: Some(Principal { kind: principal::Kind::Controller.into(), ..Default::default() }),
@@ -480,27 +491,11 @@ impl Loop {
         }
     }
 
-    /// Adds a command's reservations to the overlay, or takes them out.
-    fn note(&mut self, state: &State, command: &Command, on_its_way: bool) {
-        match (&command.kind, on_its_way) {
-            (Some(command::Kind::PlaceTasks(place)), true) => {
-                self.overlay.add(state, place);
-                self.flights.add();
-            }
-            (Some(command::Kind::PlaceTasks(place)), false) => self.overlay.remove(place),
-            (Some(command::Kind::PlaceWaiting(place)), true) => {
-                place.items.iter().for_each(|item| self.overlay.add_waiting(state, item));
-                self.flights.add();
-            }
-            (Some(command::Kind::PlaceWaiting(place)), false) => {
-                place.items.iter().for_each(|item| self.overlay.remove_waiting(item));
-            }
-            (Some(command::Kind::StopTasks(stop)), true) => self.overlay.add_stop(stop),
-            (Some(command::Kind::StopTasks(stop)), false) => self.overlay.remove_stop(stop),
-            (Some(command::Kind::ServiceStep(step)), true) => self.overlay.add_step(step),
-            (Some(command::Kind::ServiceStep(step)), false) => self.overlay.remove_step(step),
-            _ => {}
-        }
+    /// Plans heed the command from now on.
+    fn note(&mut self, state: &State, command: &Command) {
+        let Some(kind) = command.kind.as_ref().filter(|kind| Overlay::heeds(kind)) else { return };
+        self.overlay.note(state, kind);
+        self.flights.add();
     }
 
     fn submit(&mut self, mut batch: Batch) {
@@ -513,10 +508,9 @@ impl Loop {
 
     fn finish(&mut self, done: Done) {
         self.in_flight -= 1;
-        let state = self.node.consensus.state();
         self.flights.land(done.flight);
-        for command in &done.commands {
-            self.note(&state.state, command, false);
+        for kind in done.commands.iter().filter_map(|command| command.kind.as_ref()) {
+            self.overlay.forget(kind);
         }
         for subject in done.subjects {
             self.wake.idle(subject);

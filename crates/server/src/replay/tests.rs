@@ -1,5 +1,7 @@
 //! A real member: its proposer, log and snapshots.
 
+use std::collections::BTreeSet;
+
 use futures::future::join_all;
 use seawall_env::Env;
 use seawall_model::{InstanceId, TaskId};
@@ -10,6 +12,7 @@ use seawall_proto::{
     v1::{
         ContainerDefinition, CreateServiceRequest, CreateServiceResponse, PlacementConstraint, PlacementStrategy,
         RegisterTaskDefinitionRequest, ReplayDecisionRequest, RunJobRequest, RunTaskRequest, StartTaskRequest,
+        StopTaskRequest,
     },
 };
 use seawall_state::task_id_message;
@@ -282,6 +285,28 @@ fn what_cannot_be_replayed_says_why_and_what_is_recorded() {
     snapshot(&one);
     let (why, recorded) = reason(task);
     assert!(why.contains("this member holds the past from entry") && recorded, "{why}");
+}
+
+/// A stop between two placements of one entry: the second was planned beside the first all the same.
+#[test]
+fn what_else_is_on_its_way_hides_no_placement() {
+    let one = member(16);
+    run_tasks(&one, run(1), 1);
+    let first = one_of_each(&one)[0];
+    let node = one.node.clone();
+    let stop = StopTaskRequest { task: Some(first.to_string()), ..Default::default() };
+    let calls = async move {
+        let place = async || calls::write::<ops::RunTask>(&node, "RunTask", &call(&node.env), &run(1)).await.map(drop);
+        let stop = async { calls::write::<ops::StopTask>(&node, "StopTask", &call(&node.env), &stop).await.map(drop) };
+        futures::join!(place(), stop, place())
+    };
+    let (before, stopped, after) = one.run(calls);
+    before.and(stopped).and(after).unwrap();
+    let placed: BTreeSet<u64> = state(&one).decisions.iter().map(|(_, row)| row.placed_index).collect();
+    assert_eq!(placed.len(), 2, "both in one entry: they were planned one beside the other");
+    for task in one_of_each(&one) {
+        assert_eq!(replayed(&one, task).unwrap().outcome, SAME);
+    }
 }
 
 #[test]
