@@ -15,22 +15,18 @@ pub struct Placement<'a> {
     pub constraints: &'a [PlacementConstraint],
 }
 
-/// What the planner is to be asked for.
+/// Checks that the planner can be asked for it.
 ///
 /// # Errors
 /// `InvalidParameterException` naming the position of what is wrong.
-pub fn check(
-    definition: &TaskDefinition,
-    launch_type: &str,
-    asked: &Placement<'_>,
-) -> Result<(Strategy, Constraints), ApiError> {
+pub fn check(definition: &TaskDefinition, launch_type: &str, asked: &Placement<'_>) -> Result<(), ApiError> {
     let Placement { strategy, constraints } = asked;
     if launch_type == FARGATE && !(strategy.is_empty() && constraints.is_empty()) {
         return Err(ApiError::invalid(
             "Placement strategies and placement constraints are not supported with FARGATE launch type.",
         ));
     }
-    let strategy = Strategy::parse(strategy, 0).map_err(ApiError::invalid)?;
-    let constraints = Constraints::parse(&definition.placement_constraints, constraints).map_err(ApiError::invalid)?;
-    Ok((strategy, constraints))
+    Strategy::parse(strategy, 0).map_err(ApiError::invalid)?;
+    Constraints::parse(&definition.placement_constraints, constraints).map_err(ApiError::invalid)?;
+    Ok(())
 }

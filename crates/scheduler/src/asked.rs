@@ -18,8 +18,8 @@ pub fn ask(count: u32, fargate: Fargate) -> PlaceAsk {
 /// # Errors
 /// Why what was asked for makes no request.
 pub fn plan_again(state: &State, overlay: &Overlay, place: &PlaceTasks) -> Result<(PlaceRequest, Plan), String> {
-    let ask = place.ask.as_ref().ok_or("what was asked for is not in its command")?;
-    let request = PlaceRequest::of_command(state, overlay, place, ask)?;
+    let ask = asked(place)?;
+    let request = PlaceRequest::of_command(state, overlay, place)?;
     let on: Vec<InstanceId> = ask.on.iter().copied().map(InstanceId).collect();
     let of_daemon = state.services.get(&ServiceId(place.service_id)).is_some_and(|row| is_daemon(row));
     let plan = match ask.near.as_deref() {
@@ -31,6 +31,10 @@ pub fn plan_again(state: &State, overlay: &Overlay, place: &PlaceTasks) -> Resul
         None => Fleet::new(state, overlay).place(&request),
     };
     Ok((request, plan))
+}
+
+fn asked(place: &PlaceTasks) -> Result<&PlaceAsk, &'static str> {
+    place.ask.as_ref().ok_or("what was asked for is not in its command")
 }
 
 impl PlaceRequest {
@@ -52,7 +56,8 @@ impl PlaceRequest {
         Ok(PlaceRequest { priority: priority_of(&template.tags), fargate, ..request })
     }
 
-    fn of_command(state: &State, overlay: &Overlay, place: &PlaceTasks, ask: &PlaceAsk) -> Result<Self, String> {
+    fn of_command(state: &State, overlay: &Overlay, place: &PlaceTasks) -> Result<Self, String> {
+        let ask = asked(place)?;
         let fargate = Fargate::from(ask.fargate());
         let definition = TaskDefinitionId(place.task_definition_id);
         if place.service_id != 0 {
@@ -63,11 +68,16 @@ impl PlaceRequest {
             let job = state.jobs.get(&JobId(place.job_id)).ok_or("its job is not there")?;
             return PlaceRequest::of_job(state, job, ask.count, fargate);
         }
-        PlaceRequest::of_call(state, place, ask, fargate)
+        PlaceRequest::of_call(state, place)
     }
 
-    /// RunTask or StartTask.
-    fn of_call(state: &State, place: &PlaceTasks, ask: &PlaceAsk, fargate: Fargate) -> Result<Self, String> {
+    /// What a RunTask or StartTask asks, whose command is this.
+    ///
+    /// # Errors
+    /// What of it makes no request: all of it was checked when the call was taken.
+    pub fn of_call(state: &State, place: &PlaceTasks) -> Result<Self, String> {
+        let ask = asked(place)?;
+        let fargate = Fargate::from(ask.fargate());
         let definition = state.task_definitions.get(&TaskDefinitionId(place.task_definition_id));
         let definition = definition.ok_or("its task definition is not there")?;
         let cluster = ClusterId(place.cluster_id);

@@ -199,7 +199,7 @@ pub fn check_tasks(definition: &TaskDefinitionRow, spec: &CreateServiceRequest) 
     let Some(definition) = &definition.definition else { return Ok(()) };
     launch::check(definition, &launch)?;
     let asked = Placement { strategy: &spec.placement_strategy, constraints: &spec.placement_constraints };
-    placement::check(definition, launch.launch_type, &asked).map(drop)
+    placement::check(definition, launch.launch_type, &asked)
 }
 
 /// A desired count within ECS's quota.

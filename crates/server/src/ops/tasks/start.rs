@@ -6,13 +6,12 @@ use seawall_model::{
 };
 use seawall_proto::{
     internal::v1::{
-        self as internal, ClientToken, ClusterRow, InstanceStatus, PlaceAsk, TaskDefinitionRow, TaskSize, WaitingRow,
-        reply,
+        self as internal, ClientToken, ClusterRow, InstanceStatus, PlaceAsk, TaskDefinitionRow, WaitingRow, reply,
     },
     v1::{Failure, RunTaskRequest, RunTaskResponse, StartTaskRequest, StartTaskResponse, Tag, Task, TaskOverride},
 };
-use seawall_scheduler::{Constraints, PlaceRequest, Pool, Requirement, Share, Strategy, ask, effective_size};
-use seawall_state::{State, priority_of, task_id, task_id_message};
+use seawall_scheduler::{PlaceRequest, ask, effective_size};
+use seawall_state::{State, task_id, task_id_message};
 
 use super::overrides;
 use crate::{
@@ -37,29 +36,14 @@ const TOKEN_MAX: usize = 64;
 struct Asked<'a> {
     cluster: &'a ClusterRow,
     definition: &'a TaskDefinitionRow,
-    size: TaskSize,
     group: String,
     started_by: &'a str,
     overrides: Option<TaskOverride>,
     tags: Vec<Tag>,
     launch: Launch<'a>,
-    strategy: Strategy,
-    constraints: Constraints,
-    pool: Pool,
-    shares: Vec<Share>,
-    /// What finds no room waits with this.
-    wait: Option<WaitingRow>,
 }
 
 impl Asked<'_> {
-    fn placed_by(mut self, placement: &Placement<'_>) -> Result<Self, ApiError> {
-        if let Some(definition) = &self.definition.definition {
-            (self.strategy, self.constraints) =
-                validate::placement::check(definition, self.launch.launch_type, placement)?;
-        }
-        Ok(self)
-    }
-
     fn template(self, ctx: &mut Ctx<'_>, chosen: bool, ask: PlaceAsk) -> Box<internal::PlaceTasks> {
         Box::new(internal::PlaceTasks {
             cluster_id: self.cluster.id,
@@ -74,21 +58,8 @@ impl Asked<'_> {
             chosen,
             partial: true,
             ask: Some(ask),
-            wait: self.wait,
             ..Default::default()
         })
-    }
-
-    fn place_request(&self, count: u32, only: Option<Vec<InstanceId>>) -> PlaceRequest {
-        let requirement =
-            Requirement { size: self.size.clone(), constraints: self.constraints.clone(), pool: self.pool.clone() };
-        PlaceRequest {
-            strategy: self.strategy.clone(),
-            shares: self.shares.clone(),
-            priority: priority_of(&self.tags),
-            only,
-            ..PlaceRequest::of_group(ClusterId(self.cluster.id), &self.group, requirement, count)
-        }
     }
 }
 
@@ -124,11 +95,9 @@ impl WriteOp for RunTask {
             false => capacity_providers::launch_type(&strategy),
         };
         capacity_providers::check_served(launch_type, ctx.fargate)?;
-        let (of, fargate) = (ClusterId(cluster.id), ctx.fargate);
         let asked = Asked {
             cluster,
             definition: resolve::active_task_definition(state, ctx.principal.account, request.task_definition())?,
-            size: TaskSize::default(),
             group: request.group().into(),
             started_by: bounded("startedBy", request.started_by(), RUN_STARTED_BY_MAX)?,
             overrides: request.overrides.clone(),
@@ -138,35 +107,31 @@ impl WriteOp for RunTask {
                 platform_version: request.platform_version(),
                 network: request.network_configuration.as_ref(),
             },
-            strategy: Strategy::default(),
-            constraints: Constraints::default(),
-            pool: Pool::of_launch_type(state, of, request.launch_type(), fargate),
-            shares: Share::of(state, of, &strategy, fargate, |_| 0),
-            wait: None,
         };
-        let mut asked = completed(asked, request.propagate_tags())?;
-        let may_wait = asked.shares.iter().any(|share| share.waits);
-        if may_wait {
-            let (strategy, constraints) = (&request.placement_strategy, &request.placement_constraints);
-            asked.wait = Some(WaitingRow { strategy: strategy.clone(), constraints: constraints.clone() });
-        }
+        let asked = completed(asked, request.propagate_tags())?;
         let placement =
             Placement { strategy: &request.placement_strategy, constraints: &request.placement_constraints };
-        let asked = asked.placed_by(&placement)?;
-        let has_active = state.instances_of(ClusterId(cluster.id)).any(|row| is_active(row.status));
-        if !has_active && !may_wait {
-            return Err(ApiError::invalid("No Container Instances were found in your cluster."));
+        if let Some(definition) = &asked.definition.definition {
+            validate::placement::check(definition, asked.launch.launch_type, &placement)?;
         }
-        let mut place = asked.place_request(count, None);
         let ask = PlaceAsk {
             constraints: request.placement_constraints.clone(),
             strategy: request.placement_strategy.clone(),
             capacity_provider_strategy: strategy,
-            ..ask(count, fargate)
+            ..ask(count, ctx.fargate)
         };
-        let template = asked.template(ctx, false, ask);
-        place.strategy.seed = template.base.map_or(0, |base| base.lo);
-        place.fargate = ctx.fargate;
+        let mut template = asked.template(ctx, false, ask);
+        let place = PlaceRequest::of_call(state, &template).map_err(ApiError::invalid)?;
+        let may_wait = place.shares.iter().any(|share| share.waits);
+        let has_active = state.instances_of(ClusterId(cluster.id)).any(|row| is_active(row.status));
+        if !has_active && !may_wait {
+            return Err(ApiError::invalid("No Container Instances were found in your cluster."));
+        }
+        // What finds no room waits with this.
+        template.wait = may_wait.then(|| WaitingRow {
+            strategy: request.placement_strategy.clone(),
+            constraints: request.placement_constraints.clone(),
+        });
         Ok(Write::Place { request: place, template, token })
     }
 
@@ -187,7 +152,6 @@ impl WriteOp for StartTask {
         let asked = Asked {
             cluster,
             definition: resolve::active_task_definition(state, ctx.principal.account, request.task_definition())?,
-            size: TaskSize::default(),
             group: request.group().into(),
             started_by: bounded("startedBy", request.started_by(), START_STARTED_BY_MAX)?,
             overrides: request.overrides.clone(),
@@ -197,11 +161,6 @@ impl WriteOp for StartTask {
                 platform_version: "",
                 network: request.network_configuration.as_ref(),
             },
-            strategy: Strategy::default(),
-            constraints: Constraints::default(),
-            pool: Pool::Open,
-            shares: Vec::new(),
-            wait: None,
         };
         let asked = completed(asked, request.propagate_tags())?;
         let mut chosen = Vec::new();
@@ -212,8 +171,8 @@ impl WriteOp for StartTask {
             return Ok(Write::Nothing);
         }
         let ask = PlaceAsk { on: chosen.iter().map(|id| id.0).collect(), ..ask(0, ctx.fargate) };
-        let place = asked.place_request(0, Some(chosen));
         let template = asked.template(ctx, true, ask);
+        let place = PlaceRequest::of_call(state, &template).map_err(ApiError::invalid)?;
         Ok(Write::Place { request: place, template, token: None })
     }
 
@@ -229,7 +188,7 @@ impl WriteOp for StartTask {
     }
 }
 
-/// The parts that follow from the definition: size, group and tags.
+/// Checks what the definition asks for, and completes what follows from it: overrides, group and tags.
 fn completed<'a>(mut asked: Asked<'a>, propagate_tags: &str) -> Result<Asked<'a>, ApiError> {
     if let (Some(overrides), Some(definition)) = (&asked.overrides, &asked.definition.definition) {
         asked.overrides = Some(overrides::completed(overrides, definition)?);
@@ -237,8 +196,8 @@ fn completed<'a>(mut asked: Asked<'a>, propagate_tags: &str) -> Result<Asked<'a>
     if let Some(definition) = &asked.definition.definition {
         validate::launch::check(definition, &asked.launch)?;
     }
-    asked.size = effective_size(asked.definition, asked.overrides.as_ref())?;
-    if asked.launch.launch_type == fargate::FARGATE && !fargate::is_size(asked.size.cpu, asked.size.memory) {
+    let size = effective_size(asked.definition, asked.overrides.as_ref())?;
+    if asked.launch.launch_type == fargate::FARGATE && !fargate::is_size(size.cpu, size.memory) {
         return Err(ApiError::invalid(fargate::NO_SIZE));
     }
     // ECS keeps this namespace for the tasks of services.
