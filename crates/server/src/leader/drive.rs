@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use seawall_controllers::{Now, instances, reclaim, sick};
+use seawall_controllers::{ControllerPlan, Now, instances, reclaim, sick};
 use seawall_env::Instant;
 use seawall_proto::internal::v1::{Command, DisconnectInstances, EndGuardedTasks, Principal, command, principal};
 use tracing::{debug, warn};
@@ -75,34 +75,31 @@ async fn forget(node: &Arc<Node>) {
     let state = node.consensus.state();
     let forget_after_ms = node.config.forget_after.as_millis() as i64;
     let plan = instances::plan(&state.state, now_of(node), forget_after_ms);
-    let mut failed = None;
-    for kind in plan.commands {
-        failed = submit(node, kind).await.or(failed);
-    }
-    node.liveness.status("instances", node.env.wall_ms(), node.env.now() - began, failed);
+    carry_out(node, "instances", began, plan).await;
 }
 
 async fn cordon(node: &Arc<Node>) {
     let began = node.env.now();
     let plan = sick::plan(&node.consensus.state().state, now_of(node));
-    let mut failed = None;
-    for kind in plan.commands {
-        failed = submit(node, kind).await.or(failed);
-    }
     if !plan.text.is_empty() {
         warn!(plan = %plan.text, "sick instances");
     }
-    node.liveness.status("sick", node.env.wall_ms(), node.env.now() - began, failed);
+    carry_out(node, "sick", began, plan).await;
 }
 
 async fn reclaimed(node: &Arc<Node>) {
     let began = node.env.now();
     let plan = reclaim::plan(&node.consensus.state().state, now_of(node));
+    carry_out(node, "reclaim", began, plan).await;
+}
+
+/// Proposes what a controller decided, and notes how that went.
+async fn carry_out(node: &Arc<Node>, controller: &'static str, began: Instant, plan: ControllerPlan) {
     let mut failed = None;
     for kind in plan.commands {
         failed = submit(node, kind).await.or(failed);
     }
-    node.liveness.status("reclaim", node.env.wall_ms(), node.env.now() - began, failed);
+    node.liveness.status(controller, node.env.wall_ms(), node.env.now() - began, failed);
 }
 
 /// What every controller knows of this moment.

@@ -1,5 +1,5 @@
-//! Which services, schedules, jobs and waiting tasks to look at next: those that something changed for, those whose time has come, and now
-//! and then all.
+//! Which services, schedules, jobs and waiting tasks to look at next: those that something changed for, those whose time has
+//! come, and now and then all.
 //!
 //! Daemons come first, then schedules, then services and jobs by their class; within a class who was given places longest ago.
 //! One that was given some waits until they are applied and is then behind the others, so a backlog holds up nobody.
