@@ -27,20 +27,20 @@ pub fn instances_for(state: &State, cluster: ClusterId, needs: &Requirement) -> 
 /// Places one task on each of the instances that has the room.
 pub fn place_on_each(state: &State, overlay: &Overlay, request: &PlaceRequest, on: &[InstanceId]) -> Plan {
     let mut plan = Plan::default();
-    let rows = on.iter().filter_map(|id| state.instances.get(id));
-    let (fitting, failing): (Vec<_>, Vec<_>) = rows
-        .map(|row| Candidate::new(state, overlay, row))
-        .partition(|candidate| passes(&filters::PIPELINE, &request.requirement, candidate));
-    let placement = |c: &Candidate<'_>| Placement {
-        instance: c.id(),
-        note: "one on each instance".into(),
-        provider: String::new(),
-    };
-    plan.placements = fitting.iter().map(placement).collect();
-    let mut left_out = LeftOut::default();
-    for candidate in &failing {
-        let objection = filters::first_failing(&filters::PIPELINE, &request.requirement, candidate);
-        objection.iter().for_each(|(at, _)| left_out.add(*at));
+    let (mut failing, mut left_out) = (Vec::new(), LeftOut::default());
+    for row in on.iter().filter_map(|id| state.instances.get(id)) {
+        let candidate = Candidate::new(state, overlay, row);
+        match filters::first_failing(&filters::PIPELINE, &request.requirement, &candidate) {
+            None => plan.placements.push(Placement {
+                instance: candidate.id(),
+                note: "one on each instance".into(),
+                provider: String::new(),
+            }),
+            Some((at, _)) => {
+                left_out.add(at);
+                failing.push(candidate);
+            }
+        }
     }
     plan.counts = left_out.counts();
     plan.obstacles = left_out.counts();

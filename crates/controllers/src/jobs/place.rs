@@ -29,8 +29,9 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
     for placement in &placed.placements {
         plan.say(format_args!("start one on {}: {}", placement.instance, placement.note));
     }
-    let (left_out, decision) = (placed.obstacles(), request.decision(&placed));
+    let left_out = placed.obstacles();
     if !placed.placements.is_empty() {
+        let decision = Some(request.decision(&placed));
         let template = view.job.template.clone().unwrap_or_default();
         plan.commands.push(command::Kind::PlaceTasks(PlaceTasks {
             cluster_id: view.job.cluster_id,
@@ -44,7 +45,7 @@ pub(crate) fn place(view: &View<'_>, count: usize, plan: &mut ControllerPlan) ->
             tags: template.tags,
             network_configuration: template.network_configuration,
             partial: true,
-            decision: Some(decision),
+            decision,
             ask: Some(ask(now as u32, view.now.fargate)),
             ..PlaceTasks::default()
         }));
