@@ -75,7 +75,7 @@ pub fn short_without(
 
 /// Where the request's tasks would go if a zone were lost.
 pub fn place_without(state: &State, zone: &str, request: &PlaceRequest) -> Plan {
-    Fleet::new(&without(state, zone), &Overlay::default()).place(request)
+    crate::place(&without(state, zone), &Overlay::default(), request)
 }
 
 /// The state as it would be: nothing can go to the zone.

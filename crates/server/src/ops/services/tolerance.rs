@@ -2,7 +2,7 @@
 
 use seawall_model::{ApiError, ClusterId, Id128, ServiceId, TaskDefinitionId, own_tags};
 use seawall_proto::internal::v1::{PlaceTasks, ServiceRow, ServiceStatusCode, place_tasks};
-use seawall_scheduler::{Fargate, Fleet, Overlay, PlaceRequest, instances_for, place_without, short_without};
+use seawall_scheduler::{Fargate, Overlay, PlaceRequest, instances_for, place_without, short_without};
 use seawall_state::{State, is_daemon, own_tag, task_id_message};
 
 /// Holds a service as it is to be against the demand, its own and that of the others.
@@ -81,7 +81,7 @@ fn grown(
             missing.map(|instance| on(instance.0)).collect()
         }
         false => {
-            let plan = Fleet::new(state, &nothing).place(&request);
+            let plan = seawall_scheduler::place(state, &nothing, &request);
             plan.placements.into_iter().map(|placement| on(placement.instance.0)).collect()
         }
     };
