@@ -216,8 +216,14 @@ impl Consensus {
         }
     }
 
-    /// Who leads.
-    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+    /// Who leads. A copy: whoever held the channel's lock while waiting for another one would stop every reader once there
+    /// is another leader to write.
+    pub fn leadership(&self) -> Leadership {
+        *self.inner.leadership.borrow()
+    }
+
+    /// Tells when another leads.
+    pub fn watch_leadership(&self) -> watch::Receiver<Leadership> {
         self.inner.leadership.clone()
     }
 
@@ -274,7 +280,7 @@ impl Consensus {
     /// Not the leader, not a voter, or it did not take over in time.
     pub async fn transfer_leader(&self, to: MemberId) -> Result<(), ChangeError> {
         let membership = self.membership();
-        self.inner.env.scope(changes::transfer_leader(&self.inner, self.leadership(), to, membership)).await
+        self.inner.env.scope(changes::transfer_leader(&self.inner, self.watch_leadership(), to, membership)).await
     }
 
     /// Who replicates, by the last membership entry in this member's log.

@@ -32,7 +32,7 @@ fn proposals_on_their_way_together_keep_their_order() {
     let cluster = Cluster::formed(2, 3);
     let leader = cluster.leader();
     let consensus = cluster.get(leader);
-    let term = consensus.leadership().borrow().term;
+    let term = consensus.leadership().term;
     let indexes = cluster.run(leader, async move {
         let proposals = (0..200).map(|n| consensus.propose(vec![create(&format!("c{n}"))], Some(term)));
         let done = futures::future::join_all(proposals).await;
@@ -48,7 +48,7 @@ fn only_the_leader_of_that_term_proposes() {
     let known = Some(MemberId(leader));
     assert_eq!(cluster.propose(follower, vec![create("a")]), Err(ProposeError::NotLeader { leader: known }));
     let consensus = cluster.get(leader);
-    let term = consensus.leadership().borrow().term;
+    let term = consensus.leadership().term;
     let early = cluster.run(leader, async move { consensus.propose(vec![create("a")], Some(term - 1)).await });
     assert!(matches!(early, Err(ProposeError::NotLeader { .. })), "{early:?}");
     let huge = vec![create(&"x".repeat(2 << 20))];
@@ -73,7 +73,7 @@ fn a_killed_leader_is_replaced_and_comes_back_with_its_log() {
         cluster.restart(first).unwrap();
         cluster.wait_equal();
         assert!(cluster.names(first).contains("during"), "seed {seed}");
-        assert!(cluster.get(first).leadership().borrow().term > 1, "seed {seed}");
+        assert!(cluster.get(first).leadership().term > 1, "seed {seed}");
     }
 }
 

@@ -35,7 +35,7 @@ async fn open(env: &Env, folder: &Path) -> Consensus {
 }
 
 async fn lead(env: &Env, consensus: &Consensus) {
-    let mut leadership = consensus.leadership();
+    let mut leadership = consensus.watch_leadership();
     env.timeout(LIMIT, leadership.wait_for(|now| now.is_leader)).await.unwrap().unwrap();
 }
 

@@ -143,7 +143,7 @@ impl Node {
         deadline: Instant,
     ) -> Result<Bytes, ApiError> {
         loop {
-            let leadership = *self.consensus.leadership().borrow();
+            let leadership = self.consensus.leadership();
             if leadership.is_leader {
                 return commands::run(self, operation, body).await;
             }
@@ -168,7 +168,7 @@ impl Node {
     }
 
     async fn write_once(&self, request: &ForwardRequest, deadline: Instant) -> Result<Bytes, WriteError> {
-        let leadership = *self.consensus.leadership().borrow();
+        let leadership = self.consensus.leadership();
         if leadership.is_leader {
             return self.proposer.operation(request.clone(), deadline).await;
         }
@@ -223,7 +223,7 @@ impl Node {
     }
 
     async fn submit_once(&self, command: &Command, deadline: Instant) -> Result<(u64, Reply), WriteError> {
-        let leadership = *self.consensus.leadership().borrow();
+        let leadership = self.consensus.leadership();
         if leadership.is_leader {
             return self.proposer.command(command.clone(), deadline).await;
         }
@@ -245,7 +245,7 @@ impl Node {
     /// A question to the leader, given up once another member is known to lead: the one that was asked may be silent for as
     /// long as its deadline, while the new one would answer at once.
     async fn unless_another_leads<T>(&self, question: impl Future<Output = T>) -> Option<T> {
-        let mut leadership = self.consensus.leadership();
+        let mut leadership = self.consensus.watch_leadership();
         let asked = leadership.borrow_and_update().leader;
         let other = leadership.wait_for(|now| now.leader.is_some() && now.leader != asked);
         tokio::select! {
@@ -261,7 +261,7 @@ impl Node {
         if now >= deadline {
             return false;
         }
-        let mut leadership = self.consensus.leadership();
+        let mut leadership = self.consensus.watch_leadership();
         leadership.borrow_and_update();
         let pause = self.env.jitter(RETRY).min(deadline - now);
         let changed = async {
@@ -320,7 +320,7 @@ impl Node {
 
     /// This member as it describes itself to whoever probes it.
     pub(crate) fn own_member(&self) -> Member {
-        let leadership = *self.consensus.leadership().borrow();
+        let leadership = self.consensus.leadership();
         let is_voter = self.consensus.membership().voters.contains_key(&self.identity.id());
         let role = match (leadership.is_leader, is_voter) {
             (true, _) => MemberRole::Leader,

@@ -347,7 +347,7 @@ async fn is_ready(node: Arc<Node>) -> (StatusCode, String) {
 
 /// 200 on the leader, 503 elsewhere, with its name.
 async fn leads(node: Arc<Node>) -> (StatusCode, String) {
-    let leadership = *node.consensus.leadership().borrow();
+    let leadership = node.consensus.leadership();
     let state = node.consensus.state();
     let name = leadership.leader.and_then(|id| state.state.members.get(&id.0).map(|row| row.name.clone()));
     let code = if leadership.is_leader { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -36,7 +36,7 @@ pub(crate) fn status(node: &Arc<Node>, state: &State, members: &[Member]) -> Get
         account: state.meta.account.clone(),
         epoch: node.identity.epoch,
         applied_index: node.consensus.state().index,
-        leader: leader_name(state, *node.consensus.leadership().borrow()),
+        leader: leader_name(state, node.consensus.leadership()),
         answered_by: node.identity.name.clone(),
         version: node.config.version.clone(),
         zones: zones(state, members),
@@ -140,7 +140,7 @@ fn leader_name(state: &State, leadership: Leadership) -> String {
 pub(crate) async fn members(node: &Arc<Node>) -> DescribeMembersResponse {
     let applied = node.consensus.state();
     let membership = node.consensus.membership();
-    let leadership = *node.consensus.leadership().borrow();
+    let leadership = node.consensus.leadership();
     let ids = membership.voters.keys().map(|id| (*id, true)).chain(membership.learners.keys().map(|id| (*id, false)));
     let described = ids.map(|(id, voter)| describe(node, &applied.state, id, voter));
     let mut members: Vec<Member> = futures::future::join_all(described).await;

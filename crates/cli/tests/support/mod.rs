@@ -22,6 +22,8 @@ use tempfile::TempDir;
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Lines of each process's log that a failed test shows.
+const LOG_LINES_SHOWN: usize = 25;
 /// Below the ports that the kernel gives to outgoing connections.
 const PORTS: std::ops::Range<u32> = 20_000..30_000;
 /// The letters of dev's zones.
@@ -91,7 +93,8 @@ pub fn program() -> Command {
     command
 }
 
-/// Runs a command to its end; kills it and panics when it takes too long.
+/// Runs a command to its end; kills it and panics with what it wrote when it takes too long.
+#[track_caller]
 pub fn run(mut command: Command) -> Ended {
     let shown = format!("{command:?}");
     let mut child = Guard(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
@@ -103,8 +106,14 @@ pub fn run(mut command: Command) -> Ended {
     };
     let stdout = reader(Box::new(child.0.stdout.take().unwrap()));
     let stderr = reader(Box::new(child.0.stderr.take().unwrap()));
-    let status = wait_for(&mut child.0).unwrap_or_else(|| panic!("{shown} did not end within {WAIT_MAX:?}"));
-    Ended { code: status.code().unwrap_or(-1), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    let status = wait_for(&mut child.0);
+    if status.is_none() {
+        child.0.kill().unwrap();
+    }
+    let code = status.and_then(|status| status.code()).unwrap_or(-1);
+    let ended = Ended { code, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+    assert!(status.is_some(), "{shown} did not end within {WAIT_MAX:?}: {ended:?}");
+    ended
 }
 
 fn wait_for(child: &mut Child) -> Option<std::process::ExitStatus> {
@@ -202,6 +211,18 @@ impl Dev {
         self.folder.path().with_extension("out")
     }
 
+    /// What dev and the end of each process's log say, for whoever has to find out why a test failed.
+    fn last_words(&self) -> String {
+        let mut words = format!("dev said:\n{}", self.said());
+        for log in fs::read_dir(self.folder().join("logs")).into_iter().flatten().flatten() {
+            let text = fs::read_to_string(log.path()).unwrap_or_else(|error| error.to_string());
+            let lines: Vec<&str> = text.lines().collect();
+            let shown = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
+            words.push_str(&format!("\n{} ends with:\n{shown}\n", log.path().display()));
+        }
+        words
+    }
+
     /// Starts it with these flags beside its folder, and waits until it is ready.
     #[track_caller]
     pub fn start(&mut self, flags: &[&str]) {
@@ -294,6 +315,9 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.last_words());
+        }
         if let Some(mut child) = self.child.take() {
             signal(child.id(), "TERM");
             if wait_for(&mut child).is_none() {

@@ -109,9 +109,9 @@ impl Cluster {
 
     /// The one that leads, by its own word.
     pub fn leader(&self) -> u64 {
-        let leads = |id: &u64| self.get(*id).leadership().borrow().is_leader;
+        let leads = |id: &u64| self.get(*id).leadership().is_leader;
         let mut leaders: Vec<u64> = self.alive().into_iter().filter(leads).collect();
-        leaders.sort_by_key(|id| self.get(*id).leadership().borrow().term);
+        leaders.sort_by_key(|id| self.get(*id).leadership().term);
         leaders.pop().expect("somebody leads")
     }
 
@@ -121,9 +121,7 @@ impl Cluster {
     }
 
     pub fn wait_leader(&self) {
-        self.wait("a leader", |cluster| {
-            cluster.alive().iter().any(|id| cluster.get(*id).leadership().borrow().is_leader)
-        });
+        self.wait("a leader", |cluster| cluster.alive().iter().any(|id| cluster.get(*id).leadership().is_leader));
     }
 
     pub fn wait(&self, what: &str, condition: impl Fn(&Cluster) -> bool) {

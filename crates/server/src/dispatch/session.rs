@@ -272,7 +272,7 @@ impl Session {
 
     async fn beat(&self) -> Result<(), ()> {
         let state = self.node.consensus.state();
-        let leader = self.node.consensus.leadership().borrow().leader;
+        let leader = self.node.consensus.leadership().leader;
         let name = leader.and_then(|id| state.state.members.get(&id.0).map(|row| row.name.clone())).unwrap_or_default();
         let client_addresses = state.state.members.iter().map(|(_, row)| row.client_address.clone()).collect();
         self.out.send(member_message::Kind::Beat(MemberBeat { leader: name, client_addresses })).await

@@ -41,7 +41,7 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(crate) async fn keep(node: Arc<Node>) {
     let (mut held, mut said) = (TableHash::default(), String::new());
     loop {
-        if node.consensus.leadership().borrow().is_leader {
+        if node.consensus.leadership().is_leader {
             lead(&node).await;
         }
         let applied = node.consensus.state();

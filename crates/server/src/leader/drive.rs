@@ -21,7 +21,7 @@ pub(crate) async fn drive(node: Arc<Node>) {
     loop {
         let now = node.env.now();
         node.zone_proofs.forget(now);
-        if node.consensus.leadership().borrow().is_leader {
+        if node.consensus.leadership().is_leader {
             leases(&node).await;
             guards(&node).await;
             if now >= forget_at {

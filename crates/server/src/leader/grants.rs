@@ -75,11 +75,11 @@ pub(crate) async fn answer(node: &Arc<Node>, request: RelayRequest) -> RelayResp
     if asked.is_empty() || answer.not_leader {
         return answer;
     }
-    let term = node.consensus.leadership().borrow().term;
+    let term = node.consensus.leadership().term;
     if node.read_barrier(node.env.now() + CONFIRM).await.is_err() {
         return answer;
     }
-    let leadership = *node.consensus.leadership().borrow();
+    let leadership = node.consensus.leadership();
     if !leadership.is_leader || leadership.term != term {
         return answer;
     }

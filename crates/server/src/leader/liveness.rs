@@ -129,7 +129,7 @@ impl Liveness {
 
     /// Instances whose guards have ended their tasks by now; none before this leader's term has begun here.
     pub(super) fn guards_over(&self, node: &Node, state: &State) -> Vec<disconnect_instances::Item> {
-        let leadership = *node.consensus.leadership().borrow();
+        let leadership = node.consensus.leadership();
         let mut inner = lock(&self.inner);
         if !leadership.is_leader || inner.term != leadership.term {
             return Vec::new();
@@ -139,7 +139,7 @@ impl Liveness {
 
     /// Takes one member's relay.
     pub(crate) fn relay(&self, node: &Node, request: RelayRequest) -> RelayResponse {
-        let leadership = *node.consensus.leadership().borrow();
+        let leadership = node.consensus.leadership();
         if !leadership.is_leader {
             let leader_id = leadership.leader.unwrap_or_default().0;
             return RelayResponse { not_leader: true, leader_id, ..Default::default() };
@@ -326,7 +326,7 @@ impl Inner {
         let own = |id: &MemberId| (*id == node.identity.id()).then(|| node.env.wall_ms() - monotonic_ms(now));
         let base = |id: &MemberId| heard(id).map(|member| member.base_ms).or_else(|| own(id));
         let bases: Vec<i64> = voters.keys().filter_map(base).collect();
-        if node.consensus.leadership().borrow().is_leader && bases.len() > voters.len() / 2 {
+        if node.consensus.leadership().is_leader && bases.len() > voters.len() / 2 {
             return Some(monotonic_ms(now) + median(bases));
         }
         self.told.map(|(at, told_ms)| told_ms + (now - at).as_millis() as i64)

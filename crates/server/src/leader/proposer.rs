@@ -195,7 +195,7 @@ struct Loop {
 /// Serves the queue for as long as the member lives; while another leads, everything in it is told so.
 pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
     let (finished, mut done) = mpsc::channel(IN_FLIGHT_MAX);
-    let mut leadership = node.consensus.leadership();
+    let mut leadership = node.consensus.watch_leadership();
     let mut applied = node.consensus.applied();
     let wake = Wake::new(&node.env, node.hints);
     let moves = Moves::new(node.config.moves_per_minute, node.env.now());
@@ -249,7 +249,7 @@ pub(crate) async fn run(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>) {
 impl Loop {
     /// Follows leadership: plans of another term are worth nothing.
     fn lead(&mut self) {
-        let leadership = *self.node.consensus.leadership().borrow();
+        let leadership = self.node.consensus.leadership();
         if leadership.leader.is_some() && leadership.term != self.term_led {
             self.term_led = leadership.term;
             self.node.metrics.elected();

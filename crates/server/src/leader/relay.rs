@@ -23,7 +23,7 @@ const RELAY_CALL: Duration = Duration::from_millis(750);
 /// Tells the leader, once a tick and as soon as there is another one, which agents and that this member live.
 pub(crate) async fn relay_loop(node: Arc<Node>) {
     let mut since = Instant::default();
-    let mut leadership = node.consensus.leadership();
+    let mut leadership = node.consensus.watch_leadership();
     let mut was_off = false;
     loop {
         let now = node.env.now();
@@ -65,7 +65,7 @@ fn relay(node: &Node, since: Instant) -> RelayRequest {
     let hashes = node.consensus.hash_points().into_iter();
     RelayRequest {
         member_id: node.identity.member_id,
-        term: node.consensus.leadership().borrow().term,
+        term: node.consensus.leadership().term,
         beats: beats.collect(),
         applied_index: node.consensus.state().index,
         wall_ms: node.env.wall_ms(),
@@ -78,7 +78,7 @@ fn relay(node: &Node, since: Instant) -> RelayRequest {
 }
 
 async fn tell(node: &Arc<Node>, request: RelayRequest) -> Option<RelayResponse> {
-    let leadership = *node.consensus.leadership().borrow();
+    let leadership = node.consensus.leadership();
     if leadership.is_leader {
         return Some(grants::answer(node, request).await);
     }
@@ -106,7 +106,7 @@ async fn heal(node: &Node, agrees: MemberId) {
     if stop_serving(node) {
         error!(%agrees, "this member's state differs from a majority's at the same index; it serves nobody until it has theirs");
     }
-    if node.consensus.leadership().borrow().is_leader {
+    if node.consensus.leadership().is_leader {
         // A leader's state is what others are compared with: it must not lead while it is wrong.
         match node.consensus.transfer_leader(agrees).await {
             Ok(()) => info!(%agrees, "handed leadership over"),

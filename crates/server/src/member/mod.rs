@@ -377,7 +377,7 @@ async fn announce(node: Arc<Node>) {
 
 /// A leader names its successor before it goes, so that nobody waits for an election.
 async fn hand_over(node: &Arc<Node>) {
-    if node.consensus.leadership().borrow().is_leader
+    if node.consensus.leadership().is_leader
         && let Some(to) = membership::best_successor(node)
     {
         info!(%to, "handing leadership over");

@@ -106,7 +106,7 @@ fn decode<M: Message + Default>(body: Bytes) -> Result<M, NetError> {
 }
 
 fn probe(node: &Node, request: &ProbeRequest) -> ProbeResponse {
-    let leadership = *node.consensus.leadership().borrow();
+    let leadership = node.consensus.leadership();
     let leader = leadership.leader.unwrap_or_default();
     ProbeResponse {
         me: Some(node.identity_message()),
@@ -132,7 +132,7 @@ fn was_removed(node: &Node, from: &PeerIdentity) -> bool {
 }
 
 async fn join(node: &Arc<Node>, request: JoinRequest) -> JoinResponse {
-    let leadership = *node.consensus.leadership().borrow();
+    let leadership = node.consensus.leadership();
     if !leadership.is_leader {
         let leader_address = leadership.leader.and_then(|id| node.peer_address(id)).unwrap_or_default();
         return JoinResponse { leader_address, ..Default::default() };
@@ -151,7 +151,7 @@ async fn join(node: &Arc<Node>, request: JoinRequest) -> JoinResponse {
 
 async fn forward(node: &Arc<Node>, request: ForwardRequest) -> Result<ForwardResponse, NetError> {
     let deadline = node.env.now() + Duration::from_millis(request.timeout_ms.into());
-    let result = if !node.consensus.leadership().borrow().is_leader {
+    let result = if !node.consensus.leadership().is_leader {
         Err(WriteError::NotLeader)
     } else if commands::OPERATIONS.contains(&request.operation.as_str()) {
         commands::run(node, &request.operation, request.body).await.map_err(WriteError::Refused)
@@ -180,7 +180,7 @@ async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<SubmitRespon
 }
 
 fn leader_id(node: &Node) -> u64 {
-    node.consensus.leadership().borrow().leader.unwrap_or_default().0
+    node.consensus.leadership().leader.unwrap_or_default().0
 }
 
 /// Anything but an answer tells the asker that the write may have happened.

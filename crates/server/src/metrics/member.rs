@@ -49,7 +49,7 @@ fn identity(registry: &mut Registry, node: &Node) {
 }
 
 fn replication(registry: &mut Registry, node: &Node) {
-    let leadership = *node.consensus.leadership().borrow();
+    let leadership = node.consensus.leadership();
     let log = node.consensus.log_indexes();
     registry.register("is_leader", "1 on the member that leads", flag(leadership.is_leader));
     registry.register("raft_term", "The term that this member is in", ConstGauge::new(leadership.term));

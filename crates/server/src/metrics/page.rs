@@ -31,7 +31,7 @@ pub(super) fn text(node: &Node, process: Process) -> Result<String, fmt::Error> 
     node.metrics.register(&mut registry);
     member::register(&mut registry, node);
     process.register(&mut registry);
-    if node.consensus.leadership().borrow().is_leader {
+    if node.consensus.leadership().is_leader {
         cluster::register(&mut registry, node);
     }
     let mut text = String::new();

@@ -66,7 +66,7 @@ impl MemberNode {
 
     /// Who leads, as this one sees it.
     pub fn leadership(&self) -> Leadership {
-        self.member().map(|member| *member.consensus().leadership().borrow()).unwrap_or_default()
+        self.member().map(|member| member.consensus().leadership()).unwrap_or_default()
     }
 
     /// Why its last process ended by itself.

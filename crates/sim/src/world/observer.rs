@@ -38,7 +38,7 @@ impl Observer {
 
     pub(super) fn follow(&self, name: &str, member: &Member) {
         // The state that the member began with is seen too.
-        let (applied, leadership) = (member.consensus().applied(), member.consensus().leadership());
+        let (applied, leadership) = (member.consensus().applied(), member.consensus().watch_leadership());
         let follower = Follower { name: name.to_owned(), seen: self.seen.clone() };
         self.env.spawn(FOLLOW, follower.run(applied, leadership));
     }

@@ -4,10 +4,12 @@ mod check;
 mod dev;
 mod fence;
 
+use std::io::{self, Write as _};
+
 use seawall_proto::v1::{GetStatusRequest, GetStatusResponse, ZoneStatus};
 
 use crate::{
-    args::ZoneCommand,
+    args::{ZoneArgs, ZoneCommand},
     client::{Again, Connection},
     context::Context,
     dev::{cluster::Action, layout::zone_called},
@@ -31,19 +33,21 @@ pub async fn run(ctx: &Context, command: ZoneCommand) -> Result<(), Failure> {
     }
 }
 
-/// Opens a zone that is fenced, and brings back one of dev that was lost.
-async fn bring_back(ctx: &Context, args: &crate::args::ZoneArgs) -> Result<(), Failure> {
-    let opened = match fence::open(ctx, &args.zone).await {
-        Ok(opened) => opened,
-        // Where dev has lost too many zones nobody answers, and where keys exist not without one: it is brought back all the same.
-        Err(_) if !ctx.global.dry_run && dev::bring_back(ctx, args).await? => return Ok(()),
-        Err(error) => return Err(error),
-    };
+/// Brings back a zone of dev that was lost, and opens one that is fenced. In this order: where too many are lost nobody leads,
+/// and nobody could say whether it is fenced.
+async fn bring_back(ctx: &Context, args: &ZoneArgs) -> Result<(), Failure> {
     let back = !ctx.global.dry_run && dev::bring_back(ctx, args).await?;
-    if opened || back {
-        return Ok(());
+    match fence::open(ctx, &args.zone).await {
+        Ok(opened) if opened || back => Ok(()),
+        Ok(_) => Err(Failure::refused(format!("zone {} is open, and nothing of it was taken away", args.zone))),
+        // Where keys exist dev is reached without one, the cluster is not.
+        Err(failure) if back => {
+            // Nobody is left to tell when standard error is closed.
+            drop(writeln!(io::stderr(), "whether it was fenced could not be asked: {failure}"));
+            Ok(())
+        }
+        Err(failure) => Err(failure),
     }
-    Err(Failure::refused(format!("zone {} is open, and nothing of it was taken away", args.zone)))
 }
 
 async fn status(ctx: &Context) -> Result<GetStatusResponse, Failure> {
