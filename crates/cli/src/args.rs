@@ -183,6 +183,14 @@ pub enum Command {
     /// Schedules: jobs that begin by the clock
     #[command(subcommand)]
     Schedule(ScheduleCommand),
+    /// Tags of a service, task or instance; set them (KEY=VALUE), remove them (KEY-)
+    Tag {
+        /// Service, task or instance; anything else by its ARN
+        resource: String,
+        /// KEY=VALUE or KEY-; without any, the tags are listed
+        #[arg(value_name = "KEY=VALUE|KEY-")]
+        changes: Vec<String>,
+    },
     /// Output of a task, or of all tasks of a service; of stopped tasks too
     Logs(LogsArgs),
     /// What happened to services, tasks and instances
@@ -213,7 +221,7 @@ pub enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Lose and bring back a zone of `seawall dev`
+    /// Zones: what the loss of one would mean, taking one out of use; and losing one of `seawall dev`
     #[command(subcommand)]
     Zone(ZoneCommand),
     /// Completions for a shell

@@ -90,6 +90,7 @@ const WRITES: &[&[&str]] = &[
     &["service", "set", "web", "desiredCount=3"],
     &["service", "rm", "web", "--force"],
     &["scale", "web=3"],
+    &["tag", "web", "team=shop", "owner-"],
     &["zone", "fence", "a"],
     &["zone", "evacuate", "a"],
     &["zone", "return", "a"],

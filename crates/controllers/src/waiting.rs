@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use seawall_model::ClusterId;
-use seawall_proto::internal::v1::{PlaceWaiting, TaskRow, command, place_waiting::Item};
+use seawall_proto::internal::v1::{FargateServedBy, PlaceWaiting, TaskRow, command, place_waiting::Item};
 use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Placement};
 use seawall_state::task_id;
 
@@ -33,7 +33,8 @@ pub fn plan(fleet: &Fleet, cluster: ClusterId, now: Now) -> ControllerPlan {
         plan.say(format_args!("waiting task {id} goes to {}: {}", item.instance_id, item.note));
     }
     if !items.is_empty() {
-        plan.commands.push(command::Kind::PlaceWaiting(PlaceWaiting { cluster_id: cluster.0, items }));
+        let fargate = FargateServedBy::from(now.fargate).into();
+        plan.commands.push(command::Kind::PlaceWaiting(PlaceWaiting { cluster_id: cluster.0, items, fargate }));
     }
     plan
 }
@@ -63,8 +64,7 @@ fn items<'a>(given: &Fleet, waiting: impl IntoIterator<Item = &'a TaskRow>, now:
         }
         match room.find(task, now) {
             None => without_room.push(task),
-            Some(Placement { instance, note, .. }) => {
-                let item = Item { task: task.id, instance_id: instance.0, note };
+            Some(item) => {
                 room.take(&item);
                 items.push(item);
             }
@@ -93,9 +93,12 @@ impl Room<'_> {
         self.own.as_ref().map_or(self.given, |(fleet, _)| fleet)
     }
 
-    fn find(&self, task: &TaskRow, now: Now) -> Option<Placement> {
+    fn find(&self, task: &TaskRow, now: Now) -> Option<Item> {
         let request = PlaceRequest::of_waiting(self.given.state(), task, now.fargate).ok()?;
-        self.fleet().find(&request)
+        let plan = self.fleet().find(&request)?;
+        let decision = Some(request.decision(&plan));
+        let Placement { instance, note, .. } = plan.placements.into_iter().next()?;
+        Some(Item { task: task.id, instance_id: instance.0, note, decision })
     }
 
     fn take(&mut self, item: &Item) {

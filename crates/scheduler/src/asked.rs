@@ -1,8 +1,8 @@
 //! What a plan was asked for, from what its command holds: RunTask's call, or the service or job that asked.
 
 use seawall_model::{ClusterId, InstanceId, JobId, ServiceId, TaskDefinitionId};
-use seawall_proto::internal::v1::{FargateServedBy, JobRow, PlaceAsk, PlaceTasks};
-use seawall_state::{State, effective_size, is_daemon, job_group, priority_of};
+use seawall_proto::internal::v1::{FargateServedBy, JobRow, PlaceAsk, PlaceTasks, PlaceWaiting};
+use seawall_state::{State, effective_size, is_daemon, job_group, priority_of, task_id};
 
 use crate::{
     Constraints, Fargate, Fleet, Overlay, PlaceRequest, Plan, Pool, Requirement, Share, Strategy, place_on_each,
@@ -33,8 +33,27 @@ pub fn plan_again(state: &State, overlay: &Overlay, place: &PlaceTasks) -> Resul
     Ok((request, plan))
 }
 
+/// The same of a task that had waited, beside what was placed before it by the command.
+///
+/// # Errors
+/// As [`plan_again`].
+pub fn find_again(
+    state: &State,
+    overlay: &Overlay,
+    place: &PlaceWaiting,
+    at: usize,
+) -> Result<(PlaceRequest, Plan), String> {
+    let mut overlay = overlay.clone();
+    place.items.iter().take(at).for_each(|item| overlay.add_waiting(state, item));
+    let id = place.items.get(at).and_then(|item| item.task.as_ref()).map(task_id).unwrap_or_default();
+    let task = state.tasks.get(&id).ok_or("the task is not there")?;
+    let request = PlaceRequest::of_waiting(state, task, place.fargate().into())?;
+    let plan = Fleet::new(state, &overlay).find(&request).unwrap_or_default();
+    Ok((request, plan))
+}
+
 fn asked(place: &PlaceTasks) -> Result<&PlaceAsk, &'static str> {
-    place.ask.as_ref().ok_or("what was asked for is not in its command")
+    place.ask.as_ref().ok_or("its command does not say what was asked for: an earlier version proposed it")
 }
 
 impl PlaceRequest {

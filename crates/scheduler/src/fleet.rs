@@ -180,13 +180,13 @@ impl Fleet {
         Some(search.planned(vec![placement], best))
     }
 
-    /// A place for one task of the request, if there is one now: as [`Fleet::place`], without saying why not.
-    pub fn find(&self, request: &PlaceRequest) -> Option<Placement> {
-        let placements = match order_of(&request.strategy) {
-            Some(order) => Search::new(self, request, order, None)?.place()?.placements,
-            None => crate::place(&self.state, &self.overlay, request).placements,
+    /// The plan for one task of the request, if it has a place now: as [`Fleet::place`], without saying why not.
+    pub fn find(&self, request: &PlaceRequest) -> Option<Plan> {
+        let plan = match order_of(&request.strategy) {
+            Some(order) => Search::new(self, request, order, None)?.place()?,
+            None => crate::place(&self.state, &self.overlay, request),
         };
-        placements.into_iter().next()
+        (!plan.placements.is_empty()).then_some(plan)
     }
 
     /// Takes an instance out; as what it stood here.

@@ -41,7 +41,7 @@ mod values;
 mod zone_loss;
 mod zone_proof;
 
-pub use asked::{ask, plan_again};
+pub use asked::{ask, find_again, plan_again};
 pub use candidate::Candidate;
 pub use constraints::{CONSTRAINTS_MAX, Constraints};
 pub use daemon::{Reserved, instances_for, place_on_each};

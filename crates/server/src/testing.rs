@@ -26,7 +26,7 @@ use crate::{
     api::Node,
     ecs::decode,
     history,
-    ops::{self, Ctx, IdSource, Outcome, Prepared, ReadCtx, ReadOp, Recall, Write},
+    ops::{self, Ctx, IdSource, Outcome, Prepared, ReadCtx, ReadOp, Recall, Write, tolerance},
     render,
     simulated::{self, Faults, Links},
 };
@@ -213,7 +213,10 @@ impl TestCluster {
                 Vec::new()
             }
             Write::Place { request, template, token } => {
-                place(&state, &request, *template, &mut outcome).map(|kind| (kind, token)).into_iter().collect()
+                place(&state, &request, *template, self.fargate, &mut outcome)?
+                    .map(|kind| (kind, token))
+                    .into_iter()
+                    .collect()
             }
         };
         for (kind, client_token) in kinds {
@@ -420,18 +423,20 @@ fn place(
     state: &State,
     request: &PlaceRequest,
     mut template: PlaceTasks,
+    fargate: Fargate,
     outcome: &mut Outcome,
-) -> Option<command::Kind> {
+) -> Result<Option<command::Kind>, ApiError> {
     let plan = seawall_scheduler::place(state, &Overlay::default(), request);
     let failures = render::placement_failures(state, &plan);
     template.decision = Some(request.decision(&plan));
     template.placements = plan.into_placements();
     if template.placements.is_empty() {
         outcome.failures = failures;
-        return None;
+        return Ok(None);
     }
     template.failures = failures;
-    Some(command::Kind::PlaceTasks(template))
+    tolerance::check_placed(state, &Overlay::default(), &template, fargate)?;
+    Ok(Some(command::Kind::PlaceTasks(template)))
 }
 
 /// Lists and objects without members say nothing in a test.

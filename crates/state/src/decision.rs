@@ -1,14 +1,26 @@
-//! How the planner decided: one row for all tasks of a placement, whose ids follow each other.
+//! How the planner decided: one row for all tasks of a placement, whose ids follow each other, and one for each task that waited
+//! first.
 
 use std::sync::Arc;
 
+use prost::Message;
 use seawall_model::{Id128, TaskId};
-use seawall_proto::internal::v1::DecisionRow;
+use seawall_proto::internal::v1::{Decision, DecisionRow};
 
 use crate::{PLACEMENTS_MAX, State, task_id};
 
 /// The longest record that is kept.
 pub const DECISION_BYTES_MAX: usize = 200;
+
+/// The first task whose decision the row is: rows are kept by it.
+pub(crate) fn first_of(row: &DecisionRow) -> TaskId {
+    row.base.as_ref().map(task_id).unwrap_or_default().offset(row.skipped)
+}
+
+/// The record as it is kept. One that is too long is not: it is for people, and the leader cuts its own.
+pub(crate) fn kept(decision: Option<&Decision>) -> Option<Vec<u8>> {
+    decision.map(Message::encode_to_vec).filter(|bytes| bytes.len() <= DECISION_BYTES_MAX)
+}
 
 impl State {
     /// The decision that placed a task, where one was recorded.
@@ -16,29 +28,47 @@ impl State {
         self.decisions_over(task).next()
     }
 
-    /// Decisions whose ids hold this one: one, unless ids were drawn as no proposer draws them.
+    /// Decisions whose ids hold this one, the task's own first: one, unless it waited while others of its call were placed.
     fn decisions_over(&self, task: TaskId) -> impl Iterator<Item = &Arc<DecisionRow>> {
         let first = Id128(task.0.saturating_sub((PLACEMENTS_MAX - 1).into()));
         let before = self.decisions.range(first..=task).rev();
-        before.filter(move |(base, row)| task.0 - base.0 < u128::from(row.tasks)).map(|(_, row)| row)
+        let holds = move |first: &TaskId, row: &DecisionRow| task.0 - first.0 < u128::from(row.tasks - row.skipped);
+        before.filter(move |(first, row)| holds(first, row)).map(|(_, row)| row)
     }
 
     /// Whether the state still has a task that was placed by the decision.
     pub(crate) fn has_tasks_of(&self, row: &DecisionRow) -> bool {
-        let base = row.base.as_ref().map(task_id).unwrap_or_default();
-        self.tasks.range(base..base.offset(row.tasks)).next().is_some()
+        let first = first_of(row);
+        self.tasks.range(first..first.offset(row.tasks - row.skipped)).next().is_some()
     }
 
+    /// Keeps a row. One that begins with the same task gives way, and begins after it.
     pub(crate) fn put_decision(&mut self, row: DecisionRow) {
-        let base = row.base.as_ref().map(task_id).unwrap_or_default();
-        self.decisions.put(base, Arc::new(row));
+        let first = first_of(&row);
+        let displaced = self.decisions.get(&first).cloned();
+        self.decisions.put(first, Arc::new(row));
+        if let Some(old) = displaced
+            && old.skipped + 1 < old.tasks
+        {
+            self.put_decision_after(DecisionRow { skipped: old.skipped + 1, ..DecisionRow::clone(&old) });
+        }
+    }
+
+    /// Keeps a row from the first of its tasks on that has no decision of its own, if there are some still.
+    fn put_decision_after(&mut self, mut row: DecisionRow) {
+        while row.skipped < row.tasks && self.decisions.get(&first_of(&row)).is_some() {
+            row.skipped += 1;
+        }
+        if self.has_tasks_of(&row) {
+            self.decisions.put(first_of(&row), Arc::new(row));
+        }
     }
 
     /// Takes the decision out that placed the task, if that was its last one.
     pub(crate) fn remove_decision_without_tasks(&mut self, task: TaskId) {
         let empty = self.decisions_over(task).filter(|row| !self.has_tasks_of(row)).cloned();
         for row in empty.collect::<Vec<_>>() {
-            self.decisions.remove(&row.base.as_ref().map(task_id).unwrap_or_default());
+            self.decisions.remove(&first_of(&row));
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     ClientTokenKey, InvocationKey, State, Waiter, is_daemon, is_over, priority_of, priority_said,
     size::{fixed_ports, size_of},
     tally::{ClusterCounts, Counts, SpreadInstance, SpreadKey, Tally, Usage},
-    task_id_of,
+    task_id_of, tolerates_zone_loss,
 };
 
 /// Ways into the tables. Every method of `State` that finds something uses one of these, never a scan.
@@ -38,6 +38,8 @@ pub struct Indexes {
     pub(crate) service_names: OrdMap<(ClusterId, String), ServiceId>,
     /// ACTIVE services with a task on each instance.
     pub(crate) daemons: OrdSet<(ClusterId, ServiceId)>,
+    /// ACTIVE services that no zone's loss may leave short.
+    pub(crate) tolerant: OrdSet<(ClusterId, ServiceId)>,
     /// (cluster, changed, service): the first deleted leaves first.
     pub(crate) services_inactive: OrdSet<(ClusterId, u64, ServiceId)>,
     pub(crate) tasks_by_cluster: OrdSet<(ClusterId, TaskId)>,
@@ -370,6 +372,9 @@ impl Indexes {
         if is_daemon(row) && row.status() == ServiceStatusCode::Active {
             self.daemons.insert((cluster, id));
         }
+        if tolerates_zone_loss(row) && row.status() == ServiceStatusCode::Active {
+            self.tolerant.insert((cluster, id));
+        }
         self.waiters.extend(waiting_service(row));
         if row.status() == ServiceStatusCode::Active {
             count(&mut self.classes, (cluster, priority_of(&row.tags)), true);
@@ -384,6 +389,7 @@ impl Indexes {
         *counter = counter.wrapping_sub(1);
         self.services_inactive.remove(&(ClusterId(row.cluster_id), row.changed, ServiceId(row.id)));
         self.daemons.remove(&(ClusterId(row.cluster_id), ServiceId(row.id)));
+        self.tolerant.remove(&(ClusterId(row.cluster_id), ServiceId(row.id)));
         if let Some(waiting) = waiting_service(row) {
             self.waiters.remove(&waiting);
         }

@@ -243,6 +243,12 @@ pub fn is_daemon(service: &ServiceRow) -> bool {
     service.spec.as_ref().is_some_and(|spec| spec.scheduling_strategy() == DAEMON)
 }
 
+/// Whether a service demands that all its tasks find a place without any one zone. A daemon has no place but its instances, so
+/// nothing is asked for it.
+pub fn tolerates_zone_loss(service: &ServiceRow) -> bool {
+    own_tag(service, own_tags::ZONE_LOSS_TOLERANCE).unwrap_or(0) > 0 && !is_daemon(service)
+}
+
 /// The class of what has these tags.
 pub fn priority_of(tags: &[Tag]) -> u32 {
     priority_said(tags).unwrap_or(own_tags::PRIORITY_DEFAULT)

@@ -138,6 +138,12 @@ impl State {
         self.index.daemons.iter().map(|(_, id)| *id)
     }
 
+    /// ACTIVE services of a cluster that no zone's loss may leave short, by id.
+    pub fn tolerant_of(&self, cluster: ClusterId) -> impl Iterator<Item = ServiceId> {
+        let range = (cluster, ServiceId(0))..=(cluster, ServiceId(u64::MAX));
+        self.index.tolerant.range(range).map(|(_, id)| *id)
+    }
+
     /// Deleted services of a cluster that are still in the state, the last deleted first.
     pub fn deleted_services_of(&self, cluster: ClusterId) -> impl Iterator<Item = &Arc<ServiceRow>> {
         let range = (cluster, 0, ServiceId(0))..=(cluster, u64::MAX, ServiceId(u64::MAX));

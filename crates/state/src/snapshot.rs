@@ -14,7 +14,8 @@ use seawall_proto::internal::v1::{
 };
 
 use crate::{
-    AccountSettingKey, ClientTokenKey, HistoryKey, InvocationKey, State, Table, history_key, task_id, task_id_of,
+    AccountSettingKey, ClientTokenKey, HistoryKey, InvocationKey, State, Table, decision::first_of, history_key,
+    task_id_of,
 };
 
 /// Bytes of one chunk; a row that is larger has a chunk of its own.
@@ -223,5 +224,5 @@ rows! {
     ServiceRevisionRow: (ServiceId, u64) = |it| (ServiceId(it.service_id), it.id);
     ScheduleRow: ScheduleId = |it| ScheduleId(it.id);
     JobRow: JobId = |it| JobId(it.id);
-    DecisionRow: Id128 = |it| it.base.as_ref().map(task_id).unwrap_or_default();
+    DecisionRow: Id128 = |it| first_of(it);
 }

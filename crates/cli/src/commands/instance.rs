@@ -23,7 +23,10 @@ use crate::{
     },
 };
 
-use super::wait::{self, Outlook};
+use super::{
+    changes::Changes,
+    wait::{self, Outlook},
+};
 
 const NONE: &str = "no instances. next: seawall token create, then seawall agent --token … on a machine";
 const NONE_FITS: &str = "no instance fits the filter. next: seawall instance ls";
@@ -220,7 +223,7 @@ async fn remove(ctx: &Context, names: &[String], force: bool) -> Result<(), Fail
 }
 
 async fn attributes(ctx: &Context, name: &str, changes: &[String]) -> Result<(), Failure> {
-    let changes = changes.iter().map(|text| change(text)).collect::<Result<Vec<_>, _>>()?;
+    let Changes { set, removed } = Changes::parse(changes)?;
     let Found { cluster, it } = find::instance(ctx, name).await?;
     let attribute = |name: &str, value: Option<&String>| Attribute {
         name: Some(name.to_owned()),
@@ -228,9 +231,8 @@ async fn attributes(ctx: &Context, name: &str, changes: &[String]) -> Result<(),
         target_id: it.container_instance_arn.clone(),
         ..Default::default()
     };
-    let (put, removed): (Vec<_>, Vec<_>) = changes.iter().partition(|(_, value)| value.is_some());
-    let put: Vec<_> = put.iter().map(|(name, value)| attribute(name, value.as_ref())).collect();
-    let removed: Vec<_> = removed.iter().map(|(name, _)| attribute(name, None)).collect();
+    let put: Vec<_> = set.iter().map(|(name, value)| attribute(name, Some(value))).collect();
+    let removed: Vec<_> = removed.iter().map(|name| attribute(name, None)).collect();
     if !put.is_empty() {
         let request = PutAttributesRequest { cluster: Some(cluster.clone()), attributes: put, ..Default::default() };
         ctx.change(Again::Safe, request, async |mut c: Connection, r| c.ecs.put_attributes(r).await).await?;
@@ -245,29 +247,9 @@ async fn attributes(ctx: &Context, name: &str, changes: &[String]) -> Result<(),
     output::say(&format!("instance {} has its attributes", it.ec2_instance_id()))
 }
 
-/// `NAME=VALUE` sets, `NAME-` removes.
-fn change(text: &str) -> Result<(String, Option<String>), Failure> {
-    if let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) {
-        return Ok((name.to_owned(), Some(value.to_owned())));
-    }
-    match text.strip_suffix('-') {
-        Some(name) if !name.is_empty() => Ok((name.to_owned(), None)),
-        _ => Err(Failure::usage(format!("{text:?}: use NAME=VALUE to set and NAME- to remove"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn attributes_are_set_and_removed() {
-        assert_eq!(change("rack=r1"), Ok(("rack".into(), Some("r1".into()))));
-        assert_eq!(change("rack="), Ok(("rack".into(), Some(String::new()))));
-        assert_eq!(change("rack-"), Ok(("rack".into(), None)));
-        assert!(change("rack").is_err());
-        assert!(change("-").is_err());
-    }
 
     #[test]
     fn some_refusals_are_partly_done() {

@@ -5,6 +5,7 @@ mod agent;
 mod api;
 mod aws;
 mod bench;
+mod changes;
 mod check;
 mod cluster;
 mod completion;
@@ -26,6 +27,7 @@ mod service;
 mod set;
 mod simulate;
 mod status;
+mod tag;
 mod task;
 pub mod taskdef;
 mod token;
@@ -96,6 +98,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Failure> {
         Command::Schedule(command) => schedule::run(ctx, command).await,
         Command::Logs(args) => logs::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
+        Command::Tag { resource, changes } => tag::run(ctx, &resource, &changes).await,
         Command::Why { name, all } => why::run(ctx, &name, all).await,
         Command::Replay { task } => replay::run(ctx, &task).await,
         Command::Usage(args) => usage::run(ctx, args).await,

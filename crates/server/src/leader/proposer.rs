@@ -17,7 +17,7 @@ use seawall_model::{
     limits::{BATCH_COMMANDS, COMMAND_BYTES_MAX, WRITES_WAITING_BYTES_MAX, WRITES_WAITING_MAX},
 };
 use seawall_proto::internal::v1::{
-    Command, ForwardId, ForwardRequest, Invocation, PlaceTasks, Principal, Reply, command, principal, reply,
+    Command, Decision, ForwardId, ForwardRequest, Invocation, PlaceTasks, Principal, Reply, command, principal, reply,
 };
 use seawall_scheduler::{Fleet, Overlay, PlaceRequest, Plan, stamp};
 use seawall_state::{State, error_of, task_id_message};
@@ -35,7 +35,7 @@ use crate::{
     api::{Node, WriteError},
     member::condition,
     metrics::{Metrics, WriteLimit},
-    ops::{self, CommandKind, Ctx, IdSource, Prepared, Write},
+    ops::{self, CommandKind, Ctx, IdSource, Prepared, Write, tolerance},
     render,
 };
 
@@ -372,7 +372,7 @@ impl Loop {
                 Vec::new()
             }
             Write::Place { request, template, token } => {
-                let place = self.place(applied, &request, *template, &mut asked);
+                let place = self.place(applied, &request, *template, &mut asked)?;
                 place.map(|place| (CommandKind::PlaceTasks(place), token)).into_iter().collect()
             }
         };
@@ -396,7 +396,7 @@ impl Loop {
         request: &PlaceRequest,
         mut template: PlaceTasks,
         asked: &mut Asked,
-    ) -> Option<PlaceTasks> {
+    ) -> Result<Option<PlaceTasks>, ApiError> {
         let state = &applied.state;
         let plan = self.fleet.place(request);
         let mut decision = request.decision(&plan);
@@ -407,10 +407,11 @@ impl Loop {
         template.placements = plan.into_placements();
         if template.placements.is_empty() {
             asked.failures = failures;
-            return None;
+            return Ok(None);
         }
         template.failures = failures;
-        Some(template)
+        tolerance::check_placed(state, &self.overlay, &template, self.node.config.fargate)?;
+        Ok(Some(template))
     }
 
     /// Whether only proposals on their way, which may be lost, take the room that is lacking.
@@ -479,9 +480,16 @@ impl Loop {
     }
 
     fn controller_command(&self, base_index: u64, passed: u32, mut kind: command::Kind) -> Command {
-        if let command::Kind::PlaceTasks(place) = &mut kind {
-            place.base = Some(task_id_message(self.node.env.new_id()));
-            place.decision.iter_mut().for_each(|decision| stamp(decision, base_index, self.flights.runs(passed)));
+        let stamp = |decision: &mut Decision| stamp(decision, base_index, self.flights.runs(passed));
+        match &mut kind {
+            command::Kind::PlaceTasks(place) => {
+                place.base = Some(task_id_message(self.node.env.new_id()));
+                place.decision.iter_mut().for_each(stamp);
+            }
+            command::Kind::PlaceWaiting(place) => {
+                place.items.iter_mut().filter_map(|item| item.decision.as_mut()).for_each(stamp);
+            }
+            _ => {}
         }
         Command {
             principal: Some(Principal { kind: principal::Kind::Controller.into(), ..Default::default() }),

@@ -23,6 +23,7 @@ mod tags;
 mod task_definitions;
 mod tasks;
 mod token;
+pub(crate) mod tolerance;
 mod usage;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use seawall_model::InstanceId;
 use seawall_proto::{
-    internal::v1::{Decision, PlaceTasks, decision::Scored, place_tasks::Placement},
+    internal::v1::{Decision, decision::Scored, place_tasks::Placement},
     v1::PlacementDifference,
 };
 use seawall_scheduler::{PlaceRequest, Plan, stamp};
@@ -17,16 +17,16 @@ const DIFFERENCES_MAX: usize = 20;
 pub(super) fn differences(
     state: &State,
     recorded: &Decision,
-    place: &PlaceTasks,
+    placed: &[Placement],
     request: &PlaceRequest,
     plan: &Plan,
 ) -> Vec<PlacementDifference> {
     let mut again = request.decision(plan);
     stamp(&mut again, recorded.base_index, recorded.in_flight.clone());
-    let replayed: Vec<Placement> = plan.placements.iter().cloned().map(Into::into).collect();
+    let replayed = plan.clone().into_placements();
     let mut found = Vec::new();
-    for at in 0..place.placements.len().max(replayed.len()) {
-        let (was, is) = (place.placements.get(at), replayed.get(at));
+    for at in 0..placed.len().max(replayed.len()) {
+        let (was, is) = (placed.get(at), replayed.get(at));
         note(&mut found, format!("task {}", at + 1), placement(state, was), placement(state, is));
     }
     let parts = [recorded, &again].map(|decision| of_record(state, decision));
@@ -54,7 +54,10 @@ fn placement(state: &State, placement: Option<&Placement>) -> String {
         "" => String::new(),
         name => format!(" for {name}"),
     };
-    format!("on {}{provider}: {}", named(state, placement.instance_id), placement.note)
+    match placement.instance_id {
+        0 => format!("waits for room{provider}"),
+        instance => format!("on {}{provider}: {}", named(state, instance), placement.note),
+    }
 }
 
 fn named(state: &State, instance: u64) -> String {

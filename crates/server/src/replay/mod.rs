@@ -12,11 +12,13 @@ use std::sync::Arc;
 use seawall_consensus::PastError;
 use seawall_model::{ApiError, ErrorCode, InstanceId};
 use seawall_proto::{
-    internal::v1::{Command, Decision, DecisionRow, PlaceTasks, TaskRow, command},
+    internal::v1::{
+        Command, Decision, DecisionRow, PlaceTasks, PlaceWaiting, TaskRow, command, place_tasks::Placement,
+    },
     v1::{PlacementDifference, ReplayDecisionResponse},
 };
-use seawall_scheduler::{Overlay, PLANNER_VERSION, plan_again};
-use seawall_state::{State, task_id};
+use seawall_scheduler::{Overlay, PLANNER_VERSION, PlaceRequest, Plan, find_again, plan_again};
+use seawall_state::State;
 
 use crate::{api::Node, render};
 
@@ -118,7 +120,54 @@ struct Past {
     checkpoint_index: u64,
     /// In the order they were proposed.
     on_their_way: Vec<command::Kind>,
-    place: PlaceTasks,
+    command: Decided,
+}
+
+/// What placed it.
+enum Decided {
+    Tasks(Box<PlaceTasks>),
+    /// One item of several.
+    Waiting {
+        place: PlaceWaiting,
+        at: usize,
+    },
+}
+
+impl Decided {
+    /// The command, if the row is of it.
+    fn of(row: &DecisionRow, kind: &command::Kind) -> Option<Decided> {
+        match kind {
+            command::Kind::PlaceTasks(place) if !row.waited && place.base == row.base => {
+                Some(Decided::Tasks(Box::new(place.clone())))
+            }
+            command::Kind::PlaceWaiting(place) if row.waited => {
+                let at = place.items.iter().position(|item| item.task == row.base)?;
+                Some(Decided::Waiting { place: place.clone(), at })
+            }
+            _ => None,
+        }
+    }
+
+    /// Plans again.
+    ///
+    /// # Errors
+    /// Why what was asked for makes no request.
+    fn again(&self, state: &State, overlay: &Overlay) -> Result<(PlaceRequest, Plan), String> {
+        match self {
+            Decided::Tasks(place) => plan_again(state, overlay, place),
+            Decided::Waiting { place, at } => find_again(state, overlay, place, *at),
+        }
+    }
+
+    fn placements(self) -> Vec<Placement> {
+        match self {
+            Decided::Tasks(place) => place.placements,
+            Decided::Waiting { place, at } => {
+                let item = place.items.into_iter().nth(at).unwrap_or_default();
+                vec![Placement { instance_id: item.instance_id, note: item.note, ..Placement::default() }]
+            }
+        }
+    }
 }
 
 impl Past {
@@ -127,38 +176,28 @@ impl Past {
         if placed_index <= base_index || placed_index - base_index > ENTRIES_BETWEEN_MAX {
             return Err(Lack::Past(format!("entry {placed_index} placed what was planned on entry {base_index}")));
         }
-        let base = row.base.as_ref().map(task_id).unwrap_or_default();
         // The log first: it says at once whether it goes back far enough.
         let between = node.consensus.commands(base_index + 1..placed_index + 1).await?;
         let mut before: Vec<command::Kind> = between.into_iter().flat_map(|(_, commands)| proposed(commands)).collect();
-        let at = before.iter().rposition(
-            |kind| matches!(kind, command::Kind::PlaceTasks(place) if place.base.as_ref().map(task_id) == Some(base)),
-        );
-        let at = at.ok_or_else(|| Lack::Past(format!("entry {placed_index} of the log does not hold it")))?;
-        before.truncate(at + 1);
-        let Some(command::Kind::PlaceTasks(place)) = before.pop() else {
-            return Err(Lack::Past("the log does not hold it".into()));
-        };
+        let found = before.iter().enumerate().rev().find_map(|(at, kind)| Some((at, Decided::of(row, kind)?)));
+        let (at, command) =
+            found.ok_or_else(|| Lack::Past(format!("entry {placed_index} of the log does not hold it")))?;
+        before.truncate(at);
         let on_their_way = on_their_way(node, before, decision).await?;
-        if place.ask.is_none() {
-            return Err(Lack::Past(
-                "its command does not say what was asked for: an earlier version proposed it".into(),
-            ));
-        }
         let past = node.consensus.state_at(base_index).await?;
-        Ok(Past { state: past.state, checkpoint_index: past.checkpoint_index, on_their_way, place })
+        Ok(Past { state: past.state, checkpoint_index: past.checkpoint_index, on_their_way, command })
     }
 
     async fn decide(self, node: &Arc<Node>, decision: Decision) -> Result<Replay, ApiError> {
-        let Past { state, checkpoint_index, on_their_way, place } = self;
+        let Past { state, checkpoint_index, on_their_way, command } = self;
         let places =
             |kind: &&command::Kind| matches!(kind, command::Kind::PlaceTasks(_) | command::Kind::PlaceWaiting(_));
         let in_flight = on_their_way.iter().filter(places).count() as u32;
         let again = move || {
             let mut overlay = Overlay::default();
             on_their_way.iter().for_each(|earlier| overlay.note(&state, earlier));
-            let (request, plan) = plan_again(&state, &overlay, &place)?;
-            Ok(compare::differences(&state, &decision, &place, &request, &plan))
+            let (request, plan) = command.again(&state, &overlay)?;
+            Ok(compare::differences(&state, &decision, &command.placements(), &request, &plan))
         };
         match node.env.thread("replay", again).await {
             Ok(differences) => Ok(Replay::Compared { checkpoint_index, in_flight, differences }),

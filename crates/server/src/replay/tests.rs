@@ -15,7 +15,7 @@ use seawall_proto::{
         StopTaskRequest,
     },
 };
-use seawall_state::task_id_message;
+use seawall_state::{task_id, task_id_message};
 
 use super::*;
 use crate::{

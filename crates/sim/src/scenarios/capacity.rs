@@ -11,6 +11,7 @@ use seawall_proto::{
     },
 };
 
+use super::decisions::replay_all;
 use crate::{World, world::Setup};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,7 +65,8 @@ fn rows(world: &World, group: &str) -> Vec<TaskRow> {
     state.tasks.iter().filter(|(_, row)| row.group == group).map(|(_, row)| TaskRow::clone(row)).collect()
 }
 
-/// Far more tasks than there is room for all run, each once, and another group's single task does not wait for them all.
+/// Far more tasks than there is room for all run, each once, and another group's single task does not wait for them all. Every
+/// decision is made again.
 pub(super) fn waiting_tasks_all_run_while_leaders_die(seed: u64) {
     let mut world = World::formed(&Setup::three_zones(seed));
     world.register("short", &[("FAKE_RUN_MS", "4000")]);
@@ -90,4 +92,10 @@ pub(super) fn waiting_tasks_all_run_while_leaders_die(seed: u64) {
         if ran == asked { Ok(()) } else { Err(format!("{ran} of {} have run", rows.len())) }
     });
     world.settle(SETTLE);
+    let late = world.state().decisions.iter().filter(|(_, row)| row.waited).count();
+    assert!(late > asked / 2, "{late} tasks have the decision that ended their wait");
+    for member in ["s1", "s2", "s3"] {
+        let (same, _) = replay_all(&world, member);
+        assert!(same > late, "{member} could make {same} decisions again, {late} of tasks that waited");
+    }
 }

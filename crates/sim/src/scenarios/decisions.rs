@@ -57,7 +57,7 @@ fn one_of_each(world: &World, member: &str) -> Vec<TaskId> {
 }
 
 /// Has a member decide everything again; how much it could, and how many placements were on their way.
-fn replay_all(world: &World, member: &str) -> (usize, u32) {
+pub(super) fn replay_all(world: &World, member: &str) -> (usize, u32) {
     let (mut same, mut on_their_way) = (0, 0);
     for task in one_of_each(world, member) {
         let ask = ReplayDecisionRequest { cluster: None, task: task.to_string() };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use prost::Message;
 use seawall_model::{ApiError, ClusterId, DeploymentId, ErrorCode, Id128, InstanceId, ServiceId};
 use seawall_proto::internal::v1::{
     DecisionRow, InstanceRow, InstanceStatus, PlaceTasks, Placed, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
@@ -14,7 +13,7 @@ use super::{
     refusal::{checked_tags, cut, definition_inactive},
 };
 use crate::{
-    DECISION_BYTES_MAX, PLACEMENTS_MAX, Usage, effective_size, fixed_ports, has_guard, is_at_most_one, service_group,
+    PLACEMENTS_MAX, Usage, decision::kept, effective_size, fixed_ports, has_guard, is_at_most_one, service_group,
     task_id, task_id_message,
 };
 
@@ -64,14 +63,14 @@ impl Apply<'_> {
         Ok(reply::Kind::Placed(Placed { tasks, rejected, failures: it.failures.clone() }))
     }
 
-    /// One that is too long is not kept: it is for people, and the leader cuts its own.
     fn keep_decision(&mut self, it: &PlaceTasks) {
-        let Some(decision) = it.decision.as_ref().filter(|d| d.encoded_len() <= DECISION_BYTES_MAX) else { return };
+        let Some(decision) = kept(it.decision.as_ref()) else { return };
         self.state.put_decision(DecisionRow {
             base: it.base,
             tasks: it.placements.len() as u32,
             placed_index: self.index,
-            decision: decision.encode_to_vec().into(),
+            decision: decision.into(),
+            ..DecisionRow::default()
         });
     }
 

@@ -243,9 +243,10 @@ impl Maker<'_> {
             task: task.id,
             instance_id: self.instance(3 + i % 5),
             note: "é".repeat(150),
+            decision: self.flag(1).then(|| Decision { class: self.serial as u32, ..Decision::default() }),
         };
         let items = self.state.waiting_tasks(ClusterId(cluster_id)).zip(0..).take(4).map(item).collect();
-        PlaceWaiting { cluster_id, items }
+        PlaceWaiting { cluster_id, items, ..PlaceWaiting::default() }
     }
 
     fn report(&self, instance: InstanceId) -> report_tasks::Item {

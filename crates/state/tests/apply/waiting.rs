@@ -1,8 +1,9 @@
 //! Tasks that wait for room of a capacity provider with managed scaling.
 
+use prost::Message;
 use seawall_model::{TaskId, limits::PROVISIONING_TASKS_MAX};
 use seawall_proto::internal::v1::{
-    DeleteCluster, PlaceTasks, PlaceWaiting, PutClusterCapacityProviders, TaskStatus, WaitingRow,
+    Decision, DeleteCluster, PlaceTasks, PlaceWaiting, PutClusterCapacityProviders, TaskStatus, WaitingRow,
     place_tasks::Placement, place_waiting,
 };
 use seawall_state::{task_id, task_id_message};
@@ -49,8 +50,10 @@ fn place_waiting(world: &World, items: &[(TaskId, u64)]) -> Kind {
         task: Some(task_id_message(*task)),
         instance_id: *instance_id,
         note: "room came".into(),
+        decision: Some(Decision { planner: *instance_id as u32, ..Decision::default() }),
     };
-    Kind::PlaceWaiting(PlaceWaiting { cluster_id: world.cluster().0, items: items.iter().map(item).collect() })
+    let items = items.iter().map(item).collect();
+    Kind::PlaceWaiting(PlaceWaiting { cluster_id: world.cluster().0, items, ..PlaceWaiting::default() })
 }
 
 fn pending(world: &World) -> u32 {
@@ -148,4 +151,34 @@ fn a_snapshot_brings_waiting_tasks_back() {
     let copy = restored(&world.state);
     assert_eq!((copy.hash(), copy.waiting_tasks(world.cluster()).count()), (world.state.hash(), 2));
     copy.check().unwrap();
+}
+
+/// The tasks of one call: decisions tell them apart by the planner's number, which the instance's id stands for here.
+#[test]
+fn a_task_that_waited_has_the_decision_that_placed_it_and_leaves_the_others_theirs() {
+    let mut world = world();
+    let mut place = running(&mut world, 1, vec![placement(0, "big"); 4]);
+    place.decision = Some(Decision { planner: 99, ..Decision::default() });
+    let placed = world.placed(Kind::PlaceTasks(place));
+    let tasks: Vec<TaskId> = placed.tasks.iter().map(task_id).collect();
+    let planners = |world: &World| {
+        let of = |task: &TaskId| {
+            world.state.decision_of(*task).map(|row| (Decision::decode(row.decision.clone()), row.waited))
+        };
+        tasks.iter().map(|task| of(task).map(|(it, waited)| (it.unwrap().planner, waited))).collect::<Vec<_>>()
+    };
+    let (call, instance) = (Some((99, false)), world.instance("i-1", "a").0);
+    let late = Some((instance as u32, true));
+    assert_eq!(planners(&world), [call; 4]);
+    for (nth, expected) in
+        [(1, [call, late, call, call]), (0, [late, late, call, call]), (3, [late, late, call, late]), (2, [late; 4])]
+    {
+        let place = place_waiting(&world, &[(tasks[nth], instance)]);
+        world.placed(place);
+        assert_eq!(planners(&world), expected);
+        world.state.check().unwrap();
+        let copy = restored(&world.state);
+        assert_eq!((copy.hash(), copy.decisions.len()), (world.state.hash(), world.state.decisions.len()));
+    }
+    assert_eq!(world.state.decisions.len(), 4);
 }

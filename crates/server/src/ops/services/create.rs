@@ -7,9 +7,12 @@ use seawall_proto::{
 };
 use seawall_state::{DAEMON, State};
 
-use super::{changed, spec, tolerance};
+use super::{changed, spec};
 use crate::{
-    ops::{CommandKind, CreateService, Ctx, Outcome, RenderCtx, Write, WriteOp, capacity_providers, resolve, token},
+    ops::{
+        CommandKind, CreateService, Ctx, Outcome, RenderCtx, Write, WriteOp, capacity_providers, resolve, token,
+        tolerance,
+    },
     render, validate,
 };
 

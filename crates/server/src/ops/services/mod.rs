@@ -4,7 +4,6 @@
 mod create;
 mod deployments;
 mod spec;
-mod tolerance;
 mod update;
 
 use std::sync::Arc;

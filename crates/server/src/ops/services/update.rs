@@ -7,9 +7,11 @@ use seawall_proto::{
 };
 use seawall_state::{is_daemon, primary_deployment};
 
-use super::{changed, spec, tolerance};
+use super::{changed, spec};
 use crate::{
-    ops::{CommandKind, Ctx, Outcome, RenderCtx, UpdateService, Write, WriteOp, capacity_providers, resolve},
+    ops::{
+        CommandKind, Ctx, Outcome, RenderCtx, UpdateService, Write, WriteOp, capacity_providers, resolve, tolerance,
+    },
     render, validate,
 };
 

@@ -314,6 +314,32 @@ fn what_would_leave_it_short_is_refused_to_others() {
 }
 
 #[test]
+fn tasks_of_a_call_that_would_leave_it_short_are_refused() {
+    let mut cluster = TestCluster::new();
+    let first = cluster.instance_with("i-1", "a", 1000, 1000);
+    cluster.instance_with("i-2", "b", 1000, 1000);
+    cluster.register("web", 300, 100);
+    let run = |count: u32| json!({"taskDefinition": "web", "count": count});
+    cluster.must(
+        "CreateService",
+        json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 2,
+               "tags": tag("seawall:zone-loss-tolerance", "1")}),
+    );
+    cluster.reconcile();
+    let error = cluster.refused("RunTask", run(4)).message;
+    assert!(error.contains("of service web: beside these tasks 1 of its own would find no place"), "{error}");
+    cluster.must("RunTask", run(2));
+    let start = json!({"taskDefinition": "web", "containerInstances": [cluster.instance_arn(first)]});
+    assert!(cluster.refused("StartTask", start.clone()).message.contains("of service web"));
+    let another = json!({"cluster": "other", "taskDefinition": "web"});
+    cluster.must("CreateCluster", json!({"clusterName": "other"}));
+    assert!(!cluster.refused("RunTask", another).message.contains("of service web"));
+    cluster.must("UpdateService", json!({"service": "web", "desiredCount": 1}));
+    cluster.reconcile();
+    cluster.must("StartTask", start);
+}
+
+#[test]
 fn a_daemon_has_no_place_but_its_instances_so_no_zone_is_asked_of_it() {
     let mut cluster = TestCluster::new();
     cluster.apply(command::Kind::RaiseClusterVersion(RaiseClusterVersion { version: 2 }));

@@ -1,37 +1,56 @@
 //! `seawall:zone-loss-tolerance`: a service that must find room for all its tasks without any one zone.
 
 use seawall_model::{ApiError, ClusterId, Id128, ServiceId, TaskDefinitionId, own_tags};
-use seawall_proto::internal::v1::{PlaceTasks, ServiceRow, ServiceStatusCode, place_tasks};
-use seawall_scheduler::{Fargate, Overlay, PlaceRequest, instances_for, place_without, short_without};
-use seawall_state::{State, is_daemon, own_tag, task_id_message};
+use seawall_proto::internal::v1::{PlaceTasks, ServiceRow, place_tasks};
+use seawall_scheduler::{Fargate, Overlay, PlaceRequest, Shortfall, instances_for, place_without, short_without};
+use seawall_state::{State, is_daemon, task_id_message, tolerates_zone_loss};
 
 /// Holds a service as it is to be against the demand, its own and that of the others.
 ///
 /// # Errors
 /// `InvalidParameterException` naming the service, the zone and what is short.
-pub fn check(
+pub(super) fn check(
     state: &State,
     service: &ServiceRow,
     definition: TaskDefinitionId,
     fargate: Fargate,
 ) -> Result<(), ApiError> {
-    if demands(service) {
+    if tolerates_zone_loss(service) {
         check_itself(state, service, definition, fargate)?;
     }
     let cluster = ClusterId(service.cluster_id);
-    let others = state.services_of(cluster).filter(|row| row.id != service.id && demands(row));
-    let others: Vec<ServiceId> =
-        others.filter(|row| row.status() == ServiceStatusCode::Active).map(|row| ServiceId(row.id)).collect();
+    let others: Vec<ServiceId> = state.tolerant_of(cluster).filter(|id| id.0 != service.id).collect();
     if others.is_empty() {
         return Ok(());
     }
-    let grown = grown(state, service, definition, fargate)?;
-    state.zones_of(cluster).try_for_each(|zone| check_others(state, &grown, zone, &others, fargate))
+    let beside = Beside { with: grown(state, service, definition, fargate)?, without: Overlay::default() };
+    check_others(state, cluster, &beside, &others, fargate)
 }
 
-/// A daemon has no place but its instances, so nothing is asked for it.
-fn demands(service: &ServiceRow) -> bool {
-    own_tag(service, own_tags::ZONE_LOSS_TOLERANCE).unwrap_or(0) > 0 && !is_daemon(service)
+/// Holds tasks of a call, where they would go beside what is on its way, against the demand of services.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_placed(
+    state: &State,
+    on_its_way: &Overlay,
+    place: &PlaceTasks,
+    fargate: Fargate,
+) -> Result<(), ApiError> {
+    let cluster = ClusterId(place.cluster_id);
+    let others: Vec<ServiceId> = state.tolerant_of(cluster).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let mut beside = Beside { with: on_its_way.clone(), without: on_its_way.clone() };
+    beside.with.add(state, place);
+    check_others(state, cluster, &beside, &others, fargate)
+}
+
+/// What services are held against: with what is asked for, and without it.
+struct Beside {
+    with: Overlay,
+    without: Overlay,
 }
 
 /// Plans the service as it is to be without each zone, beside everything that runs.
@@ -95,24 +114,32 @@ fn grown(
 /// Refuses what would leave one of the others short that is not.
 fn check_others(
     state: &State,
-    grown: &Overlay,
-    zone: &str,
+    cluster: ClusterId,
+    beside: &Beside,
     others: &[ServiceId],
     fargate: Fargate,
 ) -> Result<(), ApiError> {
-    let beside = short_without(state, grown, zone, others, fargate);
-    if beside.is_empty() {
-        return Ok(());
+    for zone in state.zones_of(cluster) {
+        let with = short_without(state, &beside.with, zone, others, fargate);
+        if with.is_empty() {
+            continue;
+        }
+        let without = short_without(state, &beside.without, zone, others, fargate);
+        let was = |id| without.iter().find(|short| short.service == id).map_or(0, |short| short.unplaced);
+        if let Some(short) = with.iter().find(|short| short.unplaced > was(short.service)) {
+            return Err(would_be_short(state, zone, short));
+        }
     }
-    let before = short_without(state, &Overlay::default(), zone, others, fargate);
-    let was = |id| before.iter().find(|short| short.service == id).map_or(0, |short| short.unplaced);
-    let Some(short) = beside.iter().find(|short| short.unplaced > was(short.service)) else { return Ok(()) };
+    Ok(())
+}
+
+fn would_be_short(state: &State, zone: &str, short: &Shortfall) -> ApiError {
     let name = state.services.get(&short.service).map_or("", |row| &row.name);
-    Err(ApiError::invalid(format!(
+    ApiError::invalid(format!(
         "{} of service {name}: beside these tasks {} of its own would find no place without zone {zone}. {} next: seawall \
          zone check",
         own_tags::ZONE_LOSS_TOLERANCE,
         short.unplaced,
         short.reason
-    )))
+    ))
 }
