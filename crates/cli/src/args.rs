@@ -221,7 +221,7 @@ pub enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Zones: what the loss of one would mean, taking one out of use; and losing one of `seawall dev`
+    /// Zones: what a loss would mean, taking one out of use, losing one of `seawall dev`
     #[command(subcommand)]
     Zone(ZoneCommand),
     /// Completions for a shell

@@ -124,6 +124,25 @@ fn steady(text: &str, dev: &Dev) -> String {
 }
 
 #[test]
+fn tags_are_set_listed_and_removed() {
+    let dev = Dev::ready();
+    dev.run(&["run", "any", "--name", "web"]).ok();
+    dev.run(&["tag", "web", "team=shop", "seawall:priority=80"]).ok();
+    assert_eq!(dev.run(&["tag", "web", "-q"]).ok(), "team\nseawall:priority\n");
+    let wrong = dev.run(&["tag", "web", "seawall:priority=much"]).refused(1);
+    assert!(wrong.contains("seawall:priority"), "{wrong}");
+    let unclear = dev.run(&["tag", "web", "team"]).refused(2);
+    assert_eq!(unclear, "\"team\": use NAME=VALUE to set and NAME- to remove");
+    dev.run(&["tag", "web", "team-", "seawall:priority-"]).ok();
+    assert_eq!(dev.run(&["tag", "web", "-q"]).ok(), "");
+    let instance = dev.run(&["instance", "show", "i-a1", "-o", "json"]).json();
+    let arn = instance["containerInstances"][0]["containerInstanceArn"].as_str().unwrap();
+    dev.run(&["tag", arn, "rack=r1"]).ok();
+    let tags = dev.run(&["tag", "i-a1", "-o", "json"]).json();
+    assert_eq!(tags, serde_json::json!({ "tags": [{ "key": "rack", "value": "r1" }] }));
+}
+
+#[test]
 fn refusals_say_what_why_and_the_next_step() {
     let dev = Dev::ready();
     // One on each instance, so that all have the same left.
