@@ -182,7 +182,7 @@ impl Consensus {
             sent.map_err(|_| ReadError::Stopped)?;
             index.await.map_err(|_| ReadError::Stopped)?
         };
-        let late = || ReadError::Deadline { leader: self.inner.leadership.borrow().leader };
+        let late = || ReadError::Deadline { leader: self.leadership().leader };
         let index = tokio::select! {
             biased;
             index = self.inner.env.timeout(left, asked) => index.map_err(|_| late())??,
@@ -361,7 +361,7 @@ impl Consensus {
     pub async fn install_state_from(&self, peer: MemberId) -> Result<(), ChangeError> {
         let address = self.membership().address(peer);
         let address = address.ok_or_else(|| ChangeError::Refused(format!("member {peer} is not known")))?;
-        if self.inner.leadership.borrow().leader == Some(MemberId(*self.inner.raft.node_id())) {
+        if self.leadership().leader == Some(MemberId(*self.inner.raft.node_id())) {
             return Err(ChangeError::Refused("this member leads: hand leadership over first".into()));
         }
         self.inner.env.scope(reload::install_state_from(&self.inner, peer, &address)).await?;

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use prost::Message;
 use seawall_model::{Id128, TaskId};
-use seawall_proto::internal::v1::{Decision, DecisionRow};
+use seawall_proto::internal::v1::DecisionRow;
 
 use crate::{PLACEMENTS_MAX, State, task_id};
 
@@ -15,11 +14,6 @@ pub const DECISION_BYTES_MAX: usize = 200;
 /// The first task whose decision the row is: rows are kept by it.
 pub(crate) fn first_of(row: &DecisionRow) -> TaskId {
     row.base.as_ref().map(task_id).unwrap_or_default().offset(row.skipped)
-}
-
-/// The record as it is kept. One that is too long is not: it is for people, and the leader cuts its own.
-pub(crate) fn kept(decision: Option<&Decision>) -> Option<Vec<u8>> {
-    decision.map(Message::encode_to_vec).filter(|bytes| bytes.len() <= DECISION_BYTES_MAX)
 }
 
 impl State {

@@ -40,12 +40,8 @@ async fn arn(ctx: &Context, resource: &str) -> Result<String, Failure> {
     if resource.starts_with("arn:") {
         return Ok(resource.to_owned());
     }
-    let arn = match why::find_any(ctx, resource).await? {
-        why::Thing::Service(found) => found.it.service_arn,
-        why::Thing::Task(found) => found.it.task_arn,
-        why::Thing::Instance(found) => found.it.container_instance_arn,
-    };
-    Ok(arn.unwrap_or_default())
+    let (_, arn) = why::find_any(ctx, resource).await?.cluster_and_arn();
+    Ok(arn)
 }
 
 async fn list(ctx: &Context, arn: String) -> Result<(), Failure> {

@@ -26,6 +26,18 @@ pub enum Thing {
     Instance(find::Found<seawall_proto::v1::ContainerInstance>),
 }
 
+impl Thing {
+    /// Its cluster and its ARN.
+    pub fn cluster_and_arn(self) -> (String, String) {
+        let (cluster, arn) = match self {
+            Thing::Service(found) => (found.cluster, found.it.service_arn),
+            Thing::Task(found) => (found.cluster, found.it.task_arn),
+            Thing::Instance(found) => (found.cluster, found.it.container_instance_arn),
+        };
+        (cluster, arn.unwrap_or_default())
+    }
+}
+
 /// Finds a name among services, then tasks, then instances.
 pub async fn find_any(ctx: &Context, name: &str) -> Result<Thing, Failure> {
     let missing = match tolerant(find::service(ctx, name).await)? {
@@ -52,12 +64,8 @@ fn tolerant<T>(found: Result<T, Failure>) -> Result<Result<T, Failure>, Failure>
 
 /// Runs `seawall why`.
 pub async fn run(ctx: &Context, name: &str, all: bool) -> Result<(), Failure> {
-    let (cluster, resource) = match find_any(ctx, name).await? {
-        Thing::Service(found) => (found.cluster, found.it.service_arn),
-        Thing::Task(found) => (found.cluster, found.it.task_arn),
-        Thing::Instance(found) => (found.cluster, found.it.container_instance_arn),
-    };
-    let request = ExplainRequest { cluster: Some(cluster), resource: resource.unwrap_or_default(), all };
+    let (cluster, resource) = find_any(ctx, name).await?.cluster_and_arn();
+    let request = ExplainRequest { cluster: Some(cluster), resource, all };
     let ask = async |mut c: Connection, r| c.control.explain(r).await;
     let explained = ctx.client().await?.call(Again::Safe, request, ask).await?;
     match output::effective(&ctx.global) {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
 use seawall_model::{ApiError, ClusterId, DeploymentId, ErrorCode, Id128, InstanceId, ServiceId};
 use seawall_proto::internal::v1::{
-    DecisionRow, InstanceRow, InstanceStatus, PlaceTasks, Placed, ServiceRow, ServiceStatusCode, TaskDefinitionRow,
-    TaskDefinitionStatus, TaskRow, TaskSize, TaskStatus, place_tasks::Placement, reply,
+    Decision, DecisionRow, InstanceRow, InstanceStatus, PlaceTasks, Placed, ServiceRow, ServiceStatusCode,
+    TaskDefinitionRow, TaskDefinitionStatus, TaskRow, TaskSize, TaskStatus, place_tasks::Placement, reply,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     refusal::{checked_tags, cut, definition_inactive},
 };
 use crate::{
-    PLACEMENTS_MAX, Usage, decision::kept, effective_size, fixed_ports, has_guard, is_at_most_one, service_group,
+    DECISION_BYTES_MAX, PLACEMENTS_MAX, Usage, effective_size, fixed_ports, has_guard, is_at_most_one, service_group,
     task_id, task_id_message,
 };
 
@@ -58,20 +59,18 @@ impl Apply<'_> {
         let template = TaskRow { fencing_token, ..template };
         let tasks = self.place_all(it, base, &template, &Fates { waiting, rejected: &rejected });
         if !tasks.is_empty() {
-            self.keep_decision(it);
+            let row = DecisionRow { base: it.base, tasks: it.placements.len() as u32, ..DecisionRow::default() };
+            self.keep_decision(it.decision.as_ref(), row);
         }
         Ok(reply::Kind::Placed(Placed { tasks, rejected, failures: it.failures.clone() }))
     }
 
-    fn keep_decision(&mut self, it: &PlaceTasks) {
-        let Some(decision) = kept(it.decision.as_ref()) else { return };
-        self.state.put_decision(DecisionRow {
-            base: it.base,
-            tasks: it.placements.len() as u32,
-            placed_index: self.index,
-            decision: decision.into(),
-            ..DecisionRow::default()
-        });
+    /// Completes the row of a decision and keeps it. One that is too long is not kept: it is for people, and the leader cuts its
+    /// own.
+    pub(super) fn keep_decision(&mut self, decision: Option<&Decision>, row: DecisionRow) {
+        let Some(decision) = decision.filter(|d| d.encoded_len() <= DECISION_BYTES_MAX) else { return };
+        let decision = decision.encode_to_vec().into();
+        self.state.put_decision(DecisionRow { placed_index: self.index, decision, ..row });
     }
 
     /// The service that the tasks are for, as the planner saw it.

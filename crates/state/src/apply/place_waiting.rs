@@ -12,7 +12,7 @@ use super::{
     Apply, Outcome,
     place_tasks::{Taken, placed_row},
 };
-use crate::{State, decision::kept, size_of, task_id};
+use crate::{State, size_of, task_id};
 
 /// ECS's word for a capacity provider whose instances it adds.
 const ENABLED: &str = "ENABLED";
@@ -30,7 +30,9 @@ impl Apply<'_> {
                     turn = Some(task.group.clone());
                     placed.tasks.extend(task.id);
                     self.put_task(placed_row(TaskRow::clone(&task), item.instance_id, &item.note));
-                    self.keep_late_decision(item);
+                    // Of the plan that found room: the one that let the task wait is the others' of its call.
+                    let row = DecisionRow { base: item.task, tasks: 1, waited: true, ..DecisionRow::default() };
+                    self.keep_decision(item.decision.as_ref(), row);
                 }
             }
         }
@@ -49,19 +51,6 @@ impl Apply<'_> {
         let definition = self.state.task_definitions.get(&TaskDefinitionId(task.task_definition_id));
         let size = size_of(task, definition.map(AsRef::as_ref))?;
         self.fits(cluster_id, InstanceId(item.instance_id), size, &Taken::default()).then(|| task.clone())
-    }
-
-    /// Of the plan that found room: the one that let the task wait is the others' of its call.
-    fn keep_late_decision(&mut self, item: &Item) {
-        let Some(decision) = kept(item.decision.as_ref()) else { return };
-        self.state.put_decision(DecisionRow {
-            base: item.task,
-            tasks: 1,
-            placed_index: self.index,
-            decision: decision.into(),
-            waited: true,
-            ..DecisionRow::default()
-        });
     }
 
     /// No change that a caller sees: the cluster's version stays.
